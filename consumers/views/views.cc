@@ -1,0 +1,1 @@
+#include "consumers/views/views.h"

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/position.h"
+#include "engine/stream.h"
+#include "storage/base/result.h"
+#include "storage/log/log.h"
+
+namespace tidemill {
+
+// What a group does with records. The group's runtime (engine/group.h) owns it and calls it on env.background, one call
+// at a time, in sequence order; calls may block on the disk.
+//
+// Exactly once is the consumer's: it keeps its checkpoint together with its effects (views: in the same RocksDB batch;
+// archive: in its manifest) and says at start where it is. Batches may be cut anywhere, and differently after a
+// restart.
+class Consumer {
+ public:
+  virtual ~Consumer() = default;
+
+  // What has been applied, as found on disk. The first batch starts right after it. Called once, before process().
+  virtual Result<Position> open() = 0;
+
+  // Applies the batch whole. An error is for trouble that retrying may cure (disk full, EIO): the runtime calls again
+  // with the same batch after a pause, and reports the error as the group's last. One bad record is never an error:
+  // park it and go on. batch.lost must be accounted for, not skipped in silence.
+  virtual Result<void> process(const RecordBatch& batch) = 0;
+
+  // When the runtime should call tick() even if no records come; nullopt: not needed. Asked after open, process, tick.
+  virtual std::optional<MonotonicTime> next_tick() { return std::nullopt; }
+  virtual Result<void> tick() { return {}; }
+
+  // Readers see everything up to here / a crash now would fall back to here. Any thread.
+  virtual Position applied() const = 0;
+  virtual Position persisted() const = 0;
+
+  // Drain: make everything durable that can be (archive: seal open files; views: flush). No process() comes after it.
+  virtual Result<void> close() = 0;
+};
+
+// A consumer that works by shard. The runtime reads the stream once and deals its records out; each shard's consumer
+// sees only its own, in order; different shards run at the same time. `batch.next` is passed on to all of them, so that
+// a shard without records advances too.
+class ShardedConsumer {
+ public:
+  virtual ~ShardedConsumer() = default;
+  // Once, before anything else. Blocks.
+  virtual Result<void> open() = 0;
+  virtual Result<std::unique_ptr<Consumer>> open_shard(const ShardDefinition& shard) = 0;
+  virtual Result<void> close() = 0;
+};
+
+}  // namespace tidemill

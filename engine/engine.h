@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/errors.h"
+#include "engine/group.h"
+#include "engine/position.h"
+#include "engine/stream.h"
+#include "engine/system_stream.h"
+#include "storage/seam/env.h"
+#include "storage/seam/file_system.h"
+
+namespace tidemill {
+
+// The data directory, opened: its lock, the system stream, all streams, the groups' runtime. Any thread; calls that
+// change something block until it is durable.
+class Engine {
+ public:
+  struct Options {
+    std::string data;  // made when missing
+    LogOptions log;    // for every stream
+  };
+  // directory_in_use, layout_too_new, errno. Logs what recovery did.
+  static Result<std::unique_ptr<Engine>> open(Env& env, const Options& options);
+  virtual ~Engine() = default;
+
+  virtual std::shared_ptr<Stream> find(std::string_view name) const = 0;  // nullptr: no such stream
+  virtual std::shared_ptr<Stream> find(StreamId id) const = 0;
+  virtual std::vector<std::shared_ptr<Stream>> list() const = 0;  // by name, without `_` streams
+  // definition.id and .created are given by the engine; empty .shards become `shards` equal ones. stream_exists,
+  // invalid_name, invalid_definition.
+  virtual Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) = 0;
+  // Settings that may change later: fields, partition_key, archive.
+  virtual Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) = 0;
+  virtual Result<void> remove(std::string_view name) = 0;  // its groups first; files go in the background
+
+  // Called (on the changing thread) after a stream was created and for each existing one at registration: how consumers
+  // attach theirs.
+  virtual void on_stream(std::function<void(const std::shared_ptr<Stream>&)> attach) = 0;
+  virtual void on_remove(std::function<void(const std::shared_ptr<Stream>&)> detach) = 0;
+
+  virtual Token token(const Stream& stream, Epoch epoch, Sequence last) const = 0;
+  // unknown_token (answer 410), or the stream's position.
+  virtual Result<Position> resolve(const Stream& stream, const Token& token) const = 0;
+
+  virtual SystemStream& system() = 0;
+  virtual Groups& groups() = 0;
+  virtual const Options& options() const = 0;
+
+  // Drain: refuses appends, closes groups, then logs. Blocks. Idempotent.
+  virtual Result<void> close() = 0;
+};
+
+}  // namespace tidemill

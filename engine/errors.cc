@@ -1,0 +1,37 @@
+#include "engine/errors.h"
+
+namespace tidemill {
+namespace {
+
+class EngineCategory final : public boost::system::error_category {
+ public:
+  const char* name() const noexcept override { return "tidemill.engine"; }
+  std::string message(int code) const override {
+    switch (static_cast<EngineErrc>(code)) {
+      case EngineErrc::no_such_stream:
+        return "no such stream";
+      case EngineErrc::stream_exists:
+        return "the stream exists";
+      case EngineErrc::invalid_name:
+        return "not a valid name";
+      case EngineErrc::invalid_definition:
+        return "not a valid definition";
+      case EngineErrc::stream_in_use:
+        return "the stream is being read";
+      case EngineErrc::draining:
+        return "the server is draining";
+      case EngineErrc::unknown_token:
+        return "the token is not of this log";
+    }
+    return "unknown engine error";
+  }
+};
+
+}  // namespace
+
+ErrorCode make_error_code(EngineErrc e) {
+  static const EngineCategory category;
+  return {static_cast<int>(e), category};
+}
+
+}  // namespace tidemill

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "storage/base/result.h"
+
+namespace tidemill {
+
+enum class EngineErrc {
+  no_such_stream = 1,
+  stream_exists,
+  invalid_name,
+  invalid_definition,
+  stream_in_use,  // a view or a group reads it
+  draining,       // SIGTERM came
+  unknown_token,  // not ours, or of another incarnation or a cut-off epoch
+};
+ErrorCode make_error_code(EngineErrc e);
+
+}  // namespace tidemill
+
+template <>
+struct boost::system::is_error_code_enum<tidemill::EngineErrc> : std::true_type {};

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/consumer.h"
+#include "storage/seam/env.h"
+
+namespace tidemill {
+
+struct GroupShardStatus {
+  ShardId shard;
+  Position applied;
+  Position persisted;
+  std::uint64_t lag_records =
+      0;  // durable records of this shard not yet applied; an upper bound where counting would mean reading
+  double lag_seconds = 0;  // age of the oldest record not yet applied; 0 when there is none
+};
+
+struct GroupStatus {
+  std::string name;  // "<stream>:<consumer>", e.g. retail:archive
+  std::string stream;
+  std::string consumer;  // archive, views
+  Position applied;      // the least of the shards'
+  Position persisted;
+  Sequence durable;  // of the stream
+  std::uint64_t lag_records = 0;
+  double lag_seconds = 0;
+  std::vector<GroupShardStatus> shards;  // empty for a consumer that reads the whole stream
+  std::string last_error;                // empty when all is well
+  WallTime last_error_time{};
+  std::uint64_t retries = 0;
+};
+
+// The consumer-group runtime. Reads each group's stream behind its durable position, hands batches to the consumer on
+// env.background, one call at a time (sharded: one per shard), wakes on new commits and on the consumer's ticks,
+// retries after errors with growing pauses, bounds what is read ahead. Any thread.
+class Groups {
+ public:
+  explicit Groups(Env& env);
+  ~Groups();
+  // Opens the consumer (blocks) and starts it.
+  Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer);
+  Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer);
+  // Stops and closes the consumer; blocks until it has.
+  Result<void> remove(std::string_view name);
+  std::vector<GroupStatus> list() const;
+  std::optional<GroupStatus> find(std::string_view name) const;
+  // Stops all, closing each (archive seals, views flush). Blocks. Idempotent.
+  Result<void> close();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidemill

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+
+namespace tidemill {
+
+// The only way to run code later or elsewhere: nothing in storage or engine starts a thread or waits on a condition
+// variable by itself. In production a pool of threads (thread_executor.h); in the simulation one seeded queue that
+// runs one task at a time and decides the order (tests/support/sim_executor.h).
+//
+// A task runs to its end and may block on the disk, never on another task. What a task uses it must own or share
+// (capture a shared_ptr): a posted task may run after everybody else let go.
+using Task = std::function<void()>;
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  // Any thread. Tasks may run at the same time as each other, and before post() returns.
+  virtual void post(Task task) = 0;
+  // Not before the delay has passed. A timer cannot be cancelled: its task checks whether it is still wanted.
+  virtual void post_after(std::chrono::nanoseconds delay, Task task) = 0;
+};
+
+}  // namespace tidemill
