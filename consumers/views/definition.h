@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "consumers/views/views.h"
+#include "engine/stream.h"
+
+namespace tidemill::views {
+
+// One aggregate call of the output list. Equal calls are one.
+struct AggregateCall {
+  std::string function;                  // lower case: count, sum, avg, min, max, first, last, collect
+  bool distinct = false;                 // count(DISTINCT x)
+  bool star = false;                     // count(*): no arguments
+  std::vector<std::uint32_t> arguments;  // columns of the row stage, counted after the group terms
+  std::optional<std::uint32_t> filter;   // likewise: 1 lets the row in
+  std::uint64_t limit = 0;               // collect: how many members are kept, the first by order; else 0
+  std::string type;                      // of the result: integer, real, text, json, any
+  std::string text;                      // as written, for sentences
+};
+
+struct GroupTerm {
+  std::string name;  // of the output column that shows it; as written where none does
+  std::string type;
+  std::string text;  // the expression
+};
+
+// Where an output column comes from. `group` and `aggregate` need no SQL to be read.
+struct OutputColumn {
+  enum class Source { group, aggregate, expression };
+  std::string name;
+  std::string type;
+  Source source = Source::expression;
+  std::uint32_t index = 0;           // of the group term, of the aggregate, or of the column of final_sql
+  std::vector<std::uint32_t> needs;  // stored columns (0-based) that an expression reads
+};
+
+// What a view is, after its text was split once into two ordinary SQLite statements (DESIGN: views are SQL). A plain
+// value; the text is what is kept in the system stream, all else is made from it.
+//
+// Stored columns are numbered: the group terms first, then the aggregates.
+struct Definition {
+  std::string name;  // of CREATE MATERIALIZED VIEW; empty for a bare SELECT
+  bool if_not_exists = false;
+  std::string stream;
+  std::string text;     // as given
+  std::string row_sql;  // SELECT group terms, arguments and filters FROM batch WHERE ...; columns f0, f1, ...
+  std::vector<std::string> fields;  // what f0, f1, ... are: JSON field, path, or _sequence _shard _time _key data
+  std::uint32_t arguments = 0;      // columns of row_sql after the group terms
+  std::vector<GroupTerm> groups;    // empty: one row over all
+  std::vector<AggregateCall> aggregates;
+  std::string final_sql;  // SELECT of the expressions only; stored column i is ?i+1. Empty: there are none
+  std::vector<OutputColumn> columns;
+  bool deterministic = true;
+  std::vector<std::string> warnings;  // sentences for who creates it
+
+  std::vector<Column> output() const;  // `key` set where a column shows a group term
+};
+
+struct SplitOptions {
+  // The stream's declared fields, where known: for result types and warnings only.
+  std::map<std::string, FieldType, std::less<>> fields;
+};
+
+// Splits, prepares both statements once and refuses what cannot be kept up incrementally, with a sentence that says
+// where (line, column) and what to write instead. Codes: invalid_view, not_supported. Any thread; milliseconds.
+SqlResult<Definition> split(std::string_view sql, const SplitOptions& options = {});
+
+// The .sql files that are built into the program. nullopt: no such name.
+std::optional<std::string_view> builtin_sql(std::string_view name);
+std::vector<std::string_view> builtin_names();
+
+}  // namespace tidemill::views
