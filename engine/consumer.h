@@ -43,8 +43,9 @@ class Consumer {
 };
 
 // A consumer that works by shard. The runtime reads the stream once and deals its records out; each shard's consumer
-// sees only its own, in order; different shards run at the same time. `batch.next` is passed on to all of them, so that
-// a shard without records advances too.
+// sees only its own, in order; different shards run at the same time. A shard without records gets an empty batch now
+// and then, whose `next` says how far the stream was looked through: it should keep that (as persisted) at least when
+// it closes, for after a start reading begins at the least persisted position of all shards.
 class ShardedConsumer {
  public:
   virtual ~ShardedConsumer() = default;

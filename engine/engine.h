@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/data_directory.h"
 #include "engine/errors.h"
 #include "engine/group.h"
 #include "engine/position.h"
@@ -16,8 +17,9 @@
 
 namespace tidemill {
 
-// The data directory, opened: its lock, the system stream, all streams, the groups' runtime. Any thread; calls that
-// change something block until it is durable.
+// The data directory, opened: its lock, the system stream, all streams, the groups' runtime. Any thread. Calls that
+// change something block until it is durable, and wait for executors' tasks: so they are never made inside a task of
+// env.flush or env.background nor on a network loop, but on main's or a worker thread of one's own.
 class Engine {
  public:
   struct Options {
@@ -41,6 +43,8 @@ class Engine {
   // Called (on the changing thread) after a stream was created and for each existing one at registration: how consumers
   // attach theirs.
   virtual void on_stream(std::function<void(const std::shared_ptr<Stream>&)> attach) = 0;
+  virtual void on_change(std::function<void(const std::shared_ptr<Stream>&)> changed) = 0;
+  // After the removal is durable; what still reads the stream must be gone when it returns (groups().remove).
   virtual void on_remove(std::function<void(const std::shared_ptr<Stream>&)> detach) = 0;
 
   virtual Token token(const Stream& stream, Epoch epoch, Sequence last) const = 0;
@@ -50,6 +54,7 @@ class Engine {
   virtual SystemStream& system() = 0;
   virtual Groups& groups() = 0;
   virtual const Options& options() const = 0;
+  virtual const DataDirectory& directory() const = 0;
 
   // Drain: refuses appends, closes groups, then logs. Blocks. Idempotent.
   virtual Result<void> close() = 0;

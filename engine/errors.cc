@@ -22,6 +22,12 @@ class EngineCategory final : public boost::system::error_category {
         return "the server is draining";
       case EngineErrc::unknown_token:
         return "the token is not of this log";
+      case EngineErrc::no_such_group:
+        return "no such group";
+      case EngineErrc::group_exists:
+        return "the group exists";
+      case EngineErrc::not_a_data_directory:
+        return "the directory holds files that are not Tidemill's: choose an empty or a new one";
     }
     return "unknown engine error";
   }

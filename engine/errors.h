@@ -12,6 +12,9 @@ enum class EngineErrc {
   stream_in_use,  // a view or a group reads it
   draining,       // SIGTERM came
   unknown_token,  // not ours, or of another incarnation or a cut-off epoch
+  no_such_group,
+  group_exists,
+  not_a_data_directory,  // holds files, but none of ours: refusing to write between them
 };
 ErrorCode make_error_code(EngineErrc e);
 

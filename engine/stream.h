@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "storage/base/ids.h"
@@ -56,6 +58,10 @@ class Stream {
  private:
   StreamDefinition definition_;
   std::shared_ptr<Log> log_;
+  std::vector<std::pair<HashKey, ShardId>> open_;  // last hash key of each open shard, ascending
 };
+
+// A name that a stream may have: [A-Za-z0-9_.-]{1,128}, not `.` or `..`.
+bool valid_stream_name(std::string_view name);
 
 }  // namespace tidemill

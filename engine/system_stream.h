@@ -1,19 +1,21 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "storage/base/result.h"
 #include "storage/log/log.h"
+#include "storage/seam/env.h"
 
 namespace tidemill {
 
 // The log of everything that is not a record: definitions of streams and views, later keys, schemas, jobs, quarantine
 // decisions. Same format, flush and recovery as any stream; its name is `_system`. Each event is a JSON record:
 // partition key = the event's type ("stream.created", "view.created", ...), data = its JSON object. State is what the
-// folds make of it.
+// folds make of it: start reads the whole log, there is no snapshot yet (it is small: a few hundred bytes for each
+// stream, view or decision).
 class SystemStream {
  public:
   struct Event {
@@ -24,22 +26,31 @@ class SystemStream {
   };
   using Fold = std::function<void(const Event&)>;
 
-  explicit SystemStream(std::shared_ptr<Log> log);
+  SystemStream(Env& env, std::shared_ptr<Log> log);
+  ~SystemStream();
 
   // Registers what to do with events whose type begins with `prefix` and hands it all that have happened, in order,
-  // before it returns. Afterwards it is called for each new event, after its flush, before append() returns. Blocks.
+  // before it returns. Afterwards it is called for each new event, after its flush, before append() returns, on
+  // env.background, one call at a time. It must not call append() and wait. Blocks on the disk. StorageErrc::damaged
+  // when a part of the log cannot be read: then nothing is registered.
   Result<void> fold(std::string_view prefix, Fold fold);
 
-  // Durable when it returns. One at a time; `check` (optional) runs under the same lock as the folds just before the
-  // append and may refuse (two creations of one name). Blocks: never on a network or flush thread.
-  Result<Sequence> append(std::string_view type, std::string_view json,
-                          const std::function<Result<void>()>& check = {});
+  // The event is durable and folded when `done` is called (on env.background, or at once on this thread when `check`
+  // refuses and nobody is before it). One event at a time, in order of the calls: `check` (optional) sees the state
+  // with all earlier ones folded in and may refuse (two creations of one name). Any thread; does not block.
+  using Check = std::function<Result<void>()>;
+  using Done = std::function<void(Result<Sequence>)>;
+  void append_async(std::string_view type, std::string_view json, Check check, Done done);
+
+  // The same, waiting for it: never inside an executor's task, never on a network thread.
+  Result<Sequence> append(std::string_view type, std::string_view json, Check check = {});
 
   Log& log() const { return *log_; }
 
  private:
+  struct Impl;
   std::shared_ptr<Log> log_;
-  // the engine's developer fills in
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace tidemill

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "storage/base/ids.h"
+#include "storage/base/result.h"
+#include "storage/seam/env.h"
+#include "storage/seam/file_system.h"
+
+namespace tidemill {
+
+// DATA and what lies where in it (docs/formats/directory.md). Held as long as the server runs, with its lock. Paths may
+// be asked for by any thread.
+class DataDirectory {
+ public:
+  static constexpr std::uint32_t kLayout = 1;
+
+  // Makes what is missing; durable when it returns. directory_in_use; layout_too_new; damaged (DATA/TIDEMILL cannot be
+  // read, or is missing where there are streams); not_a_data_directory; errno. Says the sentence to env.logger.
+  static Result<std::unique_ptr<DataDirectory>> open(Env& env, const std::string& path);
+
+  const std::string& path() const { return path_; }
+  const std::string& instance() const { return instance_; }  // 32 hex digits, made with the directory
+  std::string streams() const { return path_ + "/streams"; }
+  std::string stream(StreamId id) const { return streams() + "/" + std::to_string(id.value()); }
+  std::string views() const { return path_ + "/views"; }
+  std::string archive() const { return path_ + "/archive"; }
+  std::string archive(std::string_view stream) const { return archive() + "/" + std::string(stream); }
+
+ private:
+  DataDirectory() = default;
+  std::string path_;
+  std::string instance_;
+  std::unique_ptr<DirectoryLock> lock_;
+};
+
+}  // namespace tidemill
