@@ -94,7 +94,9 @@ class Log : public std::enable_shared_from_this<Log> {
   virtual Sequence start() const = 0;
   virtual LogStatus status() const = 0;
   // The last record of `epoch`: a later epoch began right after it (the segment headers say so), so a position of that
-  XX virtual std::optional<Sequence> end_of(Epoch epoch) const = 0;
+  // epoch beyond it was cut off. The present epoch's is durable(); one whose segments are gone (retention) gives the
+  // end of the nearest later one that is known. nullopt: later than the present epoch, or 0.
+  virtual std::optional<Sequence> end_of(Epoch epoch) const = 0;
   virtual const LogMetrics& metrics() const = 0;
 
   // Records from `from` on, up to the durable sequence. `from` may be durable()+1 (an empty batch). Below start():
