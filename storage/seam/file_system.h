@@ -61,7 +61,8 @@ struct DiskSpace {
   std::uint64_t total_bytes = 0;
 };
 
-// Held as long as it lives. Another process that asks meanwhile gets StorageErrc::directory_in_use.
+// Held as long as it lives. Whoever else asks meanwhile, in this process or another, gets
+// StorageErrc::directory_in_use. Goes with the process, however that ends.
 class DirectoryLock {
  public:
   virtual ~DirectoryLock() = default;
@@ -80,6 +81,7 @@ class FileSystem {
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;  // sorted by name
   virtual Result<FileInfo> info(const std::string& path) = 0;
   virtual Result<DiskSpace> space(const std::string& path) = 0;
+  // `path` names the lock's own file (DATA/lock), made when missing, never removed.
   virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path) = 0;
 };
 

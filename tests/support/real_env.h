@@ -1,0 +1,25 @@
+#pragma once
+
+#include "storage/base/logger.h"
+#include "storage/seam/clock.h"
+#include "storage/seam/env.h"
+#include "storage/seam/posix_file_system.h"
+#include "storage/seam/random.h"
+#include "storage/seam/thread_executor.h"
+#include "tests/support/temp_dir.h"
+
+namespace tidemill {
+
+// A real disk (a temporary directory), the real clock, real threads. Close the parts before it goes.
+struct RealEnv {
+  explicit RealEnv(Logger& logger = null_logger())
+      : env{files, system_clock(), system_random(), flush, background, logger} {}
+
+  TempDir directory;
+  PosixFileSystem files;
+  ThreadExecutor flush{"flush", 2};
+  ThreadExecutor background{"background", 2};
+  Env env;
+};
+
+}  // namespace tidemill
