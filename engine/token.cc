@@ -1,0 +1,89 @@
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/position.h"
+
+namespace tidemill {
+namespace {
+
+// version 1, stream 8, incarnation 8, epoch 4, sequence 8, checksum 4: 33 bytes, 44 characters without padding.
+constexpr std::size_t kTokenBytes = 33;
+constexpr std::uint8_t kVersion = 1;
+constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+using Bytes = std::array<std::uint8_t, kTokenBytes>;
+
+template <class T>
+void put(Bytes& bytes, std::size_t& at, T value) {
+  for (std::size_t i = 0; i < sizeof(T); ++i) bytes[at++] = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
+template <class T>
+T get(const Bytes& bytes, std::size_t& at) {
+  T value = 0;
+  for (std::size_t i = 0; i < sizeof(T); ++i) value |= static_cast<T>(T{bytes[at++]} << (8 * i));
+  return value;
+}
+
+// Against typing errors and cut-off copies; nobody gains anything by forging one. FNV-1a, folded.
+std::uint32_t checksum(const Bytes& bytes) {
+  std::uint64_t h = 0xCBF29CE484222325;
+  for (std::size_t i = 0; i + 4 < kTokenBytes; ++i) h = (h ^ bytes[i]) * 0x100000001B3;
+  return static_cast<std::uint32_t>(h ^ h >> 32);
+}
+
+int value_of(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  if (c == '-') return 62;
+  if (c == '_') return 63;
+  return -1;
+}
+
+}  // namespace
+
+std::string Token::encode() const {
+  Bytes bytes;
+  std::size_t at = 0;
+  put(bytes, at, kVersion);
+  put(bytes, at, stream.value());
+  put(bytes, at, incarnation.value());
+  put(bytes, at, epoch.value());
+  put(bytes, at, position.sequence().value());
+  put(bytes, at, checksum(bytes));
+  std::string text;
+  text.reserve(kTokenBytes / 3 * 4);
+  for (std::size_t i = 0; i < kTokenBytes; i += 3) {
+    const std::uint32_t three =
+        static_cast<std::uint32_t>(bytes[i]) << 16 | static_cast<std::uint32_t>(bytes[i + 1]) << 8 | bytes[i + 2];
+    for (int shift = 18; shift >= 0; shift -= 6) text += kAlphabet[three >> shift & 63];
+  }
+  return text;
+}
+
+std::optional<Token> Token::decode(std::string_view text) {
+  if (text.size() != kTokenBytes / 3 * 4) return std::nullopt;
+  Bytes bytes;
+  for (std::size_t i = 0; i < text.size(); i += 4) {
+    std::uint32_t three = 0;
+    for (std::size_t j = 0; j < 4; ++j) {
+      const int v = value_of(text[i + j]);
+      if (v < 0) return std::nullopt;
+      three = three << 6 | static_cast<std::uint32_t>(v);
+    }
+    for (std::size_t j = 0; j < 3; ++j) bytes[i / 4 * 3 + j] = static_cast<std::uint8_t>(three >> (16 - 8 * j));
+  }
+  std::size_t at = 0;
+  if (get<std::uint8_t>(bytes, at) != kVersion) return std::nullopt;
+  Token token;
+  token.stream = StreamId(get<std::uint64_t>(bytes, at));
+  token.incarnation = Incarnation(get<std::uint64_t>(bytes, at));
+  token.epoch = Epoch(get<std::uint32_t>(bytes, at));
+  token.position = Position::through(Sequence(get<std::uint64_t>(bytes, at)));
+  if (get<std::uint32_t>(bytes, at) != checksum(bytes)) return std::nullopt;
+  return token;
+}
+
+}  // namespace tidemill
