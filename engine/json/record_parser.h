@@ -52,6 +52,7 @@ struct ParseOptions {
   std::string_view key_field;    // name of the top-level field that holds the partition key
   std::string_view request_key;  // the key for all records; overrides key_field. Must have passed check_key().
   std::uint64_t record_bytes_max = 1 << 20;
+  std::uint32_t records_max = 200'000;  // a record takes 100 bytes of memory beside its own
   WallTime arrival{};
 };
 
@@ -69,8 +70,9 @@ class RecordParser {
   RecordParser(const RecordParser&) = delete;
   RecordParser& operator=(const RecordParser&) = delete;
 
-  // Replaces what `out` held. The body may go afterwards.
-  void parse(std::string_view body, BodyFormat format, const ParseOptions& options, ParsedBody& out);
+  // Replaces what `out` held. The body may go afterwards. False: more than records_max records; `out` is empty then,
+  // and the request as a whole is too large.
+  bool parse(std::string_view body, BodyFormat format, const ParseOptions& options, ParsedBody& out);
 
   // One JSON text: nullopt if it is an object that would be taken, not_an_object if it is valid but something else.
   std::optional<Rejection> check(std::string_view text);
