@@ -134,13 +134,13 @@ void ObjectReader::resume(std::uint64_t line, std::uint64_t rows) {
   rows_ = rows;
 }
 
-ObjectReader::Outcome ObjectReader::fail(std::string code, std::string message) {
-  error_ = {std::move(code), std::move(message)};
+ObjectReader::Outcome ObjectReader::fail(std::string message) {
+  error_ = {{}, std::move(message)};
   return Outcome::failed;
 }
 
-ObjectReader::Outcome ObjectReader::reject(std::string code, std::string message) {
-  error_ = {std::move(code), std::move(message)};
+ObjectReader::Outcome ObjectReader::reject(Rejection code, std::string message) {
+  error_ = {code, std::move(message)};
   ++rows_;
   return Outcome::rejected;
 }
@@ -150,10 +150,9 @@ ObjectReader::Outcome ObjectReader::read_header(std::string_view& input, bool la
     case csv::Outcome::need_more:
       return Outcome::need_more;
     case csv::Outcome::end:
-      return fail("csv_no_header", "The CSV is empty; its first line must name the columns.");
+      return fail("The CSV is empty; its first line must name the columns.");
     case csv::Outcome::bad_row:
       return fail(
-          "csv_bad_header",
           "The header line cannot be read: a quote is not closed, text follows a closing quote, or it is longer "
           "than a row may be.");
     case csv::Outcome::row:
@@ -163,14 +162,13 @@ ObjectReader::Outcome ObjectReader::read_header(std::string_view& input, bool la
   for (std::size_t i = 0; i < row_.fields.size(); ++i) {
     std::string name;
     if (!append_utf8(row_.fields[i], encoding_, name))
-      return fail("csv_bad_header", "The name of column " + std::to_string(i + 1) +
-                                        " is not valid UTF-8; say which encoding the file is in.");
+      return fail("The name of column " + std::to_string(i + 1) +
+                  " is not valid UTF-8; say which encoding the file is in.");
     if (name.empty())
-      return fail("csv_bad_header",
-                  "Column " + std::to_string(i + 1) + " has no name; every column of the header line needs one.");
+      return fail("Column " + std::to_string(i + 1) + " has no name; every column of the header line needs one.");
     if (!names.insert(name).second)
-      return fail("csv_bad_header", "The header line names " + shown(row_.fields[i], encoding_) +
-                                        " twice; a JSON object has each name once.");
+      return fail("The header line names " + shown(row_.fields[i], encoding_) +
+                  " twice; a JSON object has each name once.");
     columns_.push_back(name);
     const auto type = types_.find(name);
     column_types_.push_back(type == types_.end() ? FieldType::text : type->second);
@@ -199,26 +197,28 @@ ObjectReader::Outcome ObjectReader::next(std::string_view& input, bool last, std
     case csv::Outcome::bad_row:
       switch (row_.problem) {
         case Problem::unclosed_quote:
-          return reject("csv_unclosed_quote", "The quote that opens in line " + std::to_string(row_.problem_line) +
-                                                  " is never closed; a quote inside a quoted field is doubled.");
+          return reject(Rejection::csv_bad_quote, "The quote that opens in line " + std::to_string(row_.problem_line) +
+                                                      " is never closed; a quote inside a quoted field is doubled.");
         case Problem::text_after_quote:
-          return reject("csv_text_after_quote", "Text follows a closing quote in line " +
-                                                    std::to_string(row_.problem_line) +
-                                                    "; a quote inside a quoted field is doubled.");
+          return reject(Rejection::csv_bad_quote, "Text follows a closing quote in line " +
+                                                      std::to_string(row_.problem_line) +
+                                                      "; a quote inside a quoted field is doubled.");
         case Problem::too_many_columns:
-          return reject("csv_too_many_fields", "The row has more fields than any file may have; the header names " +
-                                                   std::to_string(columns_.size()) + ".");
+          return reject(Rejection::csv_too_many_fields,
+                        "The row has more fields than any file may have; the header names " +
+                            std::to_string(columns_.size()) + ".");
         case Problem::row_too_long:
         case Problem::none:
           break;
       }
-      return reject("csv_row_too_long", "The row is longer than a row may be; is a quote missing or a line end lost?");
+      return reject(Rejection::record_too_large,
+                    "The row is longer than a row may be; is a quote missing or a line end lost?");
     case csv::Outcome::row:
       break;
   }
   if (row_.fields.size() != columns_.size()) {
     const bool many = row_.fields.size() > columns_.size();
-    return reject(many ? "csv_too_many_fields" : "csv_too_few_fields",
+    return reject(many ? Rejection::csv_too_many_fields : Rejection::csv_too_few_fields,
                   "The row has " + std::to_string(row_.fields.size()) + " fields, the header names " +
                       std::to_string(columns_.size()) +
                       (many ? "; a field with a delimiter in it needs quotes." : "."));
@@ -249,8 +249,8 @@ bool ObjectReader::write(std::string& out) {
     if (column_types_[i] == FieldType::text) {
       at = write_string(at, value, encoding_);
       if (!at) {
-        error_ = {"csv_invalid_encoding", "Column '" + columns_[i] + "' holds bytes that are not UTF-8: " +
-                                              shown(value, encoding_) + "; is the file windows-1252?"};
+        error_ = {Rejection::invalid_utf8, "Column '" + columns_[i] + "' holds bytes that are not UTF-8: " +
+                                               shown(value, encoding_) + "; is the file windows-1252?"};
         return false;
       }
       continue;
@@ -258,8 +258,9 @@ bool ObjectReader::write(std::string& out) {
     const NumberKind kind = number_kind(value);
     const bool integer = column_types_[i] == FieldType::integer;
     if (kind == NumberKind::none || (integer && kind == NumberKind::real)) {
-      error_ = {"csv_wrong_type", "Column '" + columns_[i] + "' is " + shown(value, encoding_) +
-                                      ", but the stream declares " + (integer ? "an integer" : "a number") + "."};
+      error_ = {Rejection::csv_invalid_value, "Column '" + columns_[i] + "' is " + shown(value, encoding_) +
+                                                  ", but the stream declares " + (integer ? "an integer" : "a number") +
+                                                  "."};
       return false;
     }
     std::memcpy(at, value.data(), value.size());

@@ -11,6 +11,7 @@
 
 #include "engine/csv/encoding.h"
 #include "engine/csv/reader.h"
+#include "engine/rejection.h"
 #include "engine/stream.h"
 
 namespace tidemill::csv {
@@ -18,11 +19,9 @@ namespace tidemill::csv {
 // As the stream declares them; a column that is not named is text.
 using FieldTypes = std::map<std::string, FieldType, std::less<>>;
 
-// Why one row did not become an object, or why none of them can. `code` is stable: csv_unclosed_quote,
-// csv_text_after_quote, csv_row_too_long, csv_too_many_fields, csv_too_few_fields, csv_wrong_type,
-// csv_invalid_encoding; for the file as a whole: csv_no_header, csv_bad_header.
+// Why one row did not become an object, or (Outcome::failed, where the code means nothing) why none of them can.
 struct RowError {
-  std::string code;
+  Rejection code{};
   std::string message;  // a sentence that names the column and the value; without the line number
 };
 
@@ -64,8 +63,8 @@ class ObjectReader {
   void resume(std::uint64_t line, std::uint64_t rows);
 
  private:
-  Outcome fail(std::string code, std::string message);
-  Outcome reject(std::string code, std::string message);
+  Outcome fail(std::string message);
+  Outcome reject(Rejection code, std::string message);
   bool write(std::string& out);
 
   Reader reader_;
