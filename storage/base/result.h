@@ -16,6 +16,8 @@ template <class T = void>
 class [[nodiscard]] Result : public boost::system::result<T> {
  public:
   using boost::system::result<T>::result;
+  // Also where T could be made of an error code (Result<bool>), which Boost then refuses to guess.
+  Result(const ErrorCode& error) : boost::system::result<T>(boost::system::in_place_error, error) {}
 };
 
 }  // namespace tidemill
