@@ -171,6 +171,8 @@ class TestCase(unittest.TestCase):
     """Gives each test a directory and stops its servers. The directory stays when the test fails."""
 
     def setUp(self):
+        if "--listen" not in subprocess.run([program, "serve", "--help"], capture_output=True, text=True).stdout:
+            raise unittest.SkipTest("this program has no `serve` yet")
         base = pathlib.Path(program).parent / "e2e"
         base.mkdir(exist_ok=True)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self._testMethodName}-", dir=base))
@@ -180,8 +182,6 @@ class TestCase(unittest.TestCase):
         self.addCleanup(self._clean)
 
     def server(self, *arguments, **keywords):
-        if "--listen" not in subprocess.run([program, "serve", "--help"], capture_output=True, text=True).stdout:
-            raise unittest.SkipTest("this program has no `serve` yet")
         server = Server(self.directory, *arguments, **keywords)
         self.servers.append(server)
         return server
