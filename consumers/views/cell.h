@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "consumers/views/views.h"
@@ -58,8 +59,10 @@ Cell canonical(Cell cell);
 // value.
 int compare(Cell a, Cell b);
 
-Value to_value(Cell cell);          // copies text
-Cell to_cell(const Value& value);   // a view of it
+Value to_value(Cell cell);         // copies text
+Cell to_cell(const Value& value);  // a view of it
+// As JSON: NULL is null, text is quoted, a real has the fewest digits that give it back.
+void append_json(Cell cell, std::string& out);
 const char* type_name(CellType t);  // for sentences: NULL, integer, real, text, JSON
 
 }  // namespace tidemill::views

@@ -16,8 +16,8 @@ class FinalStage {
   ~FinalStage();
 
   // `wanted` (empty: all) says which output columns are needed; others stay NULL, and members that nobody needs are
-  // not read. An expression that SQL cannot work out for this row (number('x')) is NULL, as a division by zero is. An
-  // error is the store's.
+  // not read. Where SQL cannot work out an expression of this row (number('x')), the expressions are NULL, as a
+  // division by zero is. An error is the store's.
   Result<void> run(const Row& group_key, const RowState& state, const MemberSource& members,
                    std::span<const bool> wanted, Row& out);
 

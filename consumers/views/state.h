@@ -19,7 +19,8 @@ namespace tidemill::views {
 class MemberSink {
  public:
   virtual ~MemberSink() = default;
-  virtual void member(std::string_view key, std::string_view value) = 0;
+  // false: this key came before (Members::set only).
+  virtual bool member(std::string_view key, std::string_view value) = 0;
 };
 // Gives it back, in order of the keys' bytes. Returning false stops.
 using MemberVisitor = std::function<bool(std::string_view key, std::string_view value)>;
@@ -95,6 +96,8 @@ class RowState {
   const RowHeader& header() const;
   void* state(std::uint32_t aggregate);
   const void* state(std::uint32_t aggregate) const;
+  // What SQL sees of one aggregate.
+  Result<Value> value(std::uint32_t aggregate, const MemberSource& members) const;
   // Bytes of memory, about: for caches.
   std::size_t memory() const;
 

@@ -1,0 +1,464 @@
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "consumers/views/clauses.h"
+#include "consumers/views/definition.h"
+#include "consumers/views/expression.h"
+#include "consumers/views/row_statement.h"
+#include "storage/base/check.h"
+
+namespace tidemill::views {
+namespace {
+
+using Kind = Part::Kind;
+constexpr std::uint64_t kCollectLimit = 10'000;
+
+// A generated statement, and from where in the definition each piece came.
+struct Rendered {
+  std::string sql;
+  std::vector<std::pair<std::size_t, std::size_t>> origins;  // offset here, offset there
+
+  void add(std::string_view text) { sql += text; }
+  void add(const Part& part, std::string_view text) {
+    origins.emplace_back(sql.size(), part.offset);
+    sql += text;
+    sql += ' ';
+  }
+  std::size_t origin(int offset) const {
+    std::size_t out = 0;
+    for (auto [here, there] : origins) {
+      if (static_cast<int>(here) <= offset) out = there;
+    }
+    return out;
+  }
+};
+
+struct Item {
+  Parts parts;
+  std::string name;
+  std::string alias;
+  std::size_t offset = 0;
+};
+
+bool encloses(std::span<const Part> p, std::size_t open) {
+  int depth = 0;
+  for (std::size_t i = open; i < p.size(); ++i) {
+    if (p[i].is("(")) ++depth;
+    if (p[i].is(")") && --depth == 0) return i == p.size() - 1;
+  }
+  return false;
+}
+
+Parts without_outer_parentheses(Parts p) {
+  while (p.size() > 2 && p[0].is("(") && encloses(p, 0)) p = Parts(p.begin() + 1, p.end() - 1);
+  return p;
+}
+
+// One operand whatever stands around it: its tokens may be exchanged anywhere.
+bool is_primary(const Parts& p) {
+  return p.size() == 1 || (p[0].kind == Kind::function && encloses(p, 1));
+}
+
+// A place where a whole expression begins (ends): the tokens of a+b there are a+b, which they are not in 2*a+b.
+bool begins_expression(const Parts& p, std::size_t i) {
+  if (i == 0) return true;
+  const Part& before = p[i - 1];
+  if (before.kind == Kind::symbol) return before.text == "(" || before.text == ",";
+  return before.kind == Kind::keyword && (before.text == "WHEN" || before.text == "THEN" || before.text == "ELSE");
+}
+bool ends_expression(const Parts& p, std::size_t i) {
+  if (i == p.size()) return true;
+  const Part& after = p[i];
+  if (after.kind == Kind::symbol) return after.text == ")" || after.text == ",";
+  return after.kind == Kind::keyword &&
+         (after.text == "WHEN" || after.text == "THEN" || after.text == "ELSE" || after.text == "END");
+}
+
+class Splitter {
+ public:
+  Splitter(std::string_view sql, const SplitOptions& options, const Clauses& clauses)
+      : sql_(sql), options_(options), clauses_(clauses), reader_(sql, {clauses.stream, clauses.alias}) {}
+
+  std::optional<SqlError> run(Definition& out) {
+    out.name = clauses_.name;
+    out.if_not_exists = clauses_.if_not_exists;
+    out.stream = clauses_.stream;
+    out.text = sql_;
+    if (auto e = read_items()) return e;
+    if (!clauses_.where.empty()) {
+      auto parts = reader_.read(clauses_.where, ExpressionReader::Where::where);
+      if (auto* e = std::get_if<SqlError>(&parts)) return *e;
+      where_ = std::get<Parts>(parts);
+      if (auto e = replace_aliases(*where_,
+                                   "An aggregate cannot decide which records come in: filter the aggregate, as in "
+                                   "sum(x) FILTER (WHERE y > 0), or filter the view's rows when reading."))
+        return e;
+    }
+    if (auto e = read_groups(out)) return e;
+    if (clauses_.group_by.empty() && reader_.aggregates.empty()) {
+      return error_at(sql_, sql_.size(),
+                      "GROUP BY is missing: it names the key of the view's rows. Without it a view has one row, made "
+                      "of aggregates such as count(*).");
+    }
+    if (auto e = make_final(out)) return e;
+    make_row(out);
+    warn_of_arithmetic(out);
+    return check(out);
+  }
+
+ private:
+  std::optional<SqlError> read_items() {
+    std::set<std::string> names;
+    for (const ItemText& text : clauses_.items) {
+      auto parts = reader_.read(text.expression, ExpressionReader::Where::output);
+      if (auto* e = std::get_if<SqlError>(&parts)) return *e;
+      Item item;
+      item.parts = std::move(std::get<Parts>(parts));
+      item.alias = text.alias;
+      item.offset = text.expression.front().offset;
+      const Token& last = text.expression.back();
+      item.name = text.alias;
+      if (item.name.empty()) {
+        item.name = item.parts.size() == 1 && item.parts[0].kind == Kind::column
+                        ? item.parts[0].text
+                        : std::string(sql_.substr(item.offset, last.offset + last.text.size() - item.offset));
+      }
+      if (!names.insert(to_lower(item.name)).second) {
+        return error_at(sql_, item.offset,
+                        "Two columns are called " + item.name + ": give one of them another name with AS.");
+      }
+      for (const Part& p : item.parts) note_column(p);
+      items_.push_back(std::move(item));
+    }
+    for (const AggregateDraft& draft : reader_.aggregates) {
+      for (const Parts& argument : draft.arguments) {
+        for (const Part& p : argument) note_column(p);
+      }
+      if (!draft.filter) continue;
+      for (const Part& p : *draft.filter) note_column(p);
+    }
+    return std::nullopt;
+  }
+
+  void note_column(const Part& p) {
+    if (p.kind == Kind::column) output_columns_.insert(p.text);
+  }
+
+  // SQLite lets WHERE and GROUP BY name an output column where the table has none of that name. Here the table has the
+  // fields that the output list names.
+  const Item* alias_of(const Part& p) const {
+    if (p.kind != Kind::column || output_columns_.contains(p.text)) return nullptr;
+    for (const Item& item : items_) {
+      if (!item.alias.empty() && equal_ignoring_case(item.alias, p.text)) return &item;
+    }
+    return nullptr;
+  }
+
+  std::optional<SqlError> replace_aliases(Parts& parts, std::string_view if_aggregate) {
+    Parts out;
+    for (Part& p : parts) {
+      const Item* item = alias_of(p);
+      if (item == nullptr) {
+        out.push_back(std::move(p));
+        continue;
+      }
+      out.push_back({Kind::symbol, "(", p.offset});
+      for (const Part& inner : item->parts) {
+        if (inner.kind == Kind::aggregate) return error_at(sql_, p.offset, if_aggregate);
+        out.push_back(inner);
+        out.back().offset = p.offset;
+      }
+      out.push_back({Kind::symbol, ")", p.offset});
+    }
+    parts = std::move(out);
+    return std::nullopt;
+  }
+
+  std::optional<SqlError> read_groups(Definition& out) {
+    static constexpr std::string_view kAggregate =
+        "An aggregate cannot be part of the key: group by fields of the record.";
+    for (auto tokens : clauses_.group_by) {
+      std::size_t offset = tokens.front().offset;
+      auto read = reader_.read(tokens, ExpressionReader::Where::group_by);
+      if (auto* e = std::get_if<SqlError>(&read)) return *e;
+      Parts parts = without_outer_parentheses(std::move(std::get<Parts>(read)));
+      std::string text(sql_.substr(offset, tokens.back().offset + tokens.back().text.size() - offset));
+      std::string name = text;
+      bool ordinal = parts.size() == 1 && parts[0].kind == Kind::literal &&
+                     parts[0].text.find_first_not_of("0123456789") == std::string::npos;
+      if (ordinal) {
+        std::uint64_t n = parts[0].text.size() > 9 ? 0 : std::stoul(parts[0].text);
+        if (n < 1 || n > items_.size()) {
+          return error_at(sql_, offset,
+                          "GROUP BY " + parts[0].text + " names an output column by its number, and there are " +
+                              std::to_string(items_.size()) + ".");
+        }
+        parts = items_[n - 1].parts;
+        name = items_[n - 1].name;
+        if (std::any_of(parts.begin(), parts.end(), [](const Part& p) { return p.kind == Kind::aggregate; })) {
+          return error_at(sql_, offset, kAggregate);
+        }
+      } else if (auto e = replace_aliases(parts, kAggregate)) {
+        return e;
+      }
+      parts = without_outer_parentheses(std::move(parts));
+      if (std::find(groups_.begin(), groups_.end(), parts) != groups_.end()) {
+        return error_at(sql_, offset, "GROUP BY has this term twice: leave one out.");
+      }
+      for (const Item& item : items_) {
+        if (without_outer_parentheses(item.parts) == parts) {
+          name = item.name;
+          break;
+        }
+      }
+      warn_of_shadow(parts, out);
+      out.groups.push_back({name, infer(parts), text});
+      groups_.push_back(std::move(parts));
+    }
+    return std::nullopt;
+  }
+
+  void warn_of_shadow(const Parts& group, Definition& out) const {
+    if (group.size() != 1 || group[0].kind != Kind::column) return;
+    for (const Item& item : items_) {
+      if (equal_ignoring_case(item.alias, group[0].text) && without_outer_parentheses(item.parts) != group) {
+        out.warnings.push_back(
+            "GROUP BY " + group[0].text + " means the field " + group[0].text +
+            ", not the output column of that name: write the expression, or its number, to group by that.");
+      }
+    }
+  }
+
+  std::string infer(const Parts& parts) const {
+    return infer_type(parts, [this](const std::string& field) -> std::string {
+      if (field == "_sequence" || field == "_shard") return "integer";
+      if (field == "_time" || field == "_key") return "text";
+      if (field == "data") return "json";
+      auto it = options_.fields.find(field);
+      if (it == options_.fields.end()) return "any";
+      return it->second == FieldType::integer ? "integer" : (it->second == FieldType::number ? "real" : "text");
+    });
+  }
+
+  std::string aggregate_type(const AggregateDraft& draft) const {
+    if (draft.function == "count") return "integer";
+    if (draft.function == "avg") return "real";
+    if (draft.function == "collect") return "json";
+    std::string type = infer(draft.arguments[0]);
+    if (draft.function == "sum") return type == "integer" ? "integer" : "real";
+    return type == "json" ? "text" : type;  // min, max, first, last keep JSON as the text it is
+  }
+
+  // Exchanges aggregates and group terms for stored columns; what column is left is refused.
+  std::optional<SqlError> make_final(Definition& out) {
+    std::vector<std::uint32_t> order(groups_.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](auto a, auto b) { return groups_[a].size() > groups_[b].size(); });  // the longest first
+    for (Item& item : items_) {
+      std::string type = infer(item.parts);
+      Parts parts = without_outer_parentheses(item.parts);
+      for (Part& p : parts) {
+        if (p.kind == Kind::aggregate)
+          p = {Kind::stored, "", p.offset, static_cast<std::uint32_t>(groups_.size()) + p.index};
+      }
+      for (std::uint32_t g : order) parts = with_group(parts, groups_[g], g);
+      OutputColumn column{item.name, type, OutputColumn::Source::expression, 0, {}};
+      for (const Part& p : parts) {
+        if (p.kind == Kind::column) {
+          return error_at(sql_, p.offset,
+                          p.text +
+                              " is neither in GROUP BY nor inside an aggregate, so it has many values in one row: add "
+                              "it to GROUP BY, or write last(" +
+                              p.text + ").");
+        }
+        if (p.kind == Kind::stored) column.needs.push_back(p.index);
+      }
+      std::sort(column.needs.begin(), column.needs.end());
+      column.needs.erase(std::unique(column.needs.begin(), column.needs.end()), column.needs.end());
+      if (parts.size() == 1 && parts[0].kind == Kind::stored) {
+        bool group = parts[0].index < groups_.size();
+        column.source = group ? OutputColumn::Source::group : OutputColumn::Source::aggregate;
+        column.index = group ? parts[0].index : parts[0].index - static_cast<std::uint32_t>(groups_.size());
+        column.type = group ? out.groups[column.index].type : aggregate_type(reader_.aggregates[column.index]);
+      } else {
+        column.index = expressions_++;
+        final_.add(final_.sql.empty() ? "SELECT " : ", ");
+        for (const Part& p : parts) final_.add(p, p.kind == Kind::stored ? placeholder(p.index) : p.text);
+      }
+      out.columns.push_back(std::move(column));
+    }
+    out.final_sql = final_.sql;
+    return std::nullopt;
+  }
+
+  // A collected list is JSON to the JSON functions around it.
+  std::string placeholder(std::uint32_t stored) const {
+    std::string parameter = "?" + std::to_string(stored + 1);
+    bool list = stored >= groups_.size() && reader_.aggregates[stored - groups_.size()].function == "collect";
+    return list ? "json(" + parameter + ")" : parameter;
+  }
+
+  static Parts with_group(const Parts& parts, const Parts& group, std::uint32_t index) {
+    Parts out;
+    for (std::size_t i = 0; i < parts.size();) {
+      std::size_t end = i + group.size();
+      bool here = end <= parts.size() &&
+                  std::equal(group.begin(), group.end(), parts.begin() + static_cast<std::ptrdiff_t>(i)) &&
+                  (is_primary(group) || (begins_expression(parts, i) && ends_expression(parts, end)));
+      if (here) {
+        out.push_back({Kind::stored, "", parts[i].offset, index});
+        i = end;
+      } else {
+        out.push_back(parts[i++]);
+      }
+    }
+    return out;
+  }
+
+  void render(const Parts& parts, Definition& out) {
+    for (const Part& p : parts) {
+      if (p.kind != Kind::column) {
+        row_.add(p, p.text);
+        continue;
+      }
+      auto it = std::find(out.fields.begin(), out.fields.end(), p.text);
+      auto index = it - out.fields.begin();
+      if (it == out.fields.end()) out.fields.push_back(p.text);
+      row_.add(p, "f" + std::to_string(index));
+    }
+  }
+
+  void make_row(Definition& out) {
+    row_.add("SELECT ");
+    const char* comma = "";
+    for (const Parts& group : groups_) {
+      row_.add(comma);
+      render(group, out);
+      comma = ", ";
+    }
+    // Equal arguments are worked out once.
+    struct Column {
+      std::string wrap;
+      Parts parts;
+    };
+    std::vector<Column> columns;
+    auto column_of = [&](std::string wrap, const Parts& parts) {
+      for (std::uint32_t i = 0; i < columns.size(); ++i) {
+        if (columns[i].wrap == wrap && columns[i].parts == parts) return i;
+      }
+      row_.add(comma);
+      comma = ", ";
+      row_.add(wrap + "(");
+      render(parts, out);
+      row_.add(wrap.empty() ? ")" : (wrap == "_json_member" ? ")" : ") IS TRUE"));
+      columns.push_back({std::move(wrap), parts});
+      return static_cast<std::uint32_t>(columns.size() - 1);
+    };
+    for (const AggregateDraft& draft : reader_.aggregates) {
+      AggregateCall call;
+      call.function = draft.function;
+      call.distinct = draft.distinct;
+      call.star = draft.star;
+      call.type = aggregate_type(draft);
+      call.text = draft.text;
+      if (draft.function == "collect") call.limit = kCollectLimit;
+      for (const Parts& argument : draft.arguments) {
+        call.arguments.push_back(column_of(draft.function == "collect" ? "_json_member" : "", argument));
+      }
+      if (draft.filter) call.filter = column_of(" ", *draft.filter);
+      out.aggregates.push_back(std::move(call));
+    }
+    out.arguments = static_cast<std::uint32_t>(columns.size());
+    if (groups_.empty() && columns.empty()) row_.add("1");
+    row_.add(" FROM batch");
+    if (where_) {
+      row_.add(" WHERE ");
+      render(*where_, out);
+    }
+    out.row_sql = row_.sql;
+  }
+
+  // SQLite multiplies text as if it were 0, or by the number it begins with.
+  void warn_of_arithmetic(Definition& out) const {
+    if (options_.fields.empty()) return;
+    std::set<std::string> named;
+    auto look = [&](const Parts& parts) {
+      auto is_arithmetic = [&](std::size_t i) {
+        return i < parts.size() &&
+               (parts[i].is("*") || parts[i].is("+") || parts[i].is("-") || parts[i].is("/") || parts[i].is("%"));
+      };
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        if (parts[i].kind != Kind::column || !(is_arithmetic(i + 1) || (i > 0 && is_arithmetic(i - 1)))) continue;
+        const std::string& field = parts[i].text;
+        auto it = options_.fields.find(field);
+        bool number = field == "_sequence" || (it != options_.fields.end() && it->second != FieldType::text);
+        if (number || !named.insert(field).second) continue;
+        out.warnings.push_back("The stream does not declare " + field +
+                               " as a number, and SQL counts with text as if it were 0: write number(" + field +
+                               "), which sets such a record aside instead.");
+      }
+    };
+    for (const AggregateDraft& draft : reader_.aggregates) {
+      for (const Parts& argument : draft.arguments) look(argument);
+      if (draft.filter) look(*draft.filter);
+    }
+    for (const Parts& group : groups_) look(group);
+    if (where_) look(*where_);
+  }
+
+  // Lets SQLite prepare both statements: what the tokens did not show, its parser and authorizer do.
+  std::optional<SqlError> check(const Definition& out) const {
+    BatchTable table;
+    table.columns = static_cast<std::uint32_t>(out.fields.size());
+    auto opened = Connection::open();
+    if (auto* e = std::get_if<SqlError>(&opened)) return *e;
+    Connection& connection = *std::get<0>(opened);
+    auto at = [&](const PrepareError& e, const Rendered& from) {
+      if (e.offset < 0) return SqlError{"invalid_view", e.message};
+      return error_at(sql_, from.origin(e.offset), e.message);
+    };
+    auto row = prepare_row_statement(connection, table, out.row_sql);
+    if (auto* e = std::get_if<PrepareError>(&row)) return at(*e, row_);
+    std::get<Statement>(row).reset();
+    if (!out.final_sql.empty()) {
+      auto final = prepare_final_statement(connection, out.final_sql);
+      if (auto* e = std::get_if<PrepareError>(&final)) return at(*e, final_);
+    }
+    return std::nullopt;
+  }
+
+  std::string_view sql_;
+  const SplitOptions& options_;
+  const Clauses& clauses_;
+  ExpressionReader reader_;
+  std::vector<Item> items_;
+  std::set<std::string> output_columns_;
+  std::optional<Parts> where_;
+  std::vector<Parts> groups_;
+  std::uint32_t expressions_ = 0;
+  Rendered row_;
+  Rendered final_;
+};
+
+}  // namespace
+
+std::vector<Column> Definition::output() const {
+  std::vector<Column> out;
+  for (const OutputColumn& c : columns) out.push_back({c.name, c.type, c.source == OutputColumn::Source::group});
+  return out;
+}
+
+SqlResult<Definition> split(std::string_view sql, const SplitOptions& options) {
+  if (sql.size() > 64 << 10) return SqlError{"invalid_view", "A definition has at most 64 KiB."};
+  auto tokens = tokenize(sql);
+  if (auto* e = std::get_if<SqlError>(&tokens)) return *e;
+  auto clauses = find_clauses(sql, std::get<0>(tokens));
+  if (auto* e = std::get_if<SqlError>(&clauses)) return *e;
+  Definition out;
+  if (auto e = Splitter(sql, options, std::get<Clauses>(clauses)).run(out)) return *e;
+  return out;
+}
+
+}  // namespace tidemill::views

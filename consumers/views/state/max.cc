@@ -1,0 +1,9 @@
+#include "consumers/views/state/extreme.h"
+
+namespace tidemill::views {
+
+std::unique_ptr<const Aggregate> make_max(const AggregateCall&) {
+  return std::make_unique<Extreme<1>>();
+}
+
+}  // namespace tidemill::views
