@@ -140,10 +140,10 @@ class SimFileSystem final : public FileSystem {
   std::optional<std::string> durable_content(const std::string& path) const;
   std::vector<std::string> all_files() const;  // full paths, sorted
 
-  struct State;  // in the .cc files
+  struct State;  // sim_disk.h
 
  private:
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // open files share it
 };
 
 }  // namespace tidemill
