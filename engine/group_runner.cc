@@ -1,0 +1,123 @@
+#include "engine/group_runner.h"
+
+#include <utility>
+
+#include "storage/base/errors.h"
+#include "storage/base/logger.h"
+#include "storage/seam/clock.h"
+
+namespace tidemill {
+
+GroupRunner::GroupRunner(Env& env, std::string name, std::shared_ptr<Stream> stream)
+    : Serial(env), name_(std::move(name)), stream_(std::move(stream)) {}
+
+void GroupRunner::start() {
+  published();
+  listener_ = stream_->log().listen([weak = weak()](Sequence) {
+    if (const auto self = weak.lock()) static_cast<GroupRunner&>(*self).published();
+  });
+}
+
+void GroupRunner::published() {
+  std::int64_t not_behind = kNotBehind;
+  behind_since_.compare_exchange_strong(not_behind, env_.clock.wall().time_since_epoch().count());
+  wake();
+}
+
+std::optional<WallTime> GroupRunner::behind_since() const {
+  const std::int64_t since = behind_since_.load();
+  if (since == kNotBehind) return std::nullopt;
+  return WallTime(std::chrono::milliseconds(since));
+}
+
+void GroupRunner::close(std::function<void(Result<void>)> closed) {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = std::move(closed);
+  }
+  closing_.store(true);
+  wake();
+}
+
+void GroupRunner::abandon() {
+  abandoned_.store(true);
+  listener_.reset();
+}
+
+void GroupRunner::run() {
+  if (abandoned_.load()) return;
+  if (!closing()) return run_open();
+  {
+    const std::lock_guard lock(mutex_);
+    if (finished_) return;
+  }
+  run_closing();
+}
+
+void GroupRunner::closed_with(Result<void> result) {
+  listener_.reset();
+  std::function<void(Result<void>)> closed;
+  {
+    const std::lock_guard lock(mutex_);
+    finished_ = true;
+    closed = std::move(closed_);
+  }
+  closed(std::move(result));
+}
+
+Result<RecordBatch> GroupRunner::read(Sequence from) const {
+  Log& log = stream_->log();
+  if (from > log.durable()) {
+    // A checkpoint beyond the log is not "caught up": the log lost its end, or is another one.
+    if (from > next(log.durable())) return StorageErrc::beyond_end;
+    RecordBatch none;
+    none.next = from;
+    return none;
+  }
+  ReadOptions options;
+  options.records_max = kBatchRecords;
+  options.bytes_max = kBatchBytes;
+  auto batch = log.read(from, options);
+  if (batch || batch.error() != StorageErrc::before_start) return batch;
+  const Sequence start = log.start();
+  RecordBatch lost;
+  lost.lost.push_back({from, Sequence(start.value() - 1), "removed by retention", ByteOffset(0)});
+  lost.next = start;
+  return lost;
+}
+
+void GroupRunner::failed(std::string_view doing, ErrorCode error) {
+  const std::string text = std::string(doing) + ": " + error.message();
+  {
+    const std::lock_guard lock(mutex_);
+    last_error_ = text;
+    last_error_time_ = env_.clock.wall();
+    ++retries_;
+  }
+  env_.logger.warning("a group cannot go on and will try again", {{"group", name_}, {"error", text}});
+}
+
+void GroupRunner::succeeded() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (last_error_.empty()) return;
+    last_error_.clear();
+  }
+  env_.logger.info("a group goes on", {{"group", name_}});
+}
+
+GroupStatus GroupRunner::status() const {
+  GroupStatus status;
+  status.name = name_;
+  status.stream = stream_->name();
+  status.consumer = name_.substr(name_.find(':') + 1);
+  status.durable = stream_->log().durable();
+  fill(status);
+  const std::lock_guard lock(mutex_);
+  status.last_error = last_error_;
+  status.last_error_time = last_error_time_;
+  status.retries = retries_;
+  return status;
+}
+
+}  // namespace tidemill

@@ -1,0 +1,107 @@
+#include <utility>
+
+#include "engine/group_runner.h"
+#include "storage/seam/clock.h"
+
+namespace tidemill {
+namespace {
+
+// Reads the whole stream in order, for one consumer. Everything but status() happens in run(), so on one thread at a
+// time.
+class StreamGroup final : public GroupRunner {
+ public:
+  StreamGroup(Env& env, std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer)
+      : GroupRunner(env, std::move(name), std::move(stream)), consumer_(std::move(consumer)) {}
+
+  Result<void> open() override {
+    ASSIGN_OR_RETURN(const Position position, consumer_->open());
+    next_ = next(position.sequence());
+    return {};
+  }
+
+ protected:
+  void run_open() override {
+    const MonotonicTime now = env_.clock.monotonic();
+    if (retry_.waiting(now)) return wake_at(retry_.at);
+    const auto worked = work(now);
+    set_oldest(worked ? std::nullopt : oldest_of_held());
+    if (!worked) {
+      retry_.failed(now);
+      failed(doing_, worked.error());
+      return wake_at(retry_.at);
+    }
+    if (std::exchange(retry_, {}).pause.count() != 0) succeeded();
+    if (const auto due = consumer_->next_tick()) wake_at(*due);
+  }
+
+  void run_closing() override {
+    held_.reset();  // not applied; the next life reads it again
+    closed_with(consumer_->close());
+  }
+
+  void fill(GroupStatus& status) const override {
+    status.applied = consumer_->applied();
+    status.persisted = consumer_->persisted();
+    const Sequence applied = status.applied.sequence();
+    if (applied >= status.durable) return;
+    status.lag_records = status.durable.value() - applied.value();
+    std::optional<WallTime> oldest;
+    {
+      const std::lock_guard lock(oldest_mutex_);
+      oldest = oldest_;
+    }
+    if (!oldest) oldest = behind_since();
+    if (oldest) status.lag_seconds = std::max(0.0, std::chrono::duration<double>(env_.clock.wall() - *oldest).count());
+  }
+
+ private:
+  static constexpr int kBatchesPerRun = 8;  // then others get the thread
+
+  Result<void> work(MonotonicTime now) {
+    doing_ = "tick";
+    if (const auto due = consumer_->next_tick(); due && *due <= now) RETURN_IF_ERROR(consumer_->tick());
+    for (int i = 0; i < kBatchesPerRun && !closing(); ++i) {
+      if (!held_) {
+        doing_ = "reading";
+        caught_up();  // before looking: a publish from here on says otherwise, and wakes
+        ASSIGN_OR_RETURN(RecordBatch batch, read(next_));
+        if (batch.next == next_) return {};
+        held_ = std::move(batch);
+      }
+      set_oldest(oldest_of_held());
+      doing_ = "applying";
+      RETURN_IF_ERROR(consumer_->process(*held_));
+      next_ = held_->next;
+      held_.reset();
+    }
+    wake();
+    return {};
+  }
+
+  std::optional<WallTime> oldest_of_held() const {
+    if (!held_ || held_->records.empty()) return std::nullopt;
+    return held_->records.front().arrival;
+  }
+  void set_oldest(std::optional<WallTime> oldest) {
+    const std::lock_guard lock(oldest_mutex_);
+    oldest_ = oldest;
+  }
+
+  const std::shared_ptr<Consumer> consumer_;
+  Sequence next_;
+  std::optional<RecordBatch> held_;  // read and not applied yet: what a retry is given again
+  Retry retry_;
+  const char* doing_ = "";
+
+  mutable std::mutex oldest_mutex_;
+  std::optional<WallTime> oldest_;
+};
+
+}  // namespace
+
+std::shared_ptr<GroupRunner> make_stream_group(Env& env, std::string name, std::shared_ptr<Stream> stream,
+                                               std::shared_ptr<Consumer> consumer) {
+  return std::make_shared<StreamGroup>(env, std::move(name), std::move(stream), std::move(consumer));
+}
+
+}  // namespace tidemill
