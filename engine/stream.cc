@@ -39,6 +39,7 @@ bool valid_stream_name(std::string_view name) {
 
 Stream::Stream(StreamDefinition definition, std::shared_ptr<Log> log)
     : definition_(std::move(definition)), log_(std::move(log)) {
+  if (log_ != nullptr) incarnation_ = log_->status().incarnation;
   for (const ShardDefinition& shard : definition_.shards)
     if (shard.open) open_.emplace_back(shard.range.last, shard.id);
   std::sort(open_.begin(), open_.end());

@@ -51,6 +51,7 @@ class Stream {
   Stream(StreamDefinition definition, std::shared_ptr<Log> log);
   const StreamDefinition& definition() const { return definition_; }
   const std::string& name() const { return definition_.name; }
+  Incarnation incarnation() const { return incarnation_; }
   Log& log() const { return *log_; }
   const std::shared_ptr<Log>& shared_log() const { return log_; }
   ShardId shard_of(HashKey hash) const;  // of the open shards
@@ -58,6 +59,7 @@ class Stream {
  private:
   StreamDefinition definition_;
   std::shared_ptr<Log> log_;
+  Incarnation incarnation_;
   std::vector<std::pair<HashKey, ShardId>> open_;  // last hash key of each open shard, ascending
 };
 

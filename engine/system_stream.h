@@ -35,9 +35,9 @@ class SystemStream {
   // when a part of the log cannot be read: then nothing is registered.
   Result<void> fold(std::string_view prefix, Fold fold);
 
-  // The event is durable and folded when `done` is called (on env.background, or at once on this thread when `check`
-  // refuses and nobody is before it). One event at a time, in order of the calls: `check` (optional) sees the state
-  // with all earlier ones folded in and may refuse (two creations of one name). Any thread; does not block.
+  // The event is durable and folded when `done` is called, on env.background. One event at a time, in order of the
+  // calls: `check` (optional) sees the state with all earlier ones folded in and may refuse (two creations of one
+  // name). Any thread; does not block.
   using Check = std::function<Result<void>()>;
   using Done = std::function<void(Result<Sequence>)>;
   void append_async(std::string_view type, std::string_view json, Check check, Done done);
@@ -46,6 +46,7 @@ class SystemStream {
   Result<Sequence> append(std::string_view type, std::string_view json, Check check = {});
 
   Log& log() const { return *log_; }
+  const std::shared_ptr<Log>& shared_log() const { return log_; }
 
  private:
   struct Impl;

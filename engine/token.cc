@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/checksum.h"
 #include "engine/position.h"
 
 namespace tidemill {
@@ -26,11 +27,8 @@ T get(const Bytes& bytes, std::size_t& at) {
   return value;
 }
 
-// Against typing errors and cut-off copies; nobody gains anything by forging one. FNV-1a, folded.
 std::uint32_t checksum(const Bytes& bytes) {
-  std::uint64_t h = 0xCBF29CE484222325;
-  for (std::size_t i = 0; i + 4 < kTokenBytes; ++i) h = (h ^ bytes[i]) * 0x100000001B3;
-  return static_cast<std::uint32_t>(h ^ h >> 32);
+  return small_checksum({reinterpret_cast<const char*>(bytes.data()), kTokenBytes - 4});
 }
 
 int value_of(char c) {

@@ -1,0 +1,130 @@
+#include "engine/data_directory.h"
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <optional>
+#include <span>
+
+#include "engine/checksum.h"
+#include "engine/errors.h"
+#include "storage/base/errors.h"
+#include "storage/base/logger.h"
+#include "storage/seam/random.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::string_view kTitle = "tidemill data directory";
+constexpr std::uint64_t kFileBytesMax = 4096;
+
+std::string hex(std::uint64_t value, int digits) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%0*llx", digits, static_cast<unsigned long long>(value));
+  return text;
+}
+
+// The value of a line `name = value`; nullopt: no such line.
+std::optional<std::string_view> line_value(std::string_view text, std::string_view name) {
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    if (line.starts_with(name) && line.substr(name.size()).starts_with(" = ")) return line.substr(name.size() + 3);
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return std::nullopt;
+}
+
+std::string write_marker(const std::string& instance) {
+  std::string text(kTitle);
+  text += "\nlayout = " + std::to_string(DataDirectory::kLayout) + "\ninstance = " + instance + "\n";
+  return text + "checksum = " + hex(small_checksum(text), 8) + "\n";
+}
+
+// The instance id.
+Result<std::string> read_marker(std::string_view text) {
+  // The title and the layout line are the same in every version; what follows a newer layout is not ours to judge.
+  if (!text.starts_with(std::string(kTitle) + "\nlayout = ")) return StorageErrc::damaged;
+  const auto layout = line_value(text, "layout");
+  std::uint32_t number = 0;
+  if (std::from_chars(layout->data(), layout->data() + layout->size(), number).ec != std::errc() || number == 0)
+    return StorageErrc::damaged;
+  if (number > DataDirectory::kLayout) return StorageErrc::layout_too_new;
+  const auto instance = line_value(text, "instance");
+  const std::size_t sum = text.rfind("checksum = ");
+  if (!instance || instance->size() != 32 || sum == std::string_view::npos) return StorageErrc::damaged;
+  if (text.substr(sum) != "checksum = " + hex(small_checksum(text.substr(0, sum)), 8) + "\n")
+    return StorageErrc::damaged;
+  return std::string(*instance);
+}
+
+Result<void> create_marker(FileSystem& fs, const std::string& path, const std::string& instance) {
+  const std::string aside = path + "/TIDEMILL.tmp";
+  const std::string text = write_marker(instance);
+  {
+    ASSIGN_OR_RETURN(const auto file, fs.open(aside, OpenMode::open_or_create));
+    RETURN_IF_ERROR(file->truncate(0));
+    RETURN_IF_ERROR(file->write_at(ByteOffset(0), std::as_bytes(std::span(text))));
+    RETURN_IF_ERROR(file->sync_data());
+  }
+  RETURN_IF_ERROR(fs.rename(aside, path + "/TIDEMILL"));
+  return fs.sync_directory(path);
+}
+
+// A directory without the marker: new, or the leavings of a first start that was cut short?
+Result<void> may_become_ours(FileSystem& fs, const std::string& path) {
+  ASSIGN_OR_RETURN(const auto entries, fs.list(path));
+  for (const DirectoryEntry& entry : entries) {
+    if (entry.name == "lock" || entry.name == "TIDEMILL.tmp" || entry.name == "lost+found") continue;
+    if (entry.name.starts_with('.')) continue;
+    return entry.name == "streams" ? make_error_code(StorageErrc::damaged)
+                                   : make_error_code(EngineErrc::not_a_data_directory);
+  }
+  return {};
+}
+
+std::string_view sentence(ErrorCode error) {
+  if (error == StorageErrc::layout_too_new)
+    return "the data directory was written by a later version of Tidemill; start that version, or restore a backup "
+           "made "
+           "by this one";
+  if (error == StorageErrc::damaged)
+    return "DATA/TIDEMILL is missing or damaged although the directory was used; restore that file from a backup";
+  if (error == EngineErrc::not_a_data_directory)
+    return "the directory holds files that are not Tidemill's; choose an empty or a new one";
+  if (error == StorageErrc::directory_in_use)
+    return "another process uses the data directory; stop it, or choose another directory";
+  return "cannot open the data directory";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::string& path) {
+  FileSystem& fs = env.files;
+  std::unique_ptr<DataDirectory> directory(new DataDirectory);
+  directory->path_ = path;
+  const auto opened = [&]() -> Result<void> {
+    RETURN_IF_ERROR(create_directories(fs, path));
+    ASSIGN_OR_RETURN(directory->lock_, fs.lock(path + "/lock"));
+    const auto marker = read_file(fs, path + "/TIDEMILL", kFileBytesMax);
+    if (marker) {
+      ASSIGN_OR_RETURN(directory->instance_, read_marker(*marker));
+    } else {
+      if (marker.error() != ErrorCode(ENOENT, boost::system::generic_category())) return marker.error();
+      RETURN_IF_ERROR(may_become_ours(fs, path));
+      directory->instance_ = hex(env.random.next(), 16) + hex(env.random.next(), 16);
+      RETURN_IF_ERROR(create_marker(fs, path, directory->instance_));
+    }
+    for (const std::string& sub : {directory->streams(), directory->views(), directory->archive()})
+      RETURN_IF_ERROR(create_directories(fs, sub));
+    return {};
+  }();
+  if (!opened) {
+    env.logger.error(sentence(opened.error()), {{"directory", path}, {"error", opened.error().message()}});
+    return opened.error();
+  }
+  return directory;
+}
+
+}  // namespace tidemill

@@ -1,0 +1,324 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
+#include <shared_mutex>
+#include <utility>
+
+#include "engine/definition.h"
+#include "storage/base/check.h"
+#include "storage/base/errors.h"
+#include "storage/base/logger.h"
+#include "storage/seam/clock.h"
+#include "storage/seam/executor.h"
+
+namespace tidemill {
+namespace {
+
+constexpr StreamId kSystemId{0};
+constexpr std::uint32_t kShardsMax = 10'000;
+
+using Hook = std::function<void(const std::shared_ptr<Stream>&)>;
+
+class EngineImpl final : public Engine {
+ public:
+  EngineImpl(Env& env, const Options& options) : env_(env), options_(options), groups_(env) {}
+  ~EngineImpl() override = default;
+
+  Result<void> start();
+
+  std::shared_ptr<Stream> find(std::string_view name) const override {
+    const std::shared_lock lock(streams_mutex_);
+    const auto it = by_name_.find(name);
+    return it == by_name_.end() ? nullptr : it->second;
+  }
+  std::shared_ptr<Stream> find(StreamId id) const override {
+    const std::shared_lock lock(streams_mutex_);
+    const auto it = by_id_.find(id);
+    return it == by_id_.end() ? nullptr : it->second;
+  }
+  std::vector<std::shared_ptr<Stream>> list() const override {
+    const std::shared_lock lock(streams_mutex_);
+    std::vector<std::shared_ptr<Stream>> all;
+    for (const auto& [name, stream] : by_name_)
+      if (!name.starts_with('_')) all.push_back(stream);
+    return all;
+  }
+
+  Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) override;
+  Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) override;
+  Result<void> remove(std::string_view name) override;
+
+  void on_stream(Hook attach) override {
+    const std::lock_guard changing(changing_);
+    for (const auto& stream : list()) attach(stream);
+    attach_.push_back(std::move(attach));
+  }
+  void on_change(Hook changed) override {
+    const std::lock_guard changing(changing_);
+    changed_.push_back(std::move(changed));
+  }
+  void on_remove(Hook detach) override {
+    const std::lock_guard changing(changing_);
+    detach_.push_back(std::move(detach));
+  }
+
+  Token token(const Stream& stream, Epoch epoch, Sequence last) const override {
+    return {stream.definition().id, stream.incarnation(), epoch, Position::through(last)};
+  }
+  Result<Position> resolve(const Stream& stream, const Token& token) const override {
+    if (token.stream != stream.definition().id || token.incarnation != stream.incarnation())
+      return EngineErrc::unknown_token;
+    const auto end = stream.log().end_of(token.epoch);
+    if (!end || token.position > Position::through(*end)) return EngineErrc::unknown_token;
+    return token.position;
+  }
+
+  SystemStream& system() override { return *system_; }
+  Groups& groups() override { return groups_; }
+  const Options& options() const override { return options_; }
+  const DataDirectory& directory() const override { return *directory_; }
+  Result<void> close() override;
+
+ private:
+  struct Known {
+    StreamDefinition definition;
+    Incarnation incarnation;
+  };
+
+  void fold(const SystemStream::Event& event);
+  Result<void> open_streams();
+  void clean_up();
+  Result<std::shared_ptr<Log>> open_log(StreamId id);
+  void publish(const std::shared_ptr<Stream>& stream);
+  void remove_files(StreamId id);
+  void close_logs(const std::vector<std::shared_ptr<Log>>& logs);
+
+  Env& env_;
+  const Options options_;
+  std::unique_ptr<DataDirectory> directory_;
+  std::unique_ptr<SystemStream> system_;
+  Groups groups_;
+
+  // What the events say. Written by the fold (SystemStream's lock) and read by checks under the same lock, and by
+  // start() before anybody else is there.
+  std::map<StreamId, Known> known_;
+  std::set<StreamId> unfinished_;  // begun and never created, or removed: their files may go
+  std::atomic<std::uint64_t> last_id_{0};
+
+  // One change at a time, hooks included: recursive, for a hook may make a change of its own.
+  std::recursive_mutex changing_;
+  std::vector<Hook> attach_;
+  std::vector<Hook> changed_;
+  std::vector<Hook> detach_;
+  bool closed_ = false;
+
+  mutable std::shared_mutex streams_mutex_;
+  std::map<std::string, std::shared_ptr<Stream>, std::less<>> by_name_;
+  std::map<StreamId, std::shared_ptr<Stream>> by_id_;
+};
+
+Result<void> EngineImpl::start() {
+  ASSIGN_OR_RETURN(directory_, DataDirectory::open(env_, options_.data));
+  ASSIGN_OR_RETURN(auto log, open_log(kSystemId));
+  system_ = std::make_unique<SystemStream>(env_, std::move(log));
+  RETURN_IF_ERROR(system_->fold("stream.", [this](const SystemStream::Event& event) { fold(event); }));
+  RETURN_IF_ERROR(open_streams());
+  clean_up();
+  return {};
+}
+
+Result<std::shared_ptr<Log>> EngineImpl::open_log(StreamId id) {
+  const std::string path = directory_->stream(id);
+  RETURN_IF_ERROR(create_directories(env_.files, path));
+  auto log = Log::open(env_, path, options_.log);
+  if (!log) env_.logger.error("cannot open a stream's log", {{"directory", path}, {"error", log.error().message()}});
+  return log;
+}
+
+void EngineImpl::fold(const SystemStream::Event& event) {
+  const auto note_id = [this](StreamId id) {
+    if (last_id_.load() < id.value()) last_id_.store(id.value());
+  };
+  if (event.type == "stream.creating" || event.type == "stream.removed") {
+    const auto id = decode_id(event.json);
+    if (!id) return;
+    note_id(*id);
+    known_.erase(*id);
+    unfinished_.insert(*id);
+  } else if (event.type == "stream.created" || event.type == "stream.changed") {
+    auto decoded = decode_definition(event.json);
+    if (!decoded) {
+      env_.logger.error("the system stream holds a definition that this version cannot read",
+                        {{"sequence", std::to_string(event.sequence.value())}});
+      return;
+    }
+    const StreamId id = decoded->definition.id;
+    note_id(id);
+    unfinished_.erase(id);
+    known_[id] = {std::move(decoded->definition), decoded->incarnation};
+  }
+}
+
+Result<void> EngineImpl::open_streams() {
+  for (const auto& [id, known] : known_) {
+    const std::string path = directory_->stream(id);
+    // A log that is opened where there is none is made anew, empty: that must not hide a loss.
+    if (!exists(env_.files, path)) {
+      env_.logger.error("the records of a stream are missing; restore its directory from a backup",
+                        {{"stream", known.definition.name}, {"directory", path}});
+      return StorageErrc::damaged;
+    }
+    ASSIGN_OR_RETURN(auto log, open_log(id));
+    if (log->status().incarnation != known.incarnation) {
+      env_.logger.error("a stream's directory holds the records of another stream; restore the right one",
+                        {{"stream", known.definition.name}, {"directory", path}});
+      return StorageErrc::damaged;
+    }
+    publish(std::make_shared<Stream>(known.definition, std::move(log)));
+  }
+  return {};
+}
+
+// What an interrupted creation or removal left.
+void EngineImpl::clean_up() {
+  for (const StreamId id : unfinished_)
+    if (exists(env_.files, directory_->stream(id))) remove_files(id);
+  const auto entries = env_.files.list(directory_->streams());
+  if (!entries) return;
+  for (const DirectoryEntry& entry : *entries) {
+    const auto is = [&](StreamId id) { return entry.name == std::to_string(id.value()); };
+    if (is(kSystemId) || std::any_of(known_.begin(), known_.end(), [&](const auto& k) { return is(k.first); }) ||
+        std::any_of(unfinished_.begin(), unfinished_.end(), is))
+      continue;
+    env_.logger.warning("a directory beside the streams belongs to none; it is left alone",
+                        {{"directory", directory_->streams() + "/" + entry.name}});
+  }
+}
+
+void EngineImpl::publish(const std::shared_ptr<Stream>& stream) {
+  const std::unique_lock lock(streams_mutex_);
+  by_name_[stream->name()] = stream;
+  by_id_[stream->definition().id] = stream;
+}
+
+void EngineImpl::remove_files(StreamId id) {
+  env_.background.post([&env = env_, path = directory_->stream(id)] {
+    const auto removed = remove_tree(env.files, path);
+    if (!removed && removed.error() != ErrorCode(ENOENT, boost::system::generic_category()))
+      env.logger.warning("cannot remove the files of a removed stream; the next start tries again",
+                         {{"directory", path}, {"error", removed.error().message()}});
+  });
+}
+
+Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, std::uint32_t shards) {
+  if (!valid_stream_name(definition.name) || definition.name.starts_with('_')) return EngineErrc::invalid_name;
+  if (definition.shards.empty()) {
+    if (shards == 0 || shards > kShardsMax) return EngineErrc::invalid_definition;
+    definition.shards = make_shards(shards);
+  }
+  if (!valid_shards(definition.shards)) return EngineErrc::invalid_definition;
+
+  const std::lock_guard changing(changing_);
+  if (closed_) return EngineErrc::draining;
+  definition.id = StreamId(last_id_.load() + 1);
+  definition.created = env_.clock.wall();
+  const auto name_is_free = [&]() -> Result<void> {
+    for (const auto& [id, known] : known_)
+      if (known.definition.name == definition.name) return EngineErrc::stream_exists;
+    return {};
+  };
+  // Said before it is done, so that what a crash leaves of it is known for what it is.
+  RETURN_IF_ERROR(system_->append("stream.creating", encode_id(definition.id), name_is_free));
+  auto log = open_log(definition.id);
+  if (!log) {
+    remove_files(definition.id);
+    return log.error();
+  }
+  const auto created =
+      system_->append("stream.created", encode_definition(definition, (*log)->status().incarnation), name_is_free);
+  if (!created) {
+    close_logs({*log});
+    if (created.error() != StorageErrc::flush_failed) remove_files(definition.id);
+    return created.error();
+  }
+  const auto stream = std::make_shared<Stream>(std::move(definition), *log);
+  publish(stream);
+  for (const Hook& attach : attach_) attach(stream);
+  return stream;
+}
+
+Result<std::shared_ptr<Stream>> EngineImpl::change(const StreamDefinition& definition) {
+  const std::lock_guard changing(changing_);
+  if (closed_) return EngineErrc::draining;
+  const auto old = find(definition.name);
+  if (old == nullptr) return EngineErrc::no_such_stream;
+  StreamDefinition wanted = old->definition();
+  wanted.fields = definition.fields;
+  wanted.partition_key = definition.partition_key;
+  wanted.archive = definition.archive;
+  RETURN_IF_ERROR(system_->append("stream.changed", encode_definition(wanted, old->incarnation())));
+  const auto stream = std::make_shared<Stream>(std::move(wanted), old->shared_log());
+  publish(stream);
+  for (const Hook& changed : changed_) changed(stream);
+  return stream;
+}
+
+Result<void> EngineImpl::remove(std::string_view name) {
+  const std::lock_guard changing(changing_);
+  if (closed_) return EngineErrc::draining;
+  const auto stream = find(name);
+  if (stream == nullptr) return EngineErrc::no_such_stream;
+  const StreamId id = stream->definition().id;
+  RETURN_IF_ERROR(system_->append("stream.removed", encode_id(id)));
+  {
+    const std::unique_lock lock(streams_mutex_);
+    by_name_.erase(stream->name());
+    by_id_.erase(id);
+  }
+  for (const Hook& detach : detach_) detach(stream);
+  for (const GroupStatus& group : groups_.list())
+    if (group.stream == name)
+      if (const auto closed = groups_.remove(group.name); !closed)
+        env_.logger.warning("a group of a removed stream did not close cleanly",
+                            {{"group", group.name}, {"error", closed.error().message()}});
+  close_logs({stream->shared_log()});
+  remove_files(id);
+  return {};
+}
+
+void EngineImpl::close_logs(const std::vector<std::shared_ptr<Log>>& logs) {
+  std::vector<std::shared_ptr<Signal>> signals;
+  for (const auto& log : logs) {
+    signals.push_back(env_.background.make_signal());
+    log->close([signal = signals.back()] { signal->set(); });
+  }
+  for (const auto& signal : signals) signal->wait();
+}
+
+Result<void> EngineImpl::close() {
+  const std::lock_guard changing(changing_);
+  if (std::exchange(closed_, true)) return {};
+  const auto closed = groups_.close();
+  std::vector<std::shared_ptr<Log>> logs;
+  {
+    const std::shared_lock lock(streams_mutex_);
+    for (const auto& [id, stream] : by_id_) logs.push_back(stream->shared_log());
+  }
+  close_logs(logs);
+  close_logs({system_->shared_log()});
+  return closed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(Env& env, const Options& options) {
+  auto engine = std::make_unique<EngineImpl>(env, options);
+  RETURN_IF_ERROR(engine->start());
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace tidemill
