@@ -57,7 +57,11 @@ struct Append {
   std::vector<RejectedRecord> replayed_rejected;
 
   Append* next_done = nullptr;
-  Append* next_queued = nullptr;  // the log's
+
+  // The log's own, while it has the append.
+  Append* next_queued = nullptr;
+  std::uint64_t queued_bytes = 0;
+  MonotonicTime queued_at{};
 };
 
 }  // namespace tidemill
