@@ -20,7 +20,8 @@ struct CommitShape {
 };
 std::optional<CommitShape> commit_shape(std::span<const std::byte> first_block);
 
-// `bytes` holds at least the header_bytes of the shape. nullopt: not a valid header of this incarnation under this salt.
+// `bytes` holds at least the header_bytes of the shape. nullopt: not a valid header of this incarnation under this
+// salt.
 std::optional<CommitHeader> read_commit_header(std::span<const std::byte> bytes, std::uint64_t salt,
                                                Incarnation incarnation);
 // `extent`: the lane's bytes with what its checksum covers.

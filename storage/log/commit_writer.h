@@ -15,7 +15,7 @@ namespace tidemill {
 // A commit in memory, in the writer's buffers until its next encode().
 struct EncodedCommit {
   CommitHeader header;
-  std::span<std::byte> bytes;                              // starts on a block, ends on one
+  std::span<std::byte> bytes;                             // starts on a block, ends on one
   std::array<std::span<const std::byte>, kLanesMax> raw;  // of each lane, before compression: for the tail cache
 };
 

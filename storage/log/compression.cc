@@ -23,9 +23,8 @@ std::size_t Compressor::compress(std::span<const std::byte> raw, std::span<std::
 
 bool decompress(std::span<const std::byte> stored, std::span<std::byte> into) {
   if (stored.size() > LZ4_MAX_INPUT_SIZE || into.size() > LZ4_MAX_INPUT_SIZE) return false;
-  const int n =
-      LZ4_decompress_safe(reinterpret_cast<const char*>(stored.data()), reinterpret_cast<char*>(into.data()),
-                          static_cast<int>(stored.size()), static_cast<int>(into.size()));
+  const int n = LZ4_decompress_safe(reinterpret_cast<const char*>(stored.data()), reinterpret_cast<char*>(into.data()),
+                                    static_cast<int>(stored.size()), static_cast<int>(into.size()));
   return n >= 0 && static_cast<std::size_t>(n) == into.size();
 }
 
