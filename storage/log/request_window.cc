@@ -11,6 +11,7 @@ namespace {
 // Rejection lists may take as much again as the keys themselves; then old requests go, whatever their number.
 constexpr std::size_t kRejectedBytesPerKey = 32;
 constexpr std::size_t kRejectedBytesMin = 1 << 20;
+constexpr std::size_t kCopyBytes = 1 << 20;
 
 }  // namespace
 
@@ -83,13 +84,16 @@ std::size_t RequestWindow::bytes() const {
   return ring_.size() * sizeof(Entry) + table_.bytes() + rejected_bytes_;
 }
 
-void RequestWindow::copy(std::uint64_t begin, std::uint64_t end, std::vector<StoredRequest>& out) const {
+std::uint64_t RequestWindow::copy(std::uint64_t begin, std::uint64_t end, std::vector<StoredRequest>& out) const {
   CHECK(begin >= oldest() && end <= total_);
-  for (std::uint64_t n = begin; n < end; ++n) {
-    const Entry& e = ring_[ring_index(n)];
+  std::size_t bytes = 0;
+  for (; begin < end && bytes < kCopyBytes; ++begin) {
+    const Entry& e = ring_[ring_index(begin)];
     StoredRequest& r = out.emplace_back(StoredRequest{e.identity, e.first, e.accepted, {}});
-    if (e.rejected != 0) r.rejected = rejected_.at(n);
+    if (e.rejected != 0) r.rejected = rejected_.at(begin);
+    bytes += sizeof(Entry) + r.rejected.size() * sizeof(RejectedRecord);
   }
+  return begin;
 }
 
 }  // namespace tidemill

@@ -99,8 +99,9 @@ class RequestWindow {
   std::uint64_t oldest() const { return total_ - held_; }
   std::uint64_t size() const { return held_; }
   std::size_t bytes() const;
-  // Copies requests [begin, end) for a snapshot; begin >= oldest().
-  void copy(std::uint64_t begin, std::uint64_t end, std::vector<StoredRequest>& out) const;
+  // Copies requests from `begin` (>= oldest()) on for a snapshot, at most up to `end` and about 1 MiB. Returns where to
+  // go on.
+  std::uint64_t copy(std::uint64_t begin, std::uint64_t end, std::vector<StoredRequest>& out) const;
 
  private:
   struct Entry {

@@ -52,10 +52,10 @@ SegmentFill::~SegmentFill() {
   static_cast<void>(fs_.remove(path_).has_value());
 }
 
-Result<std::unique_ptr<SegmentFill>> SegmentFill::create(FileSystem& fs, std::string path, std::uint64_t bytes) {
+Result<std::shared_ptr<SegmentFill>> SegmentFill::create(FileSystem& fs, std::string path, std::uint64_t bytes) {
   CHECK(bytes % kBlockBytes == 0 && bytes > kSegmentHeaderBytes);
   ASSIGN_OR_RETURN(auto file, fs.open(path, OpenMode::create));
-  return std::unique_ptr<SegmentFill>(new SegmentFill(fs, std::move(path), bytes, std::move(file)));
+  return std::shared_ptr<SegmentFill>(new SegmentFill(fs, std::move(path), bytes, std::move(file)));
 }
 
 Result<void> SegmentFill::step() {

@@ -27,7 +27,7 @@ Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::str
 // needs it now. Removes the file unless it was put to use.
 class SegmentFill {
  public:
-  static Result<std::unique_ptr<SegmentFill>> create(FileSystem& fs, std::string path, std::uint64_t bytes);
+  static Result<std::shared_ptr<SegmentFill>> create(FileSystem& fs, std::string path, std::uint64_t bytes);
   ~SegmentFill();
 
   // Writes some more, about 4 MiB.

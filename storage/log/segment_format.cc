@@ -29,6 +29,14 @@ std::optional<std::uint64_t> parse20(std::string_view text) {
 
 }  // namespace
 
+std::vector<EpochStart> add_epoch(std::vector<EpochStart> epochs, EpochStart latest) {
+  // Of epochs without a record between them the last one tells it all.
+  while (!epochs.empty() && epochs.back().start == latest.start) epochs.pop_back();
+  if (epochs.size() == kEpochsMax) epochs.erase(epochs.begin());
+  epochs.push_back(latest);
+  return epochs;
+}
+
 void write_segment_header(const SegmentHeader& h, std::span<std::byte> into) {
   CHECK(into.size() == kSegmentHeaderBytes);
   CHECK(h.epochs.size() <= kEpochsMax);

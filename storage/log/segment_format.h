@@ -56,6 +56,9 @@ struct SegmentHeader {
   std::vector<EpochStart> epochs;  // the latest kEpochsMax, ascending; the last is this segment's own
 };
 
+// With one more epoch; earlier ones that began at the same record, and then the oldest, make room.
+std::vector<EpochStart> add_epoch(std::vector<EpochStart> epochs, EpochStart latest);
+
 // Both copies. `into` holds kSegmentHeaderBytes.
 void write_segment_header(const SegmentHeader& header, std::span<std::byte> into);
 // From one copy, a block.

@@ -1,0 +1,374 @@
+#include "storage/log/recovery.h"
+
+#include <algorithm>
+#include <set>
+
+#include "storage/base/check.h"
+#include "storage/base/errors.h"
+#include "storage/log/commit_reader.h"
+#include "storage/log/commit_writer.h"
+#include "storage/log/segment_scanner.h"
+#include "storage/seam/clock.h"
+#include "storage/seam/random.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::size_t kReadBytes = 1 << 20;
+
+class Recovery {
+ public:
+  Recovery(Env& env, const std::string& directory, const LogOptions& options, MarkFile& mark)
+      : env_(env), directory_(directory), options_(options), mark_file_(mark) {}
+
+  Result<RecoveredLog> run() {
+    out_.window = RequestWindow(options_.request_window);
+    RETURN_IF_ERROR(list());
+    ASSIGN_OR_RETURN(mark_, mark_file_.read());
+    RETURN_IF_ERROR(drop_superseded());
+    RETURN_IF_ERROR(open_last());
+    if (mark_ && mark_->incarnation != incarnation_) {
+      env_.logger.warning("the durable mark belongs to another log and is not used", {{"directory", directory_}});
+      mark_.reset();
+    }
+    if (mark_) {
+      out_.notes = mark_->notes;
+      out_.last_id = std::max(out_.last_id, mark_->segment);
+    }
+    if (last_) RETURN_IF_ERROR(scan_last());
+    judge_tail();
+    RETURN_IF_ERROR(recover_requests());
+    RETURN_IF_ERROR(begin_segment());
+    clean_up();
+    return std::move(out_);
+  }
+
+ private:
+  Result<void> list();
+  Result<void> drop_superseded();
+  Result<void> open_last();
+  Result<void> scan_last();
+  void judge_tail();
+  Result<void> recover_requests();
+  Result<void> scan_requests(const SegmentFile& segment, ByteOffset begin, ByteOffset end);
+  Result<void> begin_segment();
+  void clean_up();
+  std::string path_of(const SegmentName& name) const { return directory_ + "/" + segment_file_name(name); }
+  void lose(Sequence first, Sequence last, const std::string& file, ByteOffset offset);
+
+  Env& env_;
+  const std::string& directory_;
+  const LogOptions& options_;
+  MarkFile& mark_file_;
+  RecoveredLog out_;
+
+  std::vector<SegmentName> names_;
+  std::vector<SegmentName> superseded_;
+  std::vector<std::string> leftovers_;
+  std::set<std::string> indexes_;
+  std::optional<DurableMark> mark_;
+  std::shared_ptr<SegmentFile> last_;  // null: there is none, or its header is damaged
+  Incarnation incarnation_;
+  std::vector<EpochStart> epochs_;
+
+  // Of the last segment.
+  std::vector<IndexEntry> entries_;
+  std::optional<SegmentScanner::Found> last_commit_;
+  std::uint32_t last_commit_requests_ = 0;
+  std::uint64_t before_last_checksum_ = 0;
+  ByteOffset end_{kSegmentHeaderBytes};  // of the last valid commit
+  bool damaged_ = false;
+  bool copy_last_ = false;
+};
+
+void Recovery::lose(Sequence first, Sequence last, const std::string& file, ByteOffset offset) {
+  damaged_ = true;
+  env_.logger.error("damage: records that were durable cannot be read back",
+                    {{"file", file},
+                     {"offset", std::to_string(offset.value())},
+                     {"first", std::to_string(first.value())},
+                     {"last", std::to_string(last.value())}});
+  if (first <= last) out_.segments.damage.push_back({first, last, file, offset});
+}
+
+Result<void> Recovery::list() {
+  ASSIGN_OR_RETURN(const auto entries, env_.files.list(directory_));
+  for (const DirectoryEntry& e : entries) {
+    if (const auto name = parse_segment_file_name(e.name)) {
+      names_.push_back(*name);
+    } else if (e.name.ends_with(kFillSuffix) || e.name.ends_with(kTemporarySuffix)) {
+      leftovers_.push_back(e.name);
+    }
+  }
+  std::sort(names_.begin(), names_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  if (!names_.empty()) out_.last_id = names_.back().id;
+  return {};
+}
+
+// A segment that begins at the same record as a later one, and is not the one which that names as its predecessor, was
+// replaced by it: its only commit was copied there, or its name appeared after its flush had failed.
+Result<void> Recovery::drop_superseded() {
+  std::vector<SegmentName> kept;
+  for (std::size_t i = names_.size(); i-- > 0;) {
+    if (!kept.empty() && names_[i].first >= kept.back().first) {
+      const auto later = open_segment(env_.files, directory_, kept.back(), OpenMode::read, env_.logger);
+      if (!later && later.error() != StorageErrc::damaged) return later.error();
+      if (later && (*later)->header.predecessor.id != names_[i].id) {
+        superseded_.push_back(names_[i]);
+        continue;
+      }
+    }
+    kept.push_back(names_[i]);
+  }
+  names_.assign(kept.rbegin(), kept.rend());
+  return {};
+}
+
+// Finds out which log this is. The newest readable header says; where none is, the mark does.
+Result<void> Recovery::open_last() {
+  std::shared_ptr<SegmentFile> newest;
+  for (std::size_t i = names_.size(); i-- > 0 && !newest;) {
+    auto segment = open_segment(env_.files, directory_, names_[i], OpenMode::write, env_.logger);
+    if (!segment) {
+      if (segment.error() != StorageErrc::damaged) return segment.error();
+      continue;
+    }
+    newest = std::move(*segment);
+    if (i + 1 == names_.size()) last_ = newest;
+  }
+  if (newest) {
+    incarnation_ = newest->header.incarnation;
+    epochs_ = newest->header.epochs;
+    out_.log_start = newest->header.log_start;
+    out_.running_max = newest->header.running_max;
+    out_.requests = newest->header.requests_before;
+  } else if (mark_) {
+    incarnation_ = mark_->incarnation;
+    epochs_ = {{mark_->epoch, Sequence(1)}};
+  } else {
+    while (incarnation_.value() == 0) incarnation_ = Incarnation(env_.random.next());
+  }
+  return {};
+}
+
+Result<void> Recovery::scan_last() {
+  const SegmentHeader& header = last_->header;
+  ASSIGN_OR_RETURN(const std::uint64_t size, last_->file->size());
+  const std::uint64_t end = std::min(header.bytes, size / kBlockBytes * kBlockBytes);
+  SegmentScanner scanner(*last_, ByteOffset(kSegmentHeaderBytes), ByteOffset(end), SegmentScanner::Depth::whole,
+                         kReadBytes);
+  out_.next = header.first;
+  out_.last_checksum = header.predecessor.checksum;
+  for (;;) {
+    // An error here is not a torn tail: nobody knows what stands there. Better not to start.
+    ASSIGN_OR_RETURN(const auto found, scanner.next());
+    if (!found) break;
+    const CommitHeader& h = found->header;
+    if (h.first < out_.next) {
+      env_.logger.error("a commit repeats records and is ignored",
+                        {{"file", last_->path}, {"offset", std::to_string(found->offset.value())}});
+      continue;
+    }
+    if (found->bad || h.first != out_.next) {
+      lose(out_.next, Sequence(h.first.value() - 1), last_->path, found->bad.value_or(found->offset));
+    }
+    entries_.push_back({h.first, h.count, h.hash_mask, found->offset, h.running_max});
+    before_last_checksum_ = out_.last_checksum;
+    last_commit_ = found;
+    end_ = found->end();
+    out_.next = h.end();
+    out_.running_max = std::max(out_.running_max, h.running_max);
+    out_.last_checksum = h.checksum;
+    out_.requests += h.requests;
+    if (mark_ && mark_->segment == header.id && mark_->end == end_ && mark_->checksum != h.checksum) {
+      env_.logger.error("the last commit is not the one that the durable mark names",
+                        {{"file", last_->path}, {"offset", std::to_string(found->offset.value())}});
+    }
+  }
+  return {};
+}
+
+// What lies behind the last valid commit: nothing, a commit that was being written when the lights went out, or the
+// remains of one that is known to have been durable.
+void Recovery::judge_tail() {
+  Sequence known = Sequence(out_.next.value() - 1);  // durable for sure
+  if (!names_.empty() && !last_) {
+    // A file has a segment's name only once its header is durable.
+    const SegmentName& name = names_.back();
+    out_.next = name.first;
+    known = mark_ && mark_->segment >= name.id ? mark_->last : name.first;
+    lose(name.first, known, path_of(name), ByteOffset(0));
+    out_.next = next(known);
+    return;
+  }
+  if (last_ && last_->header.initial_bytes != 0 && entries_.empty()) known = last_->header.initial_last;
+  if (mark_) {
+    const bool beyond = last_
+                            ? mark_->segment > last_->name.id || (mark_->segment == last_->name.id && mark_->end > end_)
+                            : mark_->last.value() != 0;
+    if (beyond) known = std::max(known, mark_->last);
+    // A commit without records leaves no gap in the numbers, but its keyed requests are gone.
+    if (beyond && known < out_.next) damaged_ = true;
+  }
+  if (known >= out_.next) {
+    lose(out_.next, known, last_ ? last_->path : directory_, end_);
+    out_.next = next(known);
+  } else {
+    copy_last_ = last_commit_.has_value();
+  }
+}
+
+Result<void> Recovery::scan_requests(const SegmentFile& segment, ByteOffset begin, ByteOffset end) {
+  SegmentScanner scanner(segment, begin, end, SegmentScanner::Depth::header, kReadBytes);
+  for (;;) {
+    auto found = scanner.next();
+    if (!found) {
+      env_.logger.error("keyed requests could not be read back; their retries will not be recognised",
+                        {{"file", segment.path}, {"cause", found.error().message()}});
+      return {};
+    }
+    if (!*found) return {};
+    const CommitHeader& h = (*found)->header;
+    if (h.requests == 0) continue;
+    ASSIGN_OR_RETURN(const auto bytes, scanner.bytes((*found)->offset.value(), h.header_bytes));
+    const auto requests = read_requests(bytes, h);
+    if (!requests) continue;
+    for (const StoredRequest& r : *requests) out_.window.add(r.identity, r.first, r.accepted, r.rejected);
+  }
+}
+
+// The snapshot, and then the commits after it. Without a snapshot: as far back as the window reaches.
+Result<void> Recovery::recover_requests() {
+  const auto snapshot = read_snapshot(env_.files, directory_, incarnation_, out_.window, options_.request_window);
+  if (!last_) return {};
+  const std::uint64_t enough =
+      std::max(snapshot ? snapshot->requests : 0,
+               out_.requests - std::min<std::uint64_t>(out_.requests, options_.request_window));
+  // Back to the segment that holds request number `enough`.
+  std::vector<std::shared_ptr<SegmentFile>> segments{last_};
+  for (std::size_t i = names_.size() - 1; i-- > 0 && segments.back()->header.requests_before > enough;) {
+    if (snapshot && segments.back()->name.id <= snapshot->segment) break;
+    auto segment = open_segment(env_.files, directory_, names_[i], OpenMode::read, env_.logger);
+    if (!segment && segment.error() != StorageErrc::damaged) return segment.error();
+    if (!segment) break;
+    segments.push_back(std::move(*segment));
+  }
+  for (std::size_t i = segments.size(); i-- > 0;) {
+    const SegmentFile& s = *segments[i];
+    ByteOffset begin(kSegmentHeaderBytes);
+    ByteOffset end(s.header.bytes);
+    if (snapshot && snapshot->segment == s.name.id) begin = snapshot->end;
+    if (i == 0) {
+      end = end_;
+    } else if (segments[i - 1]->header.predecessor.id == s.name.id) {
+      end = segments[i - 1]->header.predecessor.end;
+    }
+    if (begin >= end) continue;
+    out_.unsnapshotted_bytes += end.value() - begin.value();
+    RETURN_IF_ERROR(scan_requests(s, begin, end));
+  }
+  return {};
+}
+
+Result<void> Recovery::begin_segment() {
+  AlignedBuffer buffer;
+  std::span<std::byte> commit;
+  CommitHeader commit_header;
+  SegmentHeader h;
+  h.first = out_.next;
+  if (last_) h.predecessor = {last_->name.id, end_, Sequence(out_.next.value() - 1), out_.last_checksum};
+  if (!entries_.empty()) {
+    h.predecessor.last = Sequence(entries_.back().first.value() + entries_.back().count - 1);
+  }
+  h.requests_before = out_.requests;
+  do h.salt = env_.random.next();
+  while (h.salt == 0);
+
+  if (copy_last_) {
+    commit_header = last_commit_->header;
+    commit = {buffer.reserve(commit_header.length), commit_header.length};
+    ASSIGN_OR_RETURN(const std::size_t n, last_->file->read_at(last_commit_->offset, commit));
+    if (n != commit.size() || !read_commit(commit, last_->header.salt, incarnation_)) {
+      return make_error_code(StorageErrc::damaged);  // it was valid a moment ago
+    }
+    reseal_commit(commit, commit_header, h.salt);
+    h.first = commit_header.first;
+    h.predecessor.end = last_commit_->offset;
+    h.predecessor.last = Sequence(commit_header.first.value() - 1);
+    h.predecessor.checksum = before_last_checksum_;
+    h.requests_before -= commit_header.requests;
+    h.initial_bytes = commit_header.length;
+    h.initial_last = commit_header.last();
+    out_.last_checksum = commit_header.checksum;
+  }
+  // Where nothing of the last segment counts any more, the one before it is the predecessor.
+  const bool emptied = last_ && !damaged_ && h.predecessor.end.value() == kSegmentHeaderBytes;
+  if (emptied) {
+    h.predecessor = last_->header.predecessor;
+    superseded_.push_back(names_.back());
+    names_.pop_back();
+  }
+
+  h.id = out_.last_id = SegmentId(out_.last_id.value() + 1);
+  h.incarnation = incarnation_;
+  h.epoch = Epoch(epochs_.empty() ? 1 : epochs_.back().epoch.value() + 1);
+  if (mark_ && mark_->epoch >= h.epoch) h.epoch = Epoch(mark_->epoch.value() + 1);
+  h.epochs = add_epoch(epochs_, {h.epoch, out_.next});
+  h.log_start = out_.log_start;
+  h.created = env_.clock.wall();
+  h.running_max = out_.running_max;
+  if (copy_last_) {
+    h.running_max = entries_.size() > 1 ? entries_[entries_.size() - 2].running_max : last_->header.running_max;
+  }
+
+  const std::uint64_t bytes =
+      std::max(round_up(options_.segment_bytes_first, kBlockBytes), kSegmentHeaderBytes + commit.size() + kBlockBytes);
+  const std::string fill_path = directory_ + "/recovery" + std::string(kFillSuffix);
+  if (exists(env_.files, fill_path)) RETURN_IF_ERROR(env_.files.remove(fill_path));
+  ASSIGN_OR_RETURN(auto fill, SegmentFill::create(env_.files, fill_path, bytes));
+  while (!fill->filled()) RETURN_IF_ERROR(fill->step());
+  auto made = fill->put_to_use(directory_, h, commit);
+  if (made.error) return made.error;
+
+  Segments::Start& s = out_.segments;
+  names_.push_back(made.segment->name);
+  s.names = names_;
+  s.active = made.segment;
+  s.end = ByteOffset(kSegmentHeaderBytes + commit.size());
+  if (copy_last_) {
+    const CommitHeader& c = commit_header;
+    s.entries.push_back({c.first, c.count, c.hash_mask, ByteOffset(kSegmentHeaderBytes), c.running_max});
+  }
+  for (const SegmentName& name : names_) {
+    if (auto info = env_.files.info(path_of(name))) s.bytes += info->size;
+  }
+  return {};
+}
+
+// Nothing here matters to anybody but the disk's free space; what fails is tried again at the next start.
+void Recovery::clean_up() {
+  for (const std::string& name : leftovers_) {
+    if (name == "recovery" + std::string(kFillSuffix)) continue;
+    static_cast<void>(env_.files.remove(directory_ + "/" + name).has_value());
+  }
+  for (const SegmentName& name : superseded_) {
+    static_cast<void>(env_.files.remove(path_of(name)).has_value());
+    static_cast<void>(env_.files.remove(directory_ + "/" + index_file_name(name.id)).has_value());
+  }
+  if (last_ && copy_last_) entries_.pop_back();
+  const bool kept = last_ && (superseded_.empty() || superseded_.back() != last_->name);
+  if (kept && !damaged_) {
+    // The zeros behind its end are of no more use.
+    const ByteOffset end = out_.segments.active->header.predecessor.end;
+    static_cast<void>(last_->file->truncate(end.value()).has_value());
+    store_index(env_, directory_, *last_, entries_, end);
+  }
+}
+
+}  // namespace
+
+Result<RecoveredLog> recover_log(Env& env, const std::string& directory, const LogOptions& options, MarkFile& mark) {
+  return Recovery(env, directory, options, mark).run();
+}
+
+}  // namespace tidemill

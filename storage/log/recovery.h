@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/log/log.h"
+#include "storage/log/mark_file.h"
+#include "storage/log/request_snapshot.h"
+#include "storage/log/request_window.h"
+#include "storage/log/segments.h"
+
+namespace tidemill {
+
+// What a log is when it has been opened: everything in it up to `next` has been flushed by this process, and writing
+// goes on in a fresh segment under a new epoch.
+struct RecoveredLog {
+  Segments::Start segments;
+  Sequence log_start{1};
+  Sequence next{1};  // the next record's number
+  WallTime running_max{};
+  std::uint64_t requests = 0;       // keyed requests in the whole log
+  std::uint64_t last_checksum = 0;  // of the last commit's header
+  RequestWindow window{0};
+  std::uint64_t unsnapshotted_bytes = 0;  // of the log, read to find the requests that the snapshot does not hold
+  std::array<std::optional<Sequence>, kNotesMax> notes;
+  SegmentId last_id;  // the highest ever used
+};
+
+// Reads the last segment, decides about its tail, copies the last commit to a fresh segment and flushes it there. Reads
+// nothing else but the file names, the durable mark, the snapshot of the request window and the commits after it: the
+// time does not depend on the log's size. docs/formats/segment.md, "Recovery", is the contract.
+Result<RecoveredLog> recover_log(Env& env, const std::string& directory, const LogOptions& options, MarkFile& mark);
+
+}  // namespace tidemill

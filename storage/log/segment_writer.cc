@@ -1,0 +1,219 @@
+#include "storage/log/segment_writer.h"
+
+#include <algorithm>
+
+#include "storage/base/check.h"
+#include "storage/base/errors.h"
+#include "storage/seam/clock.h"
+#include "storage/seam/random.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::uint64_t kFillAheadFraction = 8;  // begin when an eighth of the present segment is used
+
+bool disk_full(const ErrorCode& e) {
+  return e == boost::system::errc::no_space_on_device || e.value() == 122;  // EDQUOT has no portable name
+}
+
+}  // namespace
+
+SegmentWriter::SegmentWriter(Env& env, std::string directory, const LogOptions& options, const RecoveredLog& log)
+    : env_(env),
+      directory_(std::move(directory)),
+      options_(options),
+      segment_(log.segments.active),
+      end_(log.segments.end),
+      next_(log.next),
+      last_checksum_(log.last_checksum),
+      requests_(log.requests),
+      running_max_(log.running_max),
+      last_id_(log.last_id),
+      epoch_(segment_->header.epoch.value()),
+      epochs_(segment_->header.epochs) {}
+
+SegmentWriter::Commit SegmentWriter::write(const Append* head) {
+  Commit result;
+  CHECK(accepting_);
+  if (seal_due_) {
+    if (auto e = seal()) {
+      result.error = e;
+      return result;
+    }
+  }
+  const WallTime wall = env_.clock.wall();
+  CommitWriter::Context context;
+  context.salt = segment_->header.salt;
+  context.incarnation = segment_->header.incarnation;
+  context.epoch = epoch();
+  context.first = next_;
+  context.wall = wall;
+  context.running_max = std::max(running_max_, wall);
+  result.encoded = encoder_.encode(head, context);
+  const EncodedCommit& commit = result.encoded;
+
+  const MonotonicTime begin = env_.clock.monotonic();
+  if (end_.value() + commit.bytes.size() <= segment_->header.bytes) {
+    result.error = write_here(commit);
+  } else {
+    result.error = write_rolled(result.encoded, result);
+  }
+  result.flush_time = env_.clock.monotonic() - begin;
+  if (result.error) return result;
+
+  const CommitHeader& h = commit.header;
+  result.offset = end_;
+  end_ = result.end = ByteOffset(end_.value() + h.length);
+  next_ = h.end();
+  running_max_ = h.running_max;
+  last_checksum_ = h.checksum;
+  requests_ += h.requests;
+  return result;
+}
+
+ErrorCode SegmentWriter::write_here(const EncodedCommit& commit) {
+  auto r = segment_->file->write_at(end_, commit.bytes);
+  // A failed write leaves any part of the commit in the file: as unknown as a failed flush.
+  if (r) r = segment_->file->sync_data();
+  if (r) return {};
+  flush_failed(r.error(), segment_->path);
+  return make_error_code(StorageErrc::flush_failed);
+}
+
+// Nothing is written where recovery would look until the new segment's flush: what fails before it is an ordinary "no".
+ErrorCode SegmentWriter::write_rolled(EncodedCommit& commit, Commit& result) {
+  const std::uint64_t need = kSegmentHeaderBytes + commit.bytes.size();
+  auto fill = filled(need, size_after_this());
+  if (!fill) {
+    if (!no_space_) {
+      env_.logger.error("no new segment; appends are refused until there is room",
+                        {{"directory", directory_}, {"cause", fill.error().message()}});
+    }
+    no_space_ = true;
+    return fill.error();
+  }
+  SegmentHeader header = successor_header();
+  header.initial_bytes = commit.header.length;
+  header.initial_last = commit.header.last();
+  reseal_commit(commit.bytes, commit.header, header.salt);
+  auto made = (*fill)->put_to_use(directory_, std::move(header), commit.bytes);
+  if (made.error && !made.unknown) return made.error;
+  if (made.error) {
+    flush_failed(made.error, directory_);
+    return make_error_code(StorageErrc::flush_failed);
+  }
+  no_space_ = false;
+  use(std::move(made.segment));
+  result.rolled = true;
+  return {};
+}
+
+void SegmentWriter::flush_failed(const ErrorCode& cause, const std::string& path) {
+  env_.logger.error("a flush failed; the outcome of its records is unknown, writing goes on in a new segment",
+                    {{"file", path}, {"offset", std::to_string(end_.value())}, {"cause", cause.message()}});
+  epoch_.fetch_add(1, std::memory_order_relaxed);
+  {
+    std::lock_guard lock(mutex_);
+    epochs_ = add_epoch(std::move(epochs_), {epoch(), next_});
+  }
+  seal_due_ = true;
+  static_cast<void>(seal());
+}
+
+// A new segment that names where the old one ends. No error: it is in use.
+ErrorCode SegmentWriter::seal() {
+  auto fill = filled(kSegmentHeaderBytes + kBlockBytes, round_up(options_.segment_bytes_first, kBlockBytes));
+  ErrorCode error;
+  if (!fill) {
+    error = fill.error();
+  } else {
+    auto made = (*fill)->put_to_use(directory_, successor_header(), {});
+    error = made.error;
+    if (!error) {
+      use(std::move(made.segment));
+      seal_ = segment_;
+      seal_due_ = false;
+      return {};
+    }
+  }
+  if (disk_full(error)) {
+    env_.logger.warning("the segment after a failed flush does not fit the disk; tried again with the next append",
+                        {{"directory", directory_}});
+    return error;
+  }
+  accepting_ = false;
+  env_.logger.error(
+      "the segment after a failed flush could not be made: the stream takes no records until the next start",
+      {{"directory", directory_}, {"cause", error.message()}});
+  return make_error_code(StorageErrc::not_accepting);
+}
+
+SegmentHeader SegmentWriter::successor_header() {
+  SegmentHeader h;
+  h.id = last_id_ = SegmentId(last_id_.value() + 1);
+  while (h.salt == 0) h.salt = env_.random.next();
+  h.incarnation = segment_->header.incarnation;
+  h.epoch = epoch();
+  h.log_start = segment_->header.log_start;
+  h.first = next_;
+  h.created = env_.clock.wall();
+  h.running_max = running_max_;
+  h.requests_before = requests_;
+  h.predecessor = {segment_->name.id, end_, Sequence(next_.value() - 1), last_checksum_};
+  std::lock_guard lock(mutex_);
+  h.epochs = epochs_;
+  return h;
+}
+
+void SegmentWriter::use(std::shared_ptr<SegmentFile> segment) {
+  segment_ = std::move(segment);
+  end_ = ByteOffset(kSegmentHeaderBytes);
+}
+
+std::uint64_t SegmentWriter::size_after_this() const {
+  const std::uint64_t twice = std::max(options_.segment_bytes_first, segment_->header.bytes * 2);
+  return round_up(std::min(options_.segment_bytes_max, twice), kBlockBytes);
+}
+
+// The one that was filled ahead of time, if it is large enough; else one made here and now.
+Result<std::shared_ptr<SegmentFill>> SegmentWriter::filled(std::uint64_t bytes_min, std::uint64_t bytes) {
+  {
+    std::lock_guard lock(mutex_);
+    if (fill_ && fill_->bytes() >= bytes_min) return std::move(fill_);
+  }
+  bytes = std::max(bytes, round_up(bytes_min, kBlockBytes));
+  ASSIGN_OR_RETURN(auto fill, SegmentFill::create(env_.files, fill_path(), bytes));
+  while (!fill->filled()) RETURN_IF_ERROR(fill->step());
+  return fill;
+}
+
+std::string SegmentWriter::fill_path() {
+  return directory_ + "/" + std::to_string(++fills_) + std::string(kFillSuffix);
+}
+
+std::vector<EpochStart> SegmentWriter::epochs() const {
+  std::lock_guard lock(mutex_);
+  return epochs_;
+}
+
+std::uint64_t SegmentWriter::fill_wanted() {
+  if (!accepting_ || end_.value() < kSegmentHeaderBytes + segment_->header.bytes / kFillAheadFraction) return 0;
+  std::lock_guard lock(mutex_);
+  if (fill_ || filling_) return 0;
+  filling_ = true;
+  return size_after_this();
+}
+
+void SegmentWriter::offer_fill(std::shared_ptr<SegmentFill> fill) {
+  std::lock_guard lock(mutex_);
+  filling_ = false;
+  fill_ = std::move(fill);
+}
+
+void SegmentWriter::drop_fill() {
+  std::shared_ptr<SegmentFill> dropped;
+  std::lock_guard lock(mutex_);
+  dropped = std::move(fill_);
+}
+
+}  // namespace tidemill

@@ -1,0 +1,275 @@
+#include "storage/log/segments.h"
+
+#include <algorithm>
+
+#include "storage/base/check.h"
+#include "storage/base/errors.h"
+#include "storage/log/segment_scanner.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::size_t kOpenFilesMax = 8;
+constexpr std::size_t kRebuildReadBytes = 1 << 20;
+constexpr std::size_t kDamageMax = 1000;
+
+}  // namespace
+
+void store_index(Env& env, const std::string& directory, const SegmentFile& segment,
+                 const std::vector<IndexEntry>& entries, ByteOffset end) {
+  const auto bytes = make_index(entries, segment.header.salt, end);
+  const auto write = [&]() -> Result<void> {
+    const std::string path = directory + "/" + index_file_name(segment.name.id);
+    ASSIGN_OR_RETURN(auto file, env.files.open(path, OpenMode::open_or_create));
+    RETURN_IF_ERROR(file->truncate(0));
+    return file->write_at(ByteOffset(0), bytes);
+  };
+  if (auto r = write(); !r) {
+    env.logger.warning("an index was not written; it will be made again when it is needed",
+                       {{"segment", segment.path}, {"cause", r.error().message()}});
+  }
+}
+
+Segments::Segments(Env& env, std::string directory, Start start)
+    : env_(env),
+      directory_(std::move(directory)),
+      names_(std::move(start.names)),
+      active_(std::move(start.active)),
+      entries_(std::move(start.entries)),
+      end_(start.end),
+      damage_(std::move(start.damage)),
+      bytes_(start.bytes) {
+  CHECK(!names_.empty() && names_.back() == active_->name);
+  last_ = Sequence(entries_.empty() ? active_->name.first.value() - 1
+                                    : entries_.back().first.value() + entries_.back().count - 1);
+}
+
+void Segments::published(const IndexEntry& entry, ByteOffset end) {
+  std::lock_guard lock(mutex_);
+  entries_.push_back(entry);
+  end_ = end;
+  last_ = Sequence(entry.first.value() + entry.count - 1);
+}
+
+void Segments::rolled(std::shared_ptr<SegmentFile> next) {
+  std::lock_guard lock(mutex_);
+  auto entries = std::make_shared<std::vector<IndexEntry>>(std::move(entries_));
+  entries_ = {};
+  sealed_[active_->name.id] = {active_, std::move(entries), end_};
+  active_ = std::move(next);
+  names_.push_back(active_->name);
+  end_ = ByteOffset(kSegmentHeaderBytes);
+  bytes_ += active_->header.bytes;
+}
+
+std::shared_ptr<SegmentFile> Segments::active() const {
+  std::lock_guard lock(mutex_);
+  return active_;
+}
+
+void Segments::write_indexes() {
+  for (;;) {
+    SegmentId id;
+    Sealed sealed;
+    {
+      std::lock_guard lock(mutex_);
+      if (sealed_.empty()) return;
+      id = sealed_.begin()->first;
+      sealed = sealed_.begin()->second;
+    }
+    store_index(env_, directory_, *sealed.file, *sealed.entries, sealed.end);
+    std::lock_guard lock(mutex_);
+    sealed_.erase(id);
+  }
+}
+
+std::size_t Segments::position_of(Sequence s) const {
+  const auto it = std::partition_point(names_.begin(), names_.end(), [&](const auto& n) { return n.first <= s; });
+  return it == names_.begin() ? 0 : static_cast<std::size_t>(it - names_.begin()) - 1;
+}
+
+Result<std::shared_ptr<SegmentFile>> Segments::open(const SegmentName& name) {
+  {
+    std::lock_guard lock(mutex_);
+    if (active_->name == name) return active_;
+    if (const auto it = sealed_.find(name.id); it != sealed_.end()) return it->second.file;
+    const auto it = std::find_if(opened_.begin(), opened_.end(), [&](const auto& f) { return f->name == name; });
+    if (it != opened_.end()) {
+      opened_.splice(opened_.begin(), opened_, it);
+      return opened_.front();
+    }
+  }
+  ASSIGN_OR_RETURN(auto file, open_segment(env_.files, directory_, name, OpenMode::read, env_.logger));
+  std::shared_ptr<SegmentFile> closed;  // outside the lock
+  std::lock_guard lock(mutex_);
+  opened_.push_front(file);
+  if (opened_.size() > kOpenFilesMax) {
+    closed = std::move(opened_.back());
+    opened_.pop_back();
+  }
+  return file;
+}
+
+Result<Segments::View> Segments::view_of(std::size_t i) {
+  View v;
+  SegmentName next;
+  {
+    std::lock_guard lock(mutex_);
+    v.name = names_[i];
+    if (i + 1 == names_.size()) {
+      v.file = active_;
+      v.path = active_->path;
+      v.end = end_;
+      v.last = last_;
+      v.active = true;
+      return v;
+    }
+    next = names_[i + 1];
+  }
+  v.path = directory_ + "/" + segment_file_name(v.name);
+  v.last = Sequence(next.first.value() - 1);
+  auto file = open(v.name);
+  if (!file) {
+    if (file.error() != StorageErrc::damaged) return file.error();
+    return v;
+  }
+  v.file = std::move(*file);
+  v.end = ByteOffset(v.file->header.bytes);
+  // The successor says where this one ends; where it cannot be asked, all of the file may count.
+  auto after = open(next);
+  if (!after && after.error() != StorageErrc::damaged) return after.error();
+  if (after && (*after)->header.predecessor.id == v.name.id) {
+    v.end = (*after)->header.predecessor.end;
+  } else if (auto size = v.file->file->size(); size && *size < v.end.value()) {
+    v.end = ByteOffset(*size / kBlockBytes * kBlockBytes);
+  }
+  return v;
+}
+
+Result<Segments::View> Segments::view(Sequence s) {
+  std::size_t i = 0;
+  {
+    std::lock_guard lock(mutex_);
+    i = position_of(s);
+  }
+  return view_of(i);  // the table only grows at its end
+}
+
+Result<Segments::Entries> Segments::rebuild(const View& view) {
+  SegmentScanner scanner(*view.file, ByteOffset(kSegmentHeaderBytes), view.end, SegmentScanner::Depth::header,
+                         kRebuildReadBytes);
+  auto entries = std::make_shared<std::vector<IndexEntry>>();
+  ErrorCode unreadable;
+  for (;;) {
+    auto found = scanner.next();
+    if (!found) {
+      unreadable = found.error();
+      break;
+    }
+    if (!*found) break;
+    const CommitHeader& h = (*found)->header;
+    entries->push_back({h.first, h.count, h.hash_mask, (*found)->offset, h.running_max});
+  }
+  env_.logger.info("made a missing index again",
+                   {{"segment", view.path}, {"commits", std::to_string(entries->size())}});
+  // Where the disk would not read, what was found is good for this call only.
+  if (!unreadable) store_index(env_, directory_, *view.file, *entries, view.end);
+  return Entries(std::move(entries));
+}
+
+template <class Less>
+Result<std::optional<IndexEntry>> Segments::search(const View& view, Less less) {
+  const auto in = [&](const std::vector<IndexEntry>& entries) -> std::optional<IndexEntry> {
+    const auto it = std::partition_point(entries.begin(), entries.end(), less);
+    if (it == entries.end()) return std::nullopt;
+    return *it;
+  };
+  Entries sealed;
+  {
+    std::lock_guard lock(mutex_);
+    if (view.file == active_) return in(entries_);
+    if (const auto it = sealed_.find(view.name.id); it != sealed_.end()) sealed = it->second.entries;
+  }
+  if (sealed) return in(*sealed);
+  if (auto index = IndexFile::open(env_.files, index_path(view.name.id), view.file->header.salt, view.end)) {
+    if (const auto i = index->lower_bound(less)) {
+      if (*i == index->entries()) return std::optional<IndexEntry>();
+      if (auto entry = index->at(*i)) return entry;
+    }
+  }
+  ASSIGN_OR_RETURN(sealed, rebuild(view));
+  return in(*sealed);
+}
+
+Result<std::optional<ByteOffset>> Segments::locate(const View& view, Sequence from) {
+  ASSIGN_OR_RETURN(const auto entry, search(view, [&](const IndexEntry& e) { return next(e.first, e.count) <= from; }));
+  if (!entry) return std::optional<ByteOffset>();
+  return std::optional(entry->offset);
+}
+
+Result<Sequence> Segments::find(WallTime time, Sequence start, Sequence beyond) {
+  // The last segment before whose first commit the time had not come yet. Headers that are damaged are passed over
+  // towards the older side, which only makes the search start earlier.
+  std::size_t low = 0;
+  std::size_t high = 0;
+  {
+    std::lock_guard lock(mutex_);
+    low = position_of(start);
+    high = names_.size();
+  }
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    ASSIGN_OR_RETURN(const View v, view_of(middle));
+    if (v.file && v.file->header.running_max < time) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  for (;; ++low) {
+    {
+      std::lock_guard lock(mutex_);
+      if (low == names_.size()) return beyond;
+    }
+    ASSIGN_OR_RETURN(const View v, view_of(low));
+    if (!v.file) continue;
+    ASSIGN_OR_RETURN(const auto entry, search(v, [&](const IndexEntry& e) {
+                       return e.running_max < time || next(e.first, e.count) <= start;
+                     }));
+    if (!entry) continue;
+    return std::min(std::max(entry->first, start), beyond);
+  }
+}
+
+void Segments::add_damage(const LostRange& lost) {
+  {
+    std::lock_guard lock(mutex_);
+    for (const LostRange& known : damage_) {
+      if (known.first <= lost.first && lost.last <= known.last) return;
+    }
+    if (damage_.size() == kDamageMax) return;
+    damage_.push_back(lost);
+  }
+  env_.logger.error("damage: records that were durable cannot be read back",
+                    {{"file", lost.file},
+                     {"offset", std::to_string(lost.offset.value())},
+                     {"first", std::to_string(lost.first.value())},
+                     {"last", std::to_string(lost.last.value())}});
+}
+
+std::vector<LostRange> Segments::damage() const {
+  std::lock_guard lock(mutex_);
+  return damage_;
+}
+
+std::uint64_t Segments::bytes() const {
+  std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+std::uint64_t Segments::count() const {
+  std::lock_guard lock(mutex_);
+  return names_.size();
+}
+
+}  // namespace tidemill
