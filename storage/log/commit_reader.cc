@@ -68,7 +68,7 @@ std::optional<CommitHeader> read_commit_header(std::span<const std::byte> bytes,
   h.extension_bytes = in.u32();
   h.hash_mask = in.u16();
   h.lanes = in.u16();
-  in.skip(8);
+  in.skip(16);
   if (h.incarnation != incarnation || h.lanes > kLanesMax || h.first.value() == 0) return std::nullopt;
   in.skip(h.request_bytes);
   in.skip(h.extension_bytes);

@@ -185,7 +185,7 @@ void write_header(std::byte* commit, const CommitHeader& h) {
   out.u32(h.extension_bytes);
   out.u16(h.hash_mask);
   out.u16(h.lanes);
-  out.zeros(8);  // reserved
+  out.zeros(16);  // reserved
   CHECK(out.at() == commit + kCommitHeaderBytes);
 
   ByteWriter lanes(commit + kCommitHeaderBytes + h.request_bytes + h.extension_bytes);

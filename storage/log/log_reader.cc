@@ -121,7 +121,7 @@ Result<RecordBatch> LogReader::read(Sequence from, Sequence durable, const ReadO
       if (call.at() != from) break;
       return r.error();
     }
-    if (call.at() == before) return make_error_code(StorageErrc::damaged);  // and no endless loop
+    if (!call.full && call.at() == before) return make_error_code(StorageErrc::damaged);  // and no endless loop
   }
   return std::move(call.batch);
 }
