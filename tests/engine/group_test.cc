@@ -1,0 +1,401 @@
+#include "engine/group.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "engine/errors.h"
+#include "tests/engine/fake_log.h"
+#include "tests/support/sim_env.h"
+
+namespace tidemill {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr ErrorCode kIoError{5, boost::system::generic_category()};
+
+// Keeps what it was given, as a test of a consumer's contract would: no two calls at once, no gap, none twice.
+struct TestConsumer final : Consumer {
+  std::vector<std::uint64_t> sequences;
+  std::vector<LostRange> lost;
+  Position at;
+  std::size_t calls = 0;
+  std::size_t ticks = 0;
+  int failing = 0;
+  bool closed = false;
+  bool busy = false;
+  std::optional<MonotonicTime> due;
+  std::function<void()> inside;  // runs within process()
+
+  Result<Position> open() override { return at; }
+  Result<void> process(const RecordBatch& batch) override {
+    EXPECT_FALSE(busy);
+    EXPECT_FALSE(closed);
+    ++calls;
+    if (failing > 0) {
+      --failing;
+      return kIoError;
+    }
+    busy = true;
+    if (inside) inside();
+    for (const Record& r : batch.records) {
+      EXPECT_GT(r.sequence, at.sequence());
+      EXPECT_LT(r.sequence, batch.next);
+      EXPECT_TRUE(sequences.empty() || r.sequence.value() > sequences.back());
+      sequences.push_back(r.sequence.value());
+    }
+    lost.insert(lost.end(), batch.lost.begin(), batch.lost.end());
+    EXPECT_GT(batch.next, at.sequence());
+    at = Position::through(Sequence(batch.next.value() - 1));
+    busy = false;
+    return {};
+  }
+  std::optional<MonotonicTime> next_tick() override { return due; }
+  Result<void> tick() override {
+    EXPECT_FALSE(busy);
+    ++ticks;
+    due.reset();
+    return {};
+  }
+  Position applied() const override { return at; }
+  Position persisted() const override { return at; }
+  Result<void> close() override {
+    EXPECT_FALSE(closed);
+    closed = true;
+    return {};
+  }
+};
+
+struct TestSharded final : ShardedConsumer {
+  std::map<ShardId, TestConsumer*> shards;  // owned by the runtime
+  std::map<ShardId, Position> at;
+  bool closed = false;
+
+  Result<void> open() override { return {}; }
+  Result<std::unique_ptr<Consumer>> open_shard(const ShardDefinition& shard) override {
+    auto consumer = std::make_unique<TestConsumer>();
+    consumer->at = at[shard.id];
+    shards[shard.id] = consumer.get();
+    return std::unique_ptr<Consumer>(std::move(consumer));
+  }
+  Result<void> close() override {
+    for (const auto& [id, shard] : shards) EXPECT_TRUE(shard->closed);
+    closed = true;
+    return {};
+  }
+};
+
+struct GroupTest : ::testing::TestWithParam<int> {
+  SimEnv sim{static_cast<std::uint64_t>(GetParam())};
+  std::shared_ptr<FakeLog> log = std::make_shared<FakeLog>(sim.env);
+  std::shared_ptr<Stream> stream = make_stream(4);
+  std::shared_ptr<TestConsumer> consumer = std::make_shared<TestConsumer>();
+  std::shared_ptr<TestSharded> sharded = std::make_shared<TestSharded>();
+  std::unique_ptr<Groups> groups = std::make_unique<Groups>(sim.env);
+
+  std::shared_ptr<Stream> make_stream(std::uint32_t shards) {
+    StreamDefinition definition;
+    definition.name = "s";
+    definition.shards = make_shards(shards);
+    return std::make_shared<Stream>(definition, log);
+  }
+  void put(int n) {
+    for (int i = 0; i < n; ++i) log->put("key" + std::to_string(sim.random.below(50)), "{}");
+  }
+  void run() { sim.executor.run_until_idle(); }
+  GroupStatus status(const std::string& name = "s:test") { return *groups->find(name); }
+};
+INSTANTIATE_TEST_SUITE_P(Seeds, GroupTest, ::testing::Range(1, 9));
+
+TEST_P(GroupTest, ReadsAllInOrderFromTheCheckpointOn) {
+  put(10);
+  run();
+  consumer->at = Position::through(Sequence(3));
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  run();
+  EXPECT_THAT(consumer->sequences, ElementsAre(4, 5, 6, 7, 8, 9, 10));
+  put(2);
+  run();
+  EXPECT_EQ(consumer->sequences.size(), 9u);
+  EXPECT_EQ(status().applied, Position::through(Sequence(12)));
+  EXPECT_EQ(status().lag_records, 0u);
+  EXPECT_EQ(status().lag_seconds, 0);
+  EXPECT_EQ(status().last_error, "");
+}
+
+TEST_P(GroupTest, IdleGroupRunsNothing) {
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", make_stream(10'000), sharded));
+  put(5);
+  run();
+  const std::uint64_t before = sim.executor.tasks_run();
+  sim.executor.run_for(std::chrono::hours(1));
+  EXPECT_EQ(sim.executor.tasks_run(), before);
+  EXPECT_EQ(sim.executor.timers(), 0u);
+}
+
+TEST_P(GroupTest, ErrorsAreRetriedWithGrowingPausesAndShown) {
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  run();
+  consumer->failing = 4;
+  put(3);
+  run();
+  EXPECT_EQ(consumer->calls, 1u);
+  EXPECT_THAT(status().last_error, ::testing::HasSubstr(kIoError.message()));
+  EXPECT_EQ(status().lag_records, 3u);
+  put(1);  // a publish does not shorten the pause
+  run();
+  EXPECT_EQ(consumer->calls, 1u);
+  sim.executor.run_for(99ms);
+  EXPECT_EQ(consumer->calls, 1u);
+  sim.executor.run_for(2ms);
+  EXPECT_EQ(consumer->calls, 2u);
+  sim.executor.run_for(700ms);  // 200, 400
+  EXPECT_EQ(consumer->calls, 4u);
+  EXPECT_THAT(consumer->sequences, IsEmpty());
+  EXPECT_NEAR(status().lag_seconds, 0.8, 0.1);
+  EXPECT_EQ(status().retries, 4u);
+  sim.executor.run_for(1s);
+  EXPECT_THAT(consumer->sequences, ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(status().last_error, "");
+  EXPECT_EQ(status().lag_seconds, 0);
+}
+
+TEST_P(GroupTest, ReadErrorsAreRetriedToo) {
+  log->fail_reads(2, StorageErrc::damaged);
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  put(2);
+  run();
+  EXPECT_NE(status().last_error, "");
+  sim.executor.run_for(1s);
+  EXPECT_EQ(status().last_error, "");
+  EXPECT_THAT(consumer->sequences, ElementsAre(1, 2));
+}
+
+TEST_P(GroupTest, LostRangesReachTheConsumer) {
+  put(6);
+  run();
+  log->lose(Sequence(2), Sequence(4));
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded));
+  run();
+  EXPECT_THAT(consumer->sequences, ElementsAre(1, 5, 6));
+  ASSERT_EQ(consumer->lost.size(), 1u);
+  EXPECT_EQ(consumer->lost[0].last, Sequence(4));
+  for (const auto& [id, shard] : sharded->shards) EXPECT_EQ(shard->lost.size(), 1u);
+}
+
+TEST_P(GroupTest, WhatRetentionTookIsSaid) {
+  put(6);
+  run();
+  log->remove_before(Sequence(4));
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  run();
+  EXPECT_THAT(consumer->sequences, ElementsAre(4, 5, 6));
+  ASSERT_EQ(consumer->lost.size(), 1u);
+  EXPECT_EQ(consumer->lost[0].first, Sequence(1));
+  EXPECT_EQ(consumer->lost[0].last, Sequence(3));
+}
+
+TEST_P(GroupTest, CheckpointBeyondTheLogIsAnErrorAndNoSkip) {
+  put(2);
+  run();
+  consumer->at = Position::through(Sequence(5));
+  sharded->at[ShardId(1)] = Position::through(Sequence(5));
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded));
+  put(1);
+  sim.executor.run_for(1s);
+  EXPECT_NE(status().last_error, "");
+  EXPECT_NE(status("s:sharded").last_error, "");
+  EXPECT_THAT(consumer->sequences, IsEmpty());
+}
+
+TEST_P(GroupTest, TicksComeWhenDue) {
+  consumer->due = sim.clock.monotonic() + 500ms;
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded));
+  run();
+  put(40);
+  run();
+  sharded->shards[ShardId(2)]->due = sim.clock.monotonic() + 700ms;
+  put(40);
+  run();
+  sim.executor.run_for(499ms);
+  EXPECT_EQ(consumer->ticks, 0u);
+  sim.executor.run_for(2ms);
+  EXPECT_EQ(consumer->ticks, 1u);
+  sim.executor.run_for(10s);
+  EXPECT_EQ(consumer->ticks, 1u);
+  EXPECT_EQ(sharded->shards[ShardId(2)]->ticks, 1u);
+  EXPECT_EQ(sharded->shards[ShardId(1)]->ticks, 0u);
+}
+
+TEST_P(GroupTest, ShardsGetTheirOwnInOrder) {
+  for (std::uint32_t i = 0; i < 4; ++i) sharded->at[ShardId(i)] = Position::through(Sequence(10 * i));
+  put(60);
+  run();
+  ASSERT_TRUE(groups->add("s:test", stream, sharded));
+  put(40);
+  run();
+  auto all = log->read(Sequence(1), {});
+  std::map<ShardId, std::vector<std::uint64_t>> expected;
+  for (const Record& r : all->records) {
+    const ShardId shard = stream->shard_of(r.hash);
+    if (r.sequence > sharded->at[shard].sequence()) expected[shard].push_back(r.sequence.value());
+  }
+  for (const auto& [id, shard] : sharded->shards) EXPECT_EQ(shard->sequences, expected[id]);
+  EXPECT_EQ(status().lag_records, 0u);
+  EXPECT_EQ(status().applied, Position::through(Sequence(100)));
+  ASSERT_EQ(status().shards.size(), 4u);
+}
+
+TEST_P(GroupTest, OneFailingShardHoldsUpNoOther) {
+  ASSERT_TRUE(groups->add("s:test", stream, sharded));
+  TestConsumer& bad = *sharded->shards[ShardId(0)];
+  bad.failing = 3;
+  put(100);
+  run();
+  EXPECT_THAT(bad.sequences, IsEmpty());
+  for (const auto& [id, shard] : sharded->shards) EXPECT_TRUE(shard == &bad || shard->sequences.size() > 5u);
+  EXPECT_NE(status().last_error, "");
+  EXPECT_GT(status().shards[0].lag_records, 0u);
+  EXPECT_EQ(status().shards[1].lag_records, 0u);
+  sim.executor.run_for(1s);
+  EXPECT_EQ(status().last_error, "");
+  EXPECT_EQ(status().lag_records, 0u);
+}
+
+TEST_P(GroupTest, ReadAheadIsBounded) {
+  ASSERT_TRUE(groups->add("s:test", stream, sharded));
+  for (const auto& [id, shard] : sharded->shards) shard->failing = 1000;
+  const std::string large = "{\"x\":\"" + std::string(1 << 20, 'x') + "\"}";
+  for (int i = 0; i < 40; ++i) log->put("k" + std::to_string(i), large);
+  sim.executor.run_for(10s);
+  // 8 MiB and a batch of 4 were taken; the rest stays in the log.
+  EXPECT_GT(status().shards[0].lag_records, 40u - 15u);
+  const std::size_t reads = log->reads();
+  sim.executor.run_for(10s);
+  EXPECT_EQ(log->reads(), reads);
+  for (const auto& [id, shard] : sharded->shards) shard->failing = 0;
+  sim.executor.run_for(60s);
+  EXPECT_EQ(status().lag_records, 0u);
+  std::size_t got = 0;
+  for (const auto& [id, shard] : sharded->shards) got += shard->sequences.size();
+  EXPECT_EQ(got, 40u);
+}
+
+TEST_P(GroupTest, IdleShardsLearnHowFarTheStreamWasRead) {
+  ASSERT_TRUE(groups->add("s:test", stream, sharded));
+  for (int i = 0; i < 30; ++i) {
+    log->put("always the same", "{}");
+    sim.executor.run_for(100ms);
+  }
+  const ShardId busy = stream->shard_of(hash_key("always the same"));
+  for (const auto& [id, shard] : sharded->shards) {
+    EXPECT_GE(shard->at, Position::through(Sequence(15)));
+    EXPECT_TRUE(id == busy || shard->calls <= 4u);
+  }
+  ASSERT_TRUE(groups->remove("s:test"));
+  EXPECT_TRUE(sharded->closed);
+}
+
+TEST_P(GroupTest, CloseTellsEveryShardTheEnd) {
+  // The runtime owns the shards' consumers; they note their last position here.
+  struct Noting final : ShardedConsumer {
+    std::map<ShardId, Position> last;
+    struct One final : Consumer {
+      Noting& owner;
+      ShardId id;
+      Position at;
+      One(Noting& o, ShardId i) : owner(o), id(i) {}
+      Result<Position> open() override { return at; }
+      Result<void> process(const RecordBatch& batch) override {
+        at = Position::through(Sequence(batch.next.value() - 1));
+        return {};
+      }
+      Position applied() const override { return at; }
+      Position persisted() const override { return at; }
+      Result<void> close() override {
+        owner.last[id] = at;
+        return {};
+      }
+    };
+    Result<void> open() override { return {}; }
+    Result<std::unique_ptr<Consumer>> open_shard(const ShardDefinition& shard) override {
+      return std::unique_ptr<Consumer>(new One(*this, shard.id));
+    }
+    Result<void> close() override { return {}; }
+  };
+  const auto noting = std::make_shared<Noting>();
+  ASSERT_TRUE(groups->add("s:test", make_stream(1000), noting));
+  put(30);
+  run();
+  ASSERT_TRUE(groups->close());
+  EXPECT_EQ(noting->last.size(), 1000u);
+  for (const auto& [id, position] : noting->last) EXPECT_EQ(position, Position::through(Sequence(30)));
+}
+
+TEST_P(GroupTest, RemoveAndCloseEndCleanly) {
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded));
+  EXPECT_EQ(groups->add("s:test", stream, consumer).error(), EngineErrc::group_exists);
+  put(20);
+  for (int i = 0; i < GetParam(); ++i) sim.executor.run_one();  // anywhere in the middle
+  ASSERT_TRUE(groups->remove("s:test"));
+  EXPECT_TRUE(consumer->closed);
+  EXPECT_FALSE(groups->find("s:test"));
+  EXPECT_EQ(groups->remove("s:test").error(), EngineErrc::no_such_group);
+  const std::size_t had = consumer->sequences.size();
+  put(5);
+  run();
+  EXPECT_EQ(consumer->sequences.size(), had);
+  ASSERT_TRUE(groups->close());
+  ASSERT_TRUE(groups->close());
+  EXPECT_TRUE(sharded->closed);
+  EXPECT_EQ(log->listeners(), 0u);
+  EXPECT_EQ(groups->add("s:late", stream, std::make_shared<TestConsumer>()).error(), EngineErrc::draining);
+}
+
+TEST_P(GroupTest, CloseDoesNotWaitForARetry) {
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded));
+  consumer->failing = 1000;
+  for (const auto& [id, shard] : sharded->shards) shard->failing = 1000;
+  put(20);
+  sim.executor.run_for(20s);
+  const MonotonicTime before = sim.clock.monotonic();
+  ASSERT_TRUE(groups->close());
+  EXPECT_EQ(sim.clock.monotonic(), before);
+  EXPECT_TRUE(consumer->closed);
+  EXPECT_TRUE(sharded->closed);
+}
+
+TEST_P(GroupTest, LagInSecondsIsTheAgeOfTheOldest) {
+  ASSERT_TRUE(groups->add("s:test", stream, sharded));
+  for (const auto& [id, shard] : sharded->shards) shard->failing = 1000;
+  log->put("a", "{}");
+  sim.executor.run_for(10s);
+  log->put("b", "{}");
+  sim.executor.run_for(5s);
+  EXPECT_NEAR(status().lag_seconds, 15, 0.1);
+  EXPECT_NEAR(status().shards[stream->shard_of(hash_key("a")).value()].lag_seconds, 15, 0.1);
+}
+
+// A consumer that goes without close: nothing may touch it afterwards.
+TEST_P(GroupTest, DestructionWithoutCloseIsQuiet) {
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded));
+  put(20);
+  for (int i = 0; i < 2 * GetParam(); ++i) sim.executor.run_one();
+  groups.reset();
+  run();
+  EXPECT_FALSE(consumer->closed);
+}
+
+}  // namespace
+}  // namespace tidemill
