@@ -1,1 +1,55 @@
 #pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "api/http/limits.h"
+#include "consumers/views/views.h"
+#include "engine/engine.h"
+#include "storage/base/result.h"
+#include "storage/seam/env.h"
+
+namespace tidemill {
+
+// What requests may ask for at most. All may be changed while the server runs.
+struct ApiLimits {
+  http::Limits http;
+  std::uint64_t record_bytes = 1 << 20;
+  views::QueryLimits sql;
+};
+
+struct ApiOptions {
+  std::string host = "127.0.0.1";  // an address, without brackets
+  std::uint16_t port = 7077;       // 0: any that is free, see ApiServer::port()
+  std::size_t threads = 0;         // network threads; 0: one per core
+  ApiLimits limits;
+};
+
+// The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes
+// what blocks (disk reads, RocksDB, SQL, definitions): an executor of its own, not env.background, for some of it waits
+// for tasks of that one. Everything handed in must live until stop() has returned.
+//
+// A network thread never blocks. A POST is answered after the flush of its commit (Log::append).
+class ApiServer {
+ public:
+  // The socket is bound and listening when it returns. Errors: errno (EADDRINUSE, EACCES, EADDRNOTAVAIL ...); the
+  // sentence with address and remedy goes to env.logger. `views` may be nullptr: then there are none.
+  static Result<std::unique_ptr<ApiServer>> start(Env& env, Engine& engine, views::Views* views, Executor& workers,
+                                                  const ApiOptions& options);
+  virtual ~ApiServer() = default;  // stop()
+
+  virtual std::uint16_t port() const = 0;  // the bound one
+  virtual void set_limits(const ApiLimits& limits) = 0;
+
+  // From now on: no new connections, new requests get 503 and "Connection: close", tails end, waits (after=, ack=view)
+  // are answered at once. Returns at once. Before Engine::close().
+  virtual void drain() = 0;
+  // drain(), then waits until what is under way is answered, at most `grace` for clients to take their answers, closes
+  // all connections and joins the threads. Idempotent. Not on one of its own threads or workers.
+  virtual void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(5'000)) = 0;
+};
+
+}  // namespace tidemill

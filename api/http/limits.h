@@ -1,0 +1,27 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace tidemill::http {
+
+// What a public server has to hold against. Bytes and milliseconds. May be changed while the server runs; what is on
+// its way keeps what it began with.
+struct Limits {
+  std::size_t header_bytes = 32 << 10;  // request line and header fields together: 431
+  std::size_t header_count = 100;       // 431
+  std::size_t body_bytes = 16 << 20;    // as sent and, once more, unpacked: 413
+  // Bodies on their way in, answers on their way out, all connections together: 429.
+  std::size_t memory_bytes = 96 << 20;
+  std::size_t connections = 10'000;                  // one more gets 503 and is closed
+  std::size_t pipelined = 1'024;                     // unanswered requests of one connection; then it is not read
+  std::size_t unanswered_bytes = 4 << 20;            // of answers that one client does not take; then it is not read
+  std::chrono::milliseconds header_timeout{10'000};  // from the first byte of a request to the end of its header: 408
+  std::chrono::milliseconds idle_timeout{75'000};    // between requests: closed
+  std::chrono::milliseconds body_grace{10'000};      // a body may take this long, and then as long as
+  std::size_t body_bytes_per_second = 1'024;         // this rate needs: 408
+  std::chrono::milliseconds write_timeout{30'000};   // a client that takes nothing of its answer: closed
+};
+
+}  // namespace tidemill::http
