@@ -1,5 +1,6 @@
 #include "consumers/views/cell.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -79,8 +80,12 @@ void append_json(Cell cell, std::string& out) {
         return;
       }
       char* end = std::to_chars(digits, digits + sizeof digits, cell.real()).ptr;
-      std::string_view text(digits, static_cast<std::size_t>(end - digits));
-      out += text;
+      auto significant =
+          std::count_if(digits, std::find(digits, end, 'e'), [](char c) { return c >= '0' && c <= '9'; });
+      if (significant > 15) {
+        end = std::to_chars(digits, digits + sizeof digits, cell.real(), std::chars_format::general, 15).ptr;
+      }
+      out.append(digits, end);
       return;
     }
     case CellType::json:
@@ -91,25 +96,30 @@ void append_json(Cell cell, std::string& out) {
   }
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
-  for (char c : cell.text()) {
+  std::string_view text = cell.text();
+  std::size_t plain = 0;  // bytes since the last one that needed an escape
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
     auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, plain, i - plain);
+    plain = i + 1;
+    out += '\\';
     if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte >= 0x20) {
       out += c;
     } else if (c == '\n') {
-      out += "\\n";
+      out += 'n';
     } else if (c == '\t') {
-      out += "\\t";
+      out += 't';
     } else if (c == '\r') {
-      out += "\\r";
+      out += 'r';
     } else {
-      out += "\\u00";
+      out += "u00";
       out += kHex[byte >> 4];
       out += kHex[byte & 15];
     }
   }
+  out.append(text, plain);
   out += '"';
 }
 

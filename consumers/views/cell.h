@@ -61,7 +61,7 @@ int compare(Cell a, Cell b);
 
 Value to_value(Cell cell);         // copies text
 Cell to_cell(const Value& value);  // a view of it
-// As JSON: NULL is null, text is quoted, a real has the fewest digits that give it back.
+// As JSON: NULL is null, text is quoted, a real has at most 15 digits.
 void append_json(Cell cell, std::string& out);
 const char* type_name(CellType t);  // for sentences: NULL, integer, real, text, JSON
 

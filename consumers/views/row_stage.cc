@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include "consumers/views/row_statement.h"
+#include "consumers/views/sqlite_cell.h"
 #include "storage/base/check.h"
 
 namespace tidemill::views {
@@ -56,26 +57,10 @@ Result<void> RowStage::run(const ParsedBatch& batch, std::uint32_t first, std::u
     while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
       bool blob = false;
       for (std::size_t i = 0; i < cells.size(); ++i) {
-        int column = static_cast<int>(i);
-        switch (sqlite3_column_type(statement, column)) {
-          case SQLITE_NULL:
-            cells[i] = {};
-            break;
-          case SQLITE_INTEGER:
-            cells[i] = Cell::integer(sqlite3_column_int64(statement, column));
-            break;
-          case SQLITE_FLOAT:
-            cells[i] = canonical(Cell::real(sqlite3_column_double(statement, column)));
-            break;
-          case SQLITE_TEXT: {
-            // As a blob: sqlite3_column_text would copy what does not end in a zero byte.
-            auto* data = static_cast<const char*>(sqlite3_column_blob(statement, column));
-            cells[i] = Cell::text({data, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))});
-            break;
-          }
-          default:
-            blob = true;
-        }
+        // One call a column; without mutexes an "unprotected" value is like any other.
+        sqlite3_value* value = sqlite3_column_value(statement, static_cast<int>(i));
+        cells[i] = canonical(cell_of(value));
+        blob = blob || sqlite3_value_type(value) == SQLITE_BLOB;
       }
       std::uint64_t sequence = batch.record(table.current).sequence.value();
       if (blob) {
@@ -91,7 +76,8 @@ Result<void> RowStage::run(const ParsedBatch& batch, std::uint32_t first, std::u
     }
     std::string reason = impl_->connection->error();
     sqlite3_reset(statement);
-    if ((rc & 0xff) == SQLITE_NOMEM) return ErrorCode(ENOMEM, boost::system::generic_category());
+    if ((rc & 0xff) == SQLITE_NOMEM || table.current >= table.end)
+      return ErrorCode(ENOMEM, boost::system::generic_category());
     sink.failed(table.current, reason);
     table.first = table.current + 1;  // on with the next record
   }

@@ -365,7 +365,10 @@ class Splitter {
       call.text = draft.text;
       if (draft.function == "collect") call.limit = kCollectLimit;
       for (const Parts& argument : draft.arguments) {
-        call.arguments.push_back(column_of(draft.function == "collect" ? "_json_member" : "", argument));
+        // A JSON function's result is kept as it is; anything else becomes JSON first.
+        bool plain =
+            draft.function != "collect" || (is_primary(argument) && infer(argument) == "json" && argument.size() > 1);
+        call.arguments.push_back(column_of(plain ? "" : "_json_member", argument));
       }
       if (draft.filter) call.filter = column_of(" ", *draft.filter);
       out.aggregates.push_back(std::move(call));

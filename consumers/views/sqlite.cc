@@ -5,26 +5,11 @@
 #include <string_view>
 
 #include "consumers/views/cell.h"
+#include "consumers/views/sqlite_cell.h"
 #include "consumers/views/timestamp.h"
 
 namespace tidemill::views {
 namespace {
-
-// Text is read as a blob: sqlite3_value_text would copy whatever does not end in a zero byte.
-Cell cell_of(sqlite3_value* v) {
-  switch (sqlite3_value_type(v)) {
-    case SQLITE_INTEGER:
-      return Cell::integer(sqlite3_value_int64(v));
-    case SQLITE_FLOAT:
-      return Cell::real(sqlite3_value_double(v));
-    case SQLITE_NULL:
-      return {};
-    default: {
-      const void* data = sqlite3_value_blob(v);
-      return Cell::text({static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_value_bytes(v))});
-    }
-  }
-}
 
 void result_text(sqlite3_context* context, std::string_view s) {
   sqlite3_result_text(context, s.data(), static_cast<int>(s.size()), SQLITE_TRANSIENT);
@@ -66,27 +51,69 @@ void number_function(sqlite3_context* context, int, sqlite3_value** args) {
   sqlite3_result_double(context, n->real());
 }
 
+// JSON text of an argument; false for a BLOB.
+constexpr unsigned kJsonSubtype = 'J';
+bool append_json_argument(sqlite3_value* v, std::string& out) {
+  if (sqlite3_value_type(v) == SQLITE_BLOB) return false;
+  Cell x = cell_of(v);
+  if (x.type() == CellType::text && sqlite3_value_subtype(v) == kJsonSubtype) {
+    out += x.text();
+  } else {
+    append_json(canonical(x), out);
+  }
+  return true;
+}
+
+// SQLite's json_object, faster (its numbers go through printf): it makes every line of a collected list. The buffer is
+// the connection's, hence one thread's.
+void json_object_function(sqlite3_context* context, int n, sqlite3_value** args) {
+  auto& out = *static_cast<std::string*>(sqlite3_user_data(context));
+  if (n % 2 != 0) return sqlite3_result_error(context, "json_object() requires an even number of arguments", -1);
+  out = "{";
+  for (int i = 0; i < n; i += 2) {
+    if (sqlite3_value_type(args[i]) != SQLITE_TEXT) {
+      return sqlite3_result_error(context, "json_object() labels must be TEXT", -1);
+    }
+    if (i > 0) out += ',';
+    append_json(cell_of(args[i]), out);
+    out += ':';
+    if (!append_json_argument(args[i + 1], out)) {
+      return sqlite3_result_error(context, "JSON cannot hold BLOB values", -1);
+    }
+  }
+  out += '}';
+  result_text(context, out);
+  sqlite3_result_subtype(context, kJsonSubtype);
+}
+
 // What collect() keeps of a value: its JSON text. NULL stays NULL (and is not collected).
 void json_member_function(sqlite3_context* context, int, sqlite3_value** args) {
-  static constexpr unsigned kJsonSubtype = 'J';
-  Cell x = cell_of(args[0]);
-  switch (sqlite3_value_type(args[0])) {
-    case SQLITE_NULL:
-      return sqlite3_result_null(context);
-    case SQLITE_BLOB:
-      return sqlite3_result_error(context, "a BLOB cannot be collected", -1);
-    case SQLITE_TEXT:
-      if (sqlite3_value_subtype(args[0]) == kJsonSubtype) return sqlite3_result_value(context, args[0]);
-      break;
-    default:
-      break;
+  if (sqlite3_value_type(args[0]) == SQLITE_NULL) return sqlite3_result_null(context);
+  if (sqlite3_value_type(args[0]) == SQLITE_TEXT && sqlite3_value_subtype(args[0]) == kJsonSubtype) {
+    return sqlite3_result_value(context, args[0]);
   }
-  std::string out;
-  append_json(x, out);
+  auto& out = *static_cast<std::string*>(sqlite3_user_data(context));
+  out.clear();
+  if (!append_json_argument(args[0], out)) return sqlite3_result_error(context, "a BLOB cannot be collected", -1);
   result_text(context, out);
 }
 
 }  // namespace
+
+Cell cell_of(sqlite3_value* v) {
+  switch (sqlite3_value_type(v)) {
+    case SQLITE_INTEGER:
+      return Cell::integer(sqlite3_value_int64(v));
+    case SQLITE_FLOAT:
+      return Cell::real(sqlite3_value_double(v));
+    case SQLITE_NULL:
+      return {};
+    default: {
+      const void* data = sqlite3_value_blob(v);
+      return Cell::text({static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_value_bytes(v))});
+    }
+  }
+}
 
 void configure_sqlite() {
   // Both fail harmlessly with SQLITE_MISUSE once SQLite is in use.
@@ -98,14 +125,18 @@ int register_functions(sqlite3* db) {
   constexpr int kFlags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
   struct {
     const char* name;
+    int arguments;
     void (*function)(sqlite3_context*, int, sqlite3_value**);
-  } const table[] = {{"ident", ident_function},
-                     {"timestamp", timestamp_function},
-                     {"number", number_function},
-                     {"_json_member", json_member_function}};
+  } const table[] = {{"ident", 1, ident_function},
+                     {"timestamp", 1, timestamp_function},
+                     {"number", 1, number_function},
+                     {"json_object", -1, json_object_function},
+                     {"_json_member", 1, json_member_function}};
   for (const auto& f : table) {
-    int rc = sqlite3_create_function_v2(db, f.name, 1, kFlags, nullptr, f.function, nullptr, nullptr, nullptr);
-    if (rc != SQLITE_OK) return rc;
+    // Each has a buffer of its own: one may be the other's argument.
+    int rc = sqlite3_create_function_v2(db, f.name, f.arguments, kFlags, new std::string, f.function, nullptr, nullptr,
+                                        [](void* buffer) { delete static_cast<std::string*>(buffer); });
+    if (rc != SQLITE_OK) return rc;  // SQLite has freed the buffer
   }
   return SQLITE_OK;
 }

@@ -259,7 +259,8 @@ bool timestamp(Cell x, char* out) {
   if (x.is_null()) return false;
   std::string_view text = trimmed(x.text());
   if (text.size() < 8 || text.size() > 40) return false;
-  if (from_american(text, out) || from_iso(text, out)) return true;
+  if (text[1] == '/' || text[2] == '/') return from_american(text, out);
+  if (text[4] == '-') return from_iso(text, out);
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   bool plain = error == std::errc() && end == text.data() + text.size();
