@@ -40,7 +40,7 @@ homes = [
     (r"boost/asio", ["engine/", "api/", "tools/"]),
     (r"boost/beast", ["api/", "tools/"]),
     (r"boost/url", ["api/", "tools/"]),
-    (r"simdjson\.h", ["engine/json/", "engine/csv/", "consumers/views/"]),
+    (r"simdjson\.h", ["engine/", "consumers/views/"]),
     (r"openssl/", ["engine/", "api/", "tools/"]),
     (r"rocksdb/", ["consumers/views/"]),
     (r"sqlite3\.h", ["consumers/views/"]),
@@ -162,10 +162,13 @@ def commands():
                 "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DTIDEMILL_TESTS=ON"])
     if done.returncode:
         sys.exit(f"check: cmake failed:\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
-    # Files that the build makes (built-in SQL, the commit) must be there for a compiler to read them.
-    run(["cmake", "--build", str(build), "--target", "tidemill_generated"])
+    entries = json.loads((build / "compile_commands.json").read_text())
+    # Sources that the build makes (built-in SQL, the commit) must be there for a compiler to read them.
+    made = [os.path.relpath(e["file"], build) for e in entries if e["file"].startswith(str(build))]
+    if made:
+        run(["ninja", "-C", str(build), *made])
     found = {}
-    for entry in json.loads((build / "compile_commands.json").read_text()):
+    for entry in entries:
         words = shlex.split(entry["command"])
         while "ccache" in words[0]:
             words = words[1:]

@@ -14,7 +14,7 @@ class Strand final : public Executor {
   explicit Strand(Executor& executor);
   void post(Task task) override;
   void post_after(std::chrono::nanoseconds delay, Task task) override;  // joins the queue when the delay has passed
-  std::shared_ptr<Signal> make_signal() override;  // the executor's
+  std::shared_ptr<Signal> make_signal() override;                       // the executor's
   bool running_here() const;  // on the calling thread: for CHECK(strand_.running_here())
 
  private:
