@@ -90,6 +90,7 @@ class EngineImpl final : public Engine {
   };
 
   void fold(const SystemStream::Event& event);
+  void unreadable(const SystemStream::Event& event);
   Result<void> open_streams();
   void clean_up();
   Result<std::shared_ptr<Log>> open_log(StreamId id);
@@ -107,6 +108,7 @@ class EngineImpl final : public Engine {
   // start() before anybody else is there.
   std::map<StreamId, Known> known_;
   std::set<StreamId> unfinished_;  // begun and never created, or removed: their files may go
+  bool unreadable_ = false;
   std::atomic<std::uint64_t> last_id_{0};
 
   // One change at a time, hooks included: recursive, for a hook may make a change of its own.
@@ -126,6 +128,7 @@ Result<void> EngineImpl::start() {
   ASSIGN_OR_RETURN(auto log, open_log(kSystemId));
   system_ = std::make_unique<SystemStream>(env_, std::move(log));
   RETURN_IF_ERROR(system_->fold("stream.", [this](const SystemStream::Event& event) { fold(event); }));
+  if (unreadable_) return StorageErrc::damaged;
   RETURN_IF_ERROR(open_streams());
   clean_up();
   return {};
@@ -145,22 +148,25 @@ void EngineImpl::fold(const SystemStream::Event& event) {
   };
   if (event.type == "stream.creating" || event.type == "stream.removed") {
     const auto id = decode_id(event.json);
-    if (!id) return;
+    if (!id) return unreadable(event);
     note_id(*id);
     known_.erase(*id);
     unfinished_.insert(*id);
   } else if (event.type == "stream.created" || event.type == "stream.changed") {
     auto decoded = decode_definition(event.json);
-    if (!decoded) {
-      env_.logger.error("the system stream holds a definition that this version cannot read",
-                        {{"sequence", std::to_string(event.sequence.value())}});
-      return;
-    }
+    if (!decoded) return unreadable(event);
     const StreamId id = decoded->definition.id;
     note_id(id);
     unfinished_.erase(id);
     known_[id] = {std::move(decoded->definition), decoded->incarnation};
   }
+}
+
+// Never passed over: a stream whose creation is not understood would look like one that was never finished.
+void EngineImpl::unreadable(const SystemStream::Event& event) {
+  unreadable_ = true;
+  env_.logger.error("the system stream holds an event that this version cannot read; start a later version",
+                    {{"event", std::string(event.type)}, {"sequence", std::to_string(event.sequence.value())}});
 }
 
 Result<void> EngineImpl::open_streams() {

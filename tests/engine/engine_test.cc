@@ -191,6 +191,16 @@ TEST(Engine, AnotherStreamsDirectoryIsNoticed) {
   EXPECT_EQ(w.try_open(), StorageErrc::damaged);
 }
 
+TEST(Engine, EventsThatCannotBeReadStopTheStart) {
+  EngineWorld w;
+  w.open();
+  ASSERT_TRUE(w.create("a"));
+  ASSERT_TRUE(w.engine->system().append("stream.creating", R"({"id":2})"));
+  ASSERT_TRUE(w.engine->system().append("stream.created", R"({"id":2,"name":"b"})"));
+  w.close();
+  EXPECT_EQ(w.try_open(), StorageErrc::damaged);
+}
+
 TEST(Engine, NothingChangesAfterClose) {
   EngineWorld w;
   w.open();
