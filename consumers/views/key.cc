@@ -23,6 +23,13 @@ double unsorted(std::uint64_t bits) {
   return std::bit_cast<double>(bits >> 63 ? bits & ~(1ull << 63) : ~bits);
 }
 
+constexpr double kTwo63 = 9223372036854775808.0;
+// An integral double within +-2^63 as an integer, in unsigned arithmetic: the nearest double of the largest integers is
+// 2^63 itself.
+std::uint64_t integer_bits(double v) {
+  return v >= kTwo63 ? 1ull << 63 : static_cast<std::uint64_t>(static_cast<std::int64_t>(v));
+}
+
 // A number is its nearest double and, behind it, what an integer beyond 2^53 differs from that double (at most 1,024),
 // doubled, plus one for a real: order is that of compare().
 void put_number(Cell term, std::string& out) {
@@ -32,10 +39,7 @@ void put_number(Cell term, std::string& out) {
   if (term.type() == CellType::real) {
     rest = 1;
   } else {
-    // Through unsigned arithmetic: the nearest double of the largest integers is 2^63.
-    auto base =
-        nearest >= 9223372036854775808.0 ? 1ull << 63 : static_cast<std::uint64_t>(static_cast<std::int64_t>(nearest));
-    rest = static_cast<int>(static_cast<std::int64_t>(static_cast<std::uint64_t>(term.integer()) - base)) * 2;
+    rest = static_cast<int>(static_cast<std::uint64_t>(term.integer()) - integer_bits(nearest)) * 2;
   }
   put_u64_big(sortable(nearest), out);
   auto code = static_cast<std::uint16_t>(kMiddle + rest);
@@ -44,6 +48,7 @@ void put_number(Cell term, std::string& out) {
 }
 
 bool get_number(std::string_view& in, Cell& term) {
+  std::string_view whole = in;
   std::uint64_t bits = 0;
   if (!get_u64_big(in, bits) || in.size() < 2) return false;
   int rest = (static_cast<unsigned char>(in[0]) << 8 | static_cast<unsigned char>(in[1])) - kMiddle;
@@ -52,14 +57,14 @@ bool get_number(std::string_view& in, Cell& term) {
   if (std::isnan(nearest)) return false;
   if (rest & 1) {
     term = Cell::real(nearest);
-    return rest == 1;
+  } else {
+    if (!(std::fabs(nearest) <= kTwo63)) return false;
+    term = Cell::integer(static_cast<std::int64_t>(integer_bits(nearest) + static_cast<std::uint64_t>(rest / 2)));
   }
-  if (!(std::fabs(nearest) <= 9223372036854775808.0)) return false;
-  auto base =
-      nearest >= 9223372036854775808.0 ? 1ull << 63 : static_cast<std::uint64_t>(static_cast<std::int64_t>(nearest));
-  term =
-      Cell::integer(static_cast<std::int64_t>(base + static_cast<std::uint64_t>(static_cast<std::int64_t>(rest / 2))));
-  return true;
+  // Only the one spelling of a value is a key.
+  std::string again;
+  put_number(canonical(term), again);
+  return again.substr(1) == whole.substr(0, again.size() - 1);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -41,7 +42,10 @@ class MemoryView final : public MemberSource {
   std::vector<Row> rows();  // by key
   Row row(const Row& key);  // empty: no such row
   RowHeader header(const Row& key) const;
-  std::string bytes() const;        // all that is stored, for comparing
+  std::string bytes() const;  // all that is stored, for comparing
+  void each(const std::function<void(const std::string& key, const RowState& row)>& visit) const;
+  void each_member(const std::function<void(std::uint32_t aggregate, const std::string& key, const std::string& value)>&
+                       visit) const;
   std::vector<std::string> parked;  // "sequence: reason"
   Definition definition;
 

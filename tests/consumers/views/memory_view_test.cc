@@ -136,6 +136,15 @@ std::string MemoryView::bytes() const {
   return out;
 }
 
+void MemoryView::each(const std::function<void(const std::string&, const RowState&)>& visit) const {
+  for (const auto& [key, row] : rows_) visit(key, row);
+}
+
+void MemoryView::each_member(
+    const std::function<void(std::uint32_t, const std::string&, const std::string&)>& visit) const {
+  for (const auto& [key, value] : members_) visit(std::get<1>(key), std::get<2>(key), value);
+}
+
 std::string text(const Row& row) {
   std::string out;
   for (const Value& v : row) {
