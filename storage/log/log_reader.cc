@@ -81,20 +81,25 @@ Result<void> LogReader::read_segment(Call& call) {
     const CommitHeader& h = now.header;
     if (h.first > call.at()) lose(Sequence(h.first.value() - 1), now.bad.value_or(now.offset));
     if (h.count != 0 && h.last() >= call.at()) {
-      const auto block = load_block(scanner, *view.file, now, call.options.range);
+      auto block = load_block(scanner, *view.file, now, call.options.range);
+      std::optional<SegmentScanner::Found> peeked;
+      if (!block && block.error() != StorageErrc::damaged) {
+        // A bad sector, if what comes behind can be read and this still cannot; else it is the disk, and no loss yet.
+        ASSIGN_OR_RETURN(peeked, scanner.next());
+        if (!peeked) return block.error();
+        block = load_block(scanner, *view.file, now, call.options.range);
+      }
       if (block) {
         const auto taken = (*block)->take(last, call.options, call.batch, call.bytes);
         if (taken == Block::Taken::bad) lose(h.last(), now.offset);
         call.full |= taken == Block::Taken::full;
         call.examined += (*block)->bytes();
         call.full |= call.examined >= kExaminedBytesMax;
-      } else if (block.error() == StorageErrc::damaged) {
-        lose(h.last(), now.offset);
       } else {
-        // A bad sector, if what comes behind can be read; else it is the disk, and that is no loss yet.
-        ASSIGN_OR_RETURN(found, scanner.next());
-        if (!found) return block.error();
         lose(h.last(), now.offset);
+      }
+      if (peeked) {
+        found = peeked;
         continue;
       }
     }

@@ -45,6 +45,7 @@ class Recovery {
 
  private:
   Result<void> list();
+  Result<void> sync_ancestors(std::string path);
   Result<void> drop_superseded();
   Result<void> open_last();
   Result<void> scan_last();
@@ -101,8 +102,27 @@ Result<void> Recovery::list() {
     }
   }
   std::sort(names_.begin(), names_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  if (!names_.empty()) out_.last_id = names_.back().id;
-  return {};
+  if (!names_.empty()) {
+    out_.last_id = names_.back().id;
+    return {};
+  }
+  // A new log, in a directory whose name may be in the cache only: whoever made it was perhaps killed before he could
+  // flush it.
+  return sync_ancestors(directory_);
+}
+
+Result<void> Recovery::sync_ancestors(std::string path) {
+  for (;;) {
+    const std::size_t slash = path.find_last_of('/');
+    const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    if (auto r = env_.files.sync_directory(parent); !r) {
+      const bool forbidden = r.error() == boost::system::errc::permission_denied ||
+                             r.error() == boost::system::errc::read_only_file_system;
+      if (!forbidden) return r.error();  // what we may not even open we have not made
+    }
+    if (slash == std::string::npos || slash == 0) return {};
+    path = parent;
+  }
 }
 
 // A segment that begins at the same record as a later one, and is not the one which that names as its predecessor, was

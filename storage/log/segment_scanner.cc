@@ -55,7 +55,12 @@ Result<std::optional<SegmentScanner::Found>> SegmentScanner::next() {
     const auto header = commit_at(at);
     if (!header) continue;
     Found found{*header, ByteOffset(at), {}};
-    if (at != position_) found.bad = ByteOffset(position_);
+    if (at != position_) {
+      // Unreadable is only damage if it stays so while its neighbours can be read.
+      const ErrorCode error = read_error_;
+      if (error && bytes(position_, kBlockBytes)) return error;
+      found.bad = ByteOffset(position_);
+    }
     position_ = at + header->length;
     return std::optional<Found>(found);
   }

@@ -155,11 +155,10 @@ Result<Segments::View> Segments::view(Sequence s) {
   return view_of(i);  // the table only grows at its end
 }
 
-Result<Segments::Entries> Segments::rebuild(const View& view) {
+Segments::Entries Segments::rebuild(const View& view, ErrorCode& unreadable) {
   SegmentScanner scanner(*view.file, ByteOffset(kSegmentHeaderBytes), view.end, SegmentScanner::Depth::header,
                          kRebuildReadBytes);
   auto entries = std::make_shared<std::vector<IndexEntry>>();
-  ErrorCode unreadable;
   for (;;) {
     auto found = scanner.next();
     if (!found) {
@@ -170,11 +169,12 @@ Result<Segments::Entries> Segments::rebuild(const View& view) {
     const CommitHeader& h = (*found)->header;
     entries->push_back({h.first, h.count, h.hash_mask, (*found)->offset, h.running_max});
   }
-  env_.logger.info("made a missing index again",
-                   {{"segment", view.path}, {"commits", std::to_string(entries->size())}});
-  // Where the disk would not read, what was found is good for this call only.
-  if (!unreadable) store_index(env_, directory_, *view.file, *entries, view.end);
-  return Entries(std::move(entries));
+  if (!unreadable) {
+    env_.logger.info("made a missing index again",
+                     {{"segment", view.path}, {"commits", std::to_string(entries->size())}});
+    store_index(env_, directory_, *view.file, *entries, view.end);
+  }
+  return entries;
 }
 
 template <class Less>
@@ -197,8 +197,10 @@ Result<std::optional<IndexEntry>> Segments::search(const View& view, Less less) 
       if (auto entry = index->at(*i)) return entry;
     }
   }
-  ASSIGN_OR_RETURN(sealed, rebuild(view));
-  return in(*sealed);
+  ErrorCode unreadable;
+  auto entry = in(*rebuild(view, unreadable));
+  if (!entry && unreadable) return unreadable;  // that nothing was found means nothing then
+  return entry;
 }
 
 Result<std::optional<ByteOffset>> Segments::locate(const View& view, Sequence from) {

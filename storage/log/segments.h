@@ -70,7 +70,8 @@ class Segments {
   // Searches the entries of a segment, wherever they are.
   template <class Less>
   Result<std::optional<IndexEntry>> search(const View& view, Less less);
-  Result<Entries> rebuild(const View& view);
+  // `unreadable`: the disk refused the rest of the segment; what was found before is good, but not kept.
+  Entries rebuild(const View& view, ErrorCode& unreadable);
   std::string index_path(SegmentId id) const { return directory_ + "/" + index_file_name(id); }
 
   Env& env_;
