@@ -9,6 +9,8 @@
 namespace tidemill::views {
 namespace {
 
+constexpr std::size_t kKeyBytesMax = 16 << 10;
+
 std::uint64_t hash_bytes(std::string_view s, std::uint64_t seed) {
   // Eight bytes at a time, multiplied and folded: good enough for tables that live for one batch.
   std::uint64_t h = seed ^ (s.size() * 0x9E3779B97F4A7C15ull);
@@ -130,9 +132,7 @@ struct Fold::Impl final : MemberSink {
     return f.type() == CellType::integer && f.integer() != 0;
   }
 
-  std::uint32_t group_of(std::span<const Cell> terms) {
-    key.clear();
-    encode_key(terms, key);
+  std::uint32_t group_of_key() {
     // Neighbours in the stream often share their key.
     if (last != kNone && groups[last].key == key) return last;
     std::uint64_t hash = hash_bytes(key, 0);
@@ -211,7 +211,13 @@ void Fold::row(std::uint32_t record, Order order, std::span<const Cell> groups, 
       return;
     }
   }
-  m.group = m.group_of(groups);
+  m.key.clear();
+  encode_key(groups, m.key);
+  if (m.key.size() > kKeyBytesMax) {
+    m.parked.push_back({record, "the group key has more than 16 KiB"});
+    return;
+  }
+  m.group = m.group_of_key();
   RowState& state = m.groups[m.group].state;
   RowHeader& header = state.header_ref();
   header.first = header.count == 0 ? order.sequence : std::min(header.first, order.sequence);

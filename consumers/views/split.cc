@@ -381,6 +381,7 @@ class Splitter {
       render(*where_, out);
     }
     out.row_sql = row_.sql;
+    out.deterministic = std::find(out.fields.begin(), out.fields.end(), "_shard") == out.fields.end();
   }
 
   // SQLite multiplies text as if it were 0, or by the number it begins with.

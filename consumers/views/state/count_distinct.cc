@@ -5,9 +5,14 @@ namespace {
 
 // count(DISTINCT x), exact. The row keeps how many there are (varint); each value is a member below it: its cell as
 // key, nothing as value. Text and JSON of the same bytes are the same value, as they are for SQL.
+constexpr std::size_t kTextMax = 16 << 10;  // it becomes a key of the store
+
 class CountDistinct final : public TypedAggregate<std::uint64_t> {
  public:
-  const char* refuse(std::span<const Cell>) const override { return nullptr; }
+  const char* refuse(std::span<const Cell> arguments) const override {
+    bool long_text = arguments[0].is_text() && arguments[0].text().size() > kTextMax;
+    return long_text ? "a value of more than 16 KiB cannot be told apart" : nullptr;
+  }
   void add(void* state, std::span<const Cell> arguments, Order, MemberSink& members) const override {
     Cell x = arguments[0];
     if (x.is_null()) return;

@@ -133,6 +133,16 @@ TEST(RowStage, ARecordIsParkedWholeOrNotAtAll) {
           "2: sum(b) FILTER (WHERE k = 1): text where a number is wanted; number(x) reads numbers that came as text"});
 }
 
+TEST(RowStage, JsonOperators) {
+  Records r;
+  r.add(R"({"k":1,"o":{"a":[1,2],"b":"x"}})");
+  EXPECT_EQ(
+      rows_of("SELECT k, last(o -> '$.a') AS a, last(o ->> '$.b') AS b, last(json_extract(data, '$.o.a[1]')) AS c, "
+              "last(json_type(o)) AS t FROM t GROUP BY k",
+              r),
+      std::vector<std::string>{"1|[1,2]|x|2|object"});
+}
+
 TEST(RowStage, ErrorsInWhereAndJson) {
   Records r;
   r.add(R"({"k":1,"j":"{\"a\":1}"})").add(R"({"k":1,"j":"{broken"})").add(R"({"k":1,"j":"{\"a\":3}"})");
@@ -152,6 +162,18 @@ TEST(RowStage, BlobsAndInfinitiesArePutAside) {
   blob.apply(r.all());
   EXPECT_EQ(blob.parked.size(), 2u);
   EXPECT_EQ(blob.size(), 0u);
+}
+
+TEST(RowStage, KeysHaveALimit) {
+  Records r;
+  r.add("{\"k\":\"" + std::string(20'000, 'x') + "\"}").add("{\"k\":\"y\"}");
+  MemoryView key("SELECT k, count(*) FROM t GROUP BY k");
+  key.apply(r.all());
+  EXPECT_EQ(texts(key.rows()), std::vector<std::string>{"y|1"});
+  EXPECT_EQ(key.parked, std::vector<std::string>{"1: the group key has more than 16 KiB"});
+  MemoryView distinct("SELECT count(DISTINCT k) AS n, max(length(k)) AS l FROM t");
+  distinct.apply(r.all());
+  EXPECT_EQ(texts(distinct.rows()), std::vector<std::string>{"1|1"});
 }
 
 TEST(RowStage, StagesShareOneBatch) {

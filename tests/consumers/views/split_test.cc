@@ -182,6 +182,11 @@ TEST(Split, TypesComeFromTheStreamsFields) {
   EXPECT_EQ(type("'x'"), "text");
 }
 
+TEST(Split, ShardsMayChangeSoSuchAViewIsNotDeterministic) {
+  EXPECT_FALSE(must_split("SELECT _shard, count(*) FROM t GROUP BY _shard").deterministic);
+  EXPECT_TRUE(must_split("SELECT _key, max(_time), max(_sequence) FROM t GROUP BY _key").deterministic);
+}
+
 TEST(Split, WarnsOfCountingWithText) {
   SplitOptions options{{{"Quantity", FieldType::integer}, {"Price", FieldType::text}}};
   EXPECT_EQ(must_split("SELECT k, sum(Quantity * Price) AS s FROM t GROUP BY k", options).warnings,
