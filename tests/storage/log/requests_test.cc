@@ -1,0 +1,227 @@
+#include <gtest/gtest.h>
+
+#include "storage/log/request_snapshot.h"
+#include "storage/log/request_window.h"
+#include "tests/storage/log/log_world.h"
+
+namespace tidemill {
+namespace {
+
+class LogRequests : public ::testing::Test {
+ protected:
+  // The same request once more, as a client that got no answer sends it.
+  TestRequest& retry(TestRequest& of, std::uint64_t body = 1) {
+    TestRequest& r = *w.requests.emplace_back(std::make_unique<TestRequest>());
+    r.append.identity = of.append.identity;
+    r.append.identity->body_hash = body;
+    r.append.records = of.append.records;
+    w.log->append(&r.append);
+    return r;
+  }
+  void expect_replay(TestRequest& of) {
+    TestRequest& r = retry(of);
+    w.run();
+    ASSERT_TRUE(r.ok()) << r.append.error.message();
+    EXPECT_TRUE(r.append.replayed);
+    EXPECT_EQ(r.append.first, of.append.first);
+    EXPECT_EQ(r.append.accepted, of.append.accepted);
+    EXPECT_EQ(r.append.replayed_rejected, of.rejected);
+  }
+  bool known(const std::string& key) {
+    TestRequest& r = *w.requests.emplace_back(std::make_unique<TestRequest>());
+    r.append.identity = w.identity(key);
+    w.log->append(&r.append);
+    w.run();
+    return r.append.replayed;
+  }
+  LogWorld w;
+};
+
+TEST_F(LogRequests, RetryGetsTheStoredAnswer) {
+  w.open();
+  TestRequest& r = w.prepare(3, 50, "a");
+  r.rejected = {{1, 7}, {4, 9}};
+  r.append.rejected = r.rejected;
+  w.log->append(&r.append);
+  w.run();
+  expect_replay(r);
+  EXPECT_EQ(w.log->durable(), Sequence(3));
+  EXPECT_EQ(w.log->metrics().replayed.value(), 1u);
+  w.kill();
+  w.open();
+  expect_replay(r);
+  w.close();
+  w.crash();
+  w.open();
+  expect_replay(r);
+  EXPECT_EQ(w.log->durable(), Sequence(3));
+}
+
+TEST_F(LogRequests, NothingAcceptedIsAnAnswerToo) {
+  w.open();
+  TestRequest& r = w.prepare(0, 0, "a");
+  r.rejected = {{0, 7}};
+  r.append.rejected = r.rejected;
+  w.log->append(&r.append);
+  w.run();
+  ASSERT_TRUE(r.ok());
+  EXPECT_EQ(r.append.first, Sequence(0));
+  w.crash();
+  w.open();
+  EXPECT_EQ(w.log->durable(), Sequence(0));
+  expect_replay(r);
+}
+
+TEST_F(LogRequests, AnotherBodyUnderTheSameKeyIsRefused) {
+  w.open();
+  TestRequest& r = w.send(1, 50, "a");
+  TestRequest& in_flight = retry(r, 2);
+  EXPECT_EQ(in_flight.append.error, make_error_code(StorageErrc::key_reused));
+  w.run();
+  TestRequest& later = retry(r, 2);
+  EXPECT_EQ(later.append.error, make_error_code(StorageErrc::key_reused));
+  w.crash();
+  w.open();
+  EXPECT_EQ(retry(r, 2).append.error, make_error_code(StorageErrc::key_reused));
+}
+
+TEST_F(LogRequests, RetryWaitsForItsOriginalInFlight) {
+  w.open();
+  TestRequest& r = w.send(2, 50, "a");
+  TestRequest& second = retry(r);
+  TestRequest& third = retry(r);
+  EXPECT_EQ(second.answers, 0);
+  w.run();
+  EXPECT_TRUE(r.ok());
+  for (const TestRequest* duplicate : {&second, &third}) {
+    EXPECT_TRUE(duplicate->ok());
+    EXPECT_TRUE(duplicate->append.replayed);
+    EXPECT_EQ(duplicate->append.first, r.append.first);
+  }
+  EXPECT_EQ(w.log->durable(), Sequence(2));
+}
+
+TEST_F(LogRequests, DuplicatesShareAFailure) {
+  w.open();
+  w.append(1);
+  w.run();
+  w.sim.files.fail({.op = DiskOp::sync_data, .path_contains = "", .nth = 1, .times = 1, .error = 5});
+  TestRequest& r = w.send(2, 50, "a");
+  TestRequest& second = retry(r);
+  w.run();
+  EXPECT_EQ(r.append.error, make_error_code(StorageErrc::flush_failed));
+  EXPECT_EQ(second.append.error, make_error_code(StorageErrc::flush_failed));
+  EXPECT_FALSE(second.append.replayed);
+}
+
+TEST_F(LogRequests, WindowIsANumberOfKeysAndTheOldestGo) {
+  w.options.request_window = 20;
+  w.open();
+  for (int i = 0; i < 50; ++i) w.append(1, 50, "k" + std::to_string(i));
+  const auto check = [&] {
+    for (int i = 30; i < 50; ++i) EXPECT_TRUE(known("k" + std::to_string(i))) << i;
+  };
+  check();
+  w.kill();
+  w.open();
+  check();
+  EXPECT_FALSE(known("k5"));
+}
+
+TEST_F(LogRequests, SnapshotKeepsAStartShort) {
+  w.options.request_window = 1000;
+  w.open();
+  std::vector<TestRequest*> sent;
+  for (int i = 0; i < 900; ++i) {
+    TestRequest& r = w.prepare(1, 1500, "k" + std::to_string(i));
+    if (i % 3 == 0) r.rejected = {{static_cast<std::uint32_t>(i), 1}};
+    r.append.rejected = r.rejected;
+    w.log->append(&r.append);
+    w.run();
+    ASSERT_TRUE(r.ok());
+    sent.push_back(&r);
+  }
+  ASSERT_FALSE(w.files("/requests").empty());
+  w.kill();
+  // The segments of the first half cannot be read any more: they are not needed.
+  const auto files = w.files(".seg");
+  for (std::size_t i = 0; i < files.size() / 2; ++i) {
+    w.sim.files.fail({.op = DiskOp::read, .path_contains = files[i], .nth = 1, .times = 1'000'000, .error = 5});
+  }
+  w.open();
+  for (TestRequest* r : sent) expect_replay(*r);
+}
+
+TEST_F(LogRequests, LostSnapshotIsReplacedByTheLog) {
+  w.options.request_window = 400;
+  w.open();
+  for (int i = 0; i < 600; ++i) w.append(1, 1500, "k" + std::to_string(i));
+  w.close();
+  const auto snapshot = w.files("/requests");
+  ASSERT_EQ(snapshot.size(), 1u);
+  ASSERT_TRUE(w.sim.files.flip_bit(snapshot[0], 3000, 1));
+  w.open();
+  for (int i = 200; i < 600; ++i) EXPECT_TRUE(known("k" + std::to_string(i))) << i;
+  w.close();
+  ASSERT_TRUE(w.sim.files.remove(snapshot[0]));
+  w.open();
+  for (int i = 300; i < 600; ++i) EXPECT_TRUE(known("k" + std::to_string(i))) << i;
+}
+
+TEST_F(LogRequests, KnownAnswersAreGivenWhileNothingNewIsTaken) {
+  w.open();
+  TestRequest& r = w.append(2, 50, "a");
+  w.log->close([] {});
+  w.run();
+  expect_replay(r);
+  EXPECT_EQ(w.send(1, 50, "b").append.error, make_error_code(StorageErrc::closed));
+}
+
+TEST_F(LogRequests, AnAppendNeedsRecordsOrAKey) {
+  w.open();
+  EXPECT_EQ(w.send(0).append.error, make_error_code(StorageErrc::invalid_argument));
+}
+
+TEST(RequestWindow, FindsWhatAMapFinds) {
+  SimRandom random(5);
+  RequestWindow window(100);
+  std::vector<std::string> order;
+  std::map<std::string, std::uint64_t> answers;
+  for (int i = 0; i < 5000; ++i) {
+    const std::string key = "k" + std::to_string(random.below(400));
+    const bool there = answers.contains(key);
+    const RequestIdentity id = LogWorld::identity(key);
+    const auto found = window.find(id);
+    ASSERT_EQ(found.has_value(), there) << i;
+    if (there) {
+      ASSERT_EQ(found->first.value(), answers[key]);
+      ASSERT_EQ(found->rejected.size(), answers[key] % 3);
+    }
+    const std::uint64_t first = 1 + static_cast<std::uint64_t>(i);
+    const std::vector<RejectedRecord> rejected(first % 3);
+    ASSERT_EQ(window.add(id, Sequence(first), 1, rejected), !there);
+    if (there) continue;
+    answers[key] = first;
+    order.push_back(key);
+    if (order.size() > 100) {
+      answers.erase(order.front());
+      order.erase(order.begin());
+    }
+  }
+  EXPECT_EQ(window.size(), 100u);
+}
+
+TEST(RequestWindow, MillionKeysFitTheirShare) {
+  RequestWindow window(1'000'000);
+  for (std::uint64_t i = 0; i < 1'100'000; ++i) {
+    RequestIdentity id;
+    const std::uint64_t a = mix(i);
+    std::memcpy(id.key_hash.data(), &a, sizeof a);
+    window.add(id, Sequence(i), 1, {});
+  }
+  EXPECT_EQ(window.size(), 1'000'000u);
+  EXPECT_LE(window.bytes(), 64u << 20);
+}
+
+}  // namespace
+}  // namespace tidemill
