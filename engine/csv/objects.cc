@@ -134,6 +134,14 @@ void ObjectReader::resume(std::uint64_t line, std::uint64_t rows) {
   rows_ = rows;
 }
 
+void ObjectReader::set_types(const FieldTypes& types) {
+  column_types_.clear();
+  for (const std::string& column : columns_) {
+    const auto type = types.find(column);
+    column_types_.push_back(type == types.end() ? FieldType::text : type->second);
+  }
+}
+
 ObjectReader::Outcome ObjectReader::fail(std::string message) {
   error_ = {{}, std::move(message)};
   return Outcome::failed;
@@ -170,8 +178,6 @@ ObjectReader::Outcome ObjectReader::read_header(std::string_view& input, bool la
       return fail("The header line names " + shown(row_.fields[i], encoding_) +
                   " twice; a JSON object has each name once.");
     columns_.push_back(name);
-    const auto type = types_.find(name);
-    column_types_.push_back(type == types_.end() ? FieldType::text : type->second);
     std::string prefix(name.size() * 6 + 8, '\0');
     prefix[0] = i == 0 ? '{' : ',';
     char* end = write_string(prefix.data() + 1, name, Encoding::utf8);
@@ -181,6 +187,7 @@ ObjectReader::Outcome ObjectReader::read_header(std::string_view& input, bool la
     prefixes_.push_back(std::move(prefix));
   }
   header_ = row_.raw;
+  set_types(types_);
   return Outcome::object;
 }
 

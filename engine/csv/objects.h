@@ -51,6 +51,9 @@ class ObjectReader {
   // The header only: object (nothing appended), need_more or failed. next() does it by itself.
   Outcome read_header(std::string_view& input, bool last);
 
+  // After the header was read: other types than the reader was made with, for what they depend on the columns.
+  void set_types(const FieldTypes& types);
+
   const RowError& error() const { return error_; }
   const Row& row() const { return row_; }                     // the last one read
   std::uint64_t rows() const { return rows_; }                // read so far, rejected ones too, without the header
