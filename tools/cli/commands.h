@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tidemill::cli {
+
+// What the command line says, one struct for each subcommand, and what runs it: one file each, which gives the exit
+// code and reports on standard error. Only cli.cc knows how options are written.
+
+enum ExitCode : int {
+  kOk = 0,
+  kPartly = 1,       // load: some rows were rejected; status: something needs a hand; diff: there are differences
+  kWrongUse = 2,     // the command line, the configuration, a file, or what the server refused
+  kNotReached = 3,   // no server, or it did not come back
+  kInterrupted = 4,  // Ctrl-C
+};
+
+struct ServeOptions {
+  std::optional<std::string> config;
+  std::vector<std::pair<std::string_view, std::string>> settings;  // {"server.listen", ...}
+  bool print_config = false;
+  bool open = false;  // serve beyond loopback without keys
+};
+int serve(const ServeOptions& options);
+
+// A server to talk to. Empty: the environment, `.env`, the default.
+struct Remote {
+  std::string url;
+  std::string key;
+};
+
+struct LoadOptions {
+  Remote remote;
+  std::string file;  // "-": standard input; empty: CSV_PATH
+  std::string stream = "retail";
+  std::string encoding = "auto";
+  std::string delimiter = ",";
+  std::vector<std::string> text_columns;
+  std::string key_column;  // empty: the stream's partition key
+  std::string rejects;
+  std::uint32_t connections = 4;
+  std::string retry_for = "60s";
+  bool resume = false;
+  bool again = false;
+  bool force = false;
+  bool quiet = false;
+};
+int load(const LoadOptions& options);
+
+struct SampleOptions {
+  std::uint64_t rows = 10'000;
+  std::uint64_t seed = 1;
+};
+int sample(const SampleOptions& options);
+
+struct PutOptions {
+  Remote remote;
+  std::string stream = "retail";
+  std::string record;  // empty or "-": standard input
+  std::string partition_key;
+  std::string ack;
+  std::string idempotency_key;
+};
+int put(const PutOptions& options);
+
+struct TailOptions {
+  Remote remote;
+  std::string stream = "retail";
+  std::string from = "latest";
+  std::string shard;
+  std::uint64_t limit = 0;  // 0: go on for ever
+  bool follow = true;
+  bool data_only = false;
+};
+int tail(const TailOptions& options);
+
+struct SqlOptions {
+  Remote remote;
+  std::string statement;  // empty or "-": standard input
+  std::vector<std::string> params;
+  std::string after;
+  std::string format = "auto";  // table, csv, ndjson, json; auto: table on a terminal, else csv
+};
+int sql(const SqlOptions& options);
+
+struct ViewOptions {
+  Remote remote;
+  std::string view;  // empty: list them
+  std::string key;   // empty: its definition and first rows
+  std::string prefix;
+  std::uint32_t limit = 20;
+};
+int view(const ViewOptions& options);
+
+struct StatusOptions {
+  Remote remote;
+  bool json = false;
+};
+int status(const StatusOptions& options);
+
+struct ConfigOptions {
+  Remote remote;
+  std::optional<std::string> file;
+};
+int config_check(const ConfigOptions& options);
+int config_diff(const ConfigOptions& options);
+int config_apply(const ConfigOptions& options);
+
+int print_version();
+
+}  // namespace tidemill::cli

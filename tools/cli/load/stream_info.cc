@@ -1,0 +1,75 @@
+#include "tools/cli/load/stream_info.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace tidemill::cli {
+namespace {
+
+// The answer to a GET whose status is 2xx.
+std::optional<HttpResponse> get(HttpClient& client, const Server& server, const std::string& path,
+                                std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure) {
+  Retry retry(retry_for);
+  bool said = false;
+  while (true) {
+    HttpFailure lost;
+    auto response = client.send(server.request("GET", path), lost);
+    if (response && response->status / 100 == 2) return response;
+    if (response && response->status < 500 && response->status != 429) {
+      failure = {kWrongUse, problem_text(*response)};
+      return std::nullopt;
+    }
+    const std::string problem = response ? problem_text(*response) : lost.message;
+    const auto pause = retry.failed(std::chrono::steady_clock::now());
+    if (!pause) {
+      failure = {kNotReached, problem + "; is the server running? (--url or API_URL says where; given up after " +
+                                  std::to_string(retry_for.count() / 1000) + " s, --retry-for)"};
+      return std::nullopt;
+    }
+    if (!said) std::fprintf(stderr, "tidemill load: %s; trying on\n", problem.c_str());
+    said = true;
+    if (!stop.sleep(*pause)) {
+      failure = {kInterrupted, "interrupted"};
+      return std::nullopt;
+    }
+  }
+}
+
+FieldType type_of(const std::string& name) {
+  if (name == "integer") return FieldType::integer;
+  if (name == "number") return FieldType::number;
+  return FieldType::text;
+}
+
+}  // namespace
+
+std::optional<StreamInfo> ask_stream(const Server& server, const std::string& stream,
+                                     std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure) {
+  HttpClient client(server.url, {.stop = &stop.flag()});
+  const std::string path = "/v1/streams/" + percent_encode(stream);
+  const auto definition = get(client, server, path, retry_for, stop, failure);
+  if (!definition) return std::nullopt;
+  const auto position = get(client, server, path + "/records?from=latest&limit=1", retry_for, stop, failure);
+  if (!position) return std::nullopt;
+
+  StreamInfo info;
+  const auto json = nlohmann::json::parse(definition->body, nullptr, false);
+  const auto records = nlohmann::json::parse(position->body, nullptr, false);
+  if (!json.is_object() || !records.is_object()) {
+    failure = {kWrongUse, server.url.authority() + ": does not answer like a Tidemill server; is the URL right?"};
+    return std::nullopt;
+  }
+  if (const auto key = json.find("partition_key"); key != json.end() && key->is_string()) info.partition_key = *key;
+  if (const auto fields = json.find("fields"); fields != json.end() && fields->is_object())
+    for (const auto& [name, type] : fields->items())
+      if (type.is_string()) info.fields.emplace(name, type_of(type));
+  if (const auto keys = json.find("idempotency_keys"); keys != json.end() && keys->is_number_unsigned())
+    info.idempotency_keys = *keys;
+  if (const auto next = records.find("next"); next != records.end()) {
+    if (next->is_number_unsigned()) info.next_sequence = *next;
+    if (next->is_string()) info.next_sequence = std::strtoull(next->get<std::string>().c_str(), nullptr, 10);
+  }
+  return info;
+}
+
+}  // namespace tidemill::cli

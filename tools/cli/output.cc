@@ -1,0 +1,84 @@
+#include "tools/cli/output.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace tidemill::cli {
+namespace {
+
+bool continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+
+// At most `width` characters; what was cut off shows as an ellipsis. Control characters would move the cursor.
+std::string fit(std::string_view text, std::size_t width) {
+  std::string out;
+  std::size_t shown = 0;
+  const bool cut = display_width(text) > width;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!continuation(text[i])) {
+      if (cut && shown + 1 >= width) break;
+      ++shown;
+    }
+    out += static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7F ? ' ' : text[i];
+  }
+  return cut ? out + "…" : out;
+}
+
+}  // namespace
+
+std::size_t display_width(std::string_view utf8) {
+  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return !continuation(c); }));
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (!::isatty(STDOUT_FILENO)) return 0;
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+std::string format_table(const std::vector<std::string>& names, const std::vector<std::vector<Cell>>& rows,
+                         std::size_t terminal_width) {
+  std::vector<std::size_t> widths;
+  for (const std::string& name : names) widths.push_back(display_width(name));
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
+      widths[i] = std::max(widths[i], display_width(row[i].text));
+  constexpr std::size_t kLeast = 12;  // a cell is not cut below this
+  const auto total = [&] {
+    std::size_t sum = 0;
+    for (const std::size_t w : widths) sum += w + 2;
+    return sum - std::min<std::size_t>(sum, 2);
+  };
+  while (terminal_width > 0 && total() > terminal_width && !widths.empty()) {
+    const auto widest = std::max_element(widths.begin(), widths.end());
+    if (*widest <= kLeast) break;
+    const std::size_t excess = total() - terminal_width;
+    *widest = std::max(kLeast, *widest - std::min(*widest, excess));
+  }
+  std::string out;
+  const auto line = [&](auto&& cell) {
+    std::string text;
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      const Cell c = cell(i);
+      const std::string shown = fit(c.text, widths[i]);
+      const std::string blanks(widths[i] - std::min(widths[i], display_width(shown)), ' ');
+      text += (i == 0 ? "" : "  ") + (c.number ? blanks + shown : shown + blanks);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out += text + "\n";
+  };
+  line([&](std::size_t i) {
+    const bool number = !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
+      return i < row.size() && (row[i].number || row[i].text.empty());
+    });
+    return Cell{names[i], number};
+  });
+  line([&](std::size_t i) { return Cell{std::string(widths[i], '-'), false}; });
+  for (const auto& row : rows) line([&](std::size_t i) { return i < row.size() ? row[i] : Cell{}; });
+  return out;
+}
+
+}  // namespace tidemill::cli

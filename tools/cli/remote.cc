@@ -1,0 +1,109 @@
+#include "tools/cli/remote.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "storage/base/build_info.h"
+
+namespace tidemill::cli {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r";
+
+std::string_view trim(std::string_view s) {
+  const std::size_t begin = s.find_first_not_of(kBlanks);
+  if (begin == s.npos) return {};
+  return s.substr(begin, s.find_last_not_of(kBlanks) - begin + 1);
+}
+
+}  // namespace
+
+std::map<std::string, std::string> parse_dot_env(std::string_view text) {
+  std::map<std::string, std::string> found;
+  while (!text.empty()) {
+    std::string_view line = trim(text.substr(0, text.find('\n')));
+    text.remove_prefix(std::min(text.size(), text.find('\n') == text.npos ? text.size() : text.find('\n') + 1));
+    if (line.starts_with("export ")) line = trim(line.substr(7));
+    const std::size_t equals = line.find('=');
+    if (line.empty() || line[0] == '#' || equals == line.npos) continue;
+    std::string_view value = trim(line.substr(equals + 1));
+    if (!value.empty() && (value[0] == '"' || value[0] == '\'')) {
+      const std::size_t end = value.find(value[0], 1);
+      value = value.substr(1, end == value.npos ? value.npos : end - 1);
+    } else if (const std::size_t comment = value.find(" #"); comment != value.npos) {
+      value = trim(value.substr(0, comment));
+    }
+    found[std::string(trim(line.substr(0, equals)))] = value;
+  }
+  return found;
+}
+
+std::optional<std::string> setting_from_environment(const std::string& name) {
+  if (const char* value = std::getenv(name.c_str()); value && *value) return value;
+  std::ifstream in(".env", std::ios::binary);
+  if (!in) return std::nullopt;
+  std::ostringstream text;
+  text << in.rdbuf();
+  const auto found = parse_dot_env(text.str());
+  const auto it = found.find(name);
+  if (it == found.end() || it->second.empty()) return std::nullopt;
+  return it->second;
+}
+
+std::optional<Server> resolve(const Remote& remote, std::string& error) {
+  const std::string url =
+      !remote.url.empty() ? remote.url : setting_from_environment("API_URL").value_or("http://127.0.0.1:7077");
+  auto parsed = Url::parse(url, error);
+  if (!parsed) return std::nullopt;
+  Server server{std::move(*parsed), remote.key};
+  if (server.key.empty()) server.key = setting_from_environment("API_KEY").value_or("");
+  if (server.key.find_first_of("\r\n") != std::string::npos) {
+    error = "the API key must be one line";
+    return std::nullopt;
+  }
+  return server;
+}
+
+HttpRequest Server::request(std::string method, std::string_view path) const {
+  HttpRequest r;
+  r.method = std::move(method);
+  std::string base = url.path.substr(0, url.path.find('?'));
+  while (base.ends_with('/')) base.pop_back();
+  r.target = base + std::string(path);
+  r.headers.emplace_back("User-Agent", "tidemill/" + std::string(version()));
+  if (!key.empty()) r.headers.emplace_back("Authorization", "Bearer " + key);
+  return r;
+}
+
+std::string problem_text(const HttpResponse& response) {
+  const auto json = nlohmann::json::parse(response.body, nullptr, false);
+  std::string text = "HTTP " + std::to_string(response.status);
+  if (json.is_object()) {
+    for (const char* name : {"detail", "message", "title"})
+      if (json.contains(name) && json[name].is_string()) return json[name].get<std::string>() + " (" + text + ")";
+  }
+  if (!response.body.empty() && response.body.size() < 300) text += ": " + response.body;
+  return text;
+}
+
+int wrong_use(std::string_view command, const std::string& message) {
+  std::fprintf(stderr, "tidemill %.*s: %s\n", static_cast<int>(command.size()), command.data(), message.c_str());
+  return kWrongUse;
+}
+
+Answer call(const Server& server, std::string_view command, const HttpRequest& request) {
+  HttpClient client(server.url, {});
+  HttpFailure failure;
+  auto response = client.send(request, failure);
+  if (!response) {
+    wrong_use(command, failure.message + "; is the server running? (--url or API_URL says where)");
+    return {kNotReached, {}};
+  }
+  if (response->status / 100 != 2) return {wrong_use(command, problem_text(*response)), std::move(*response)};
+  return {kOk, std::move(*response)};
+}
+
+}  // namespace tidemill::cli

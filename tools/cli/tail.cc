@@ -1,0 +1,137 @@
+#include <cstdio>
+
+#include "tools/cli/json_text.h"
+#include "tools/cli/remote.h"
+
+namespace tidemill::cli {
+namespace {
+
+// Cuts a server-sent stream into its events' data. Lines end with LF or CR LF; comments and other fields are skipped.
+class Events {
+ public:
+  // Calls `event` with each whole event's data; false from it ends.
+  template <class F>
+  bool add(std::string_view bytes, F&& event) {
+    for (const char c : bytes) {
+      if (c != '\n') {
+        line_ += c;
+        continue;
+      }
+      if (line_.ends_with('\r')) line_.pop_back();
+      if (line_.empty()) {
+        if (!data_.empty() && !event(data_)) return false;
+        data_.clear();
+      } else if (line_.starts_with("data:")) {
+        if (!data_.empty()) data_ += '\n';
+        data_ += line_.substr(line_.starts_with("data: ") ? 6 : 5);
+      } else if (line_.starts_with("id:")) {
+        id_ = line_.substr(line_.starts_with("id: ") ? 4 : 3);
+      }
+      line_.clear();
+    }
+    return true;
+  }
+  const std::string& id() const { return id_; }
+
+ private:
+  std::string line_, data_, id_;
+};
+
+bool print(std::string_view record, bool data_only) {
+  const std::string_view text = data_only ? json_member(record, "data") : record;
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::putchar('\n') != EOF;
+}
+
+// The elements of a JSON array, as they are spelled.
+template <class F>
+void each_element(std::string_view array, F&& element) {
+  int depth = 0;
+  std::size_t begin = 1;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const char c = array[i];
+    if (c == '"') {
+      for (++i; i < array.size() && array[i] != '"'; ++i)
+        if (array[i] == '\\') ++i;
+      continue;
+    }
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if ((depth == 1 && c == ',') || depth == 0) {
+      if (i > begin) element(array.substr(begin, i - begin));
+      begin = i + 1;
+    }
+  }
+}
+
+int page_through(const Server& server, const TailOptions& options, const std::string& base) {
+  std::string from = options.from;
+  std::uint64_t left = options.limit == 0 ? ~std::uint64_t{0} : options.limit;
+  while (left > 0) {
+    const std::uint64_t limit = std::min<std::uint64_t>(left, 1'000);
+    const Answer answer =
+        call(server, "tail",
+             server.request("GET", base + "?from=" + percent_encode(from) + "&limit=" + std::to_string(limit) +
+                                       (options.shard.empty() ? "" : "&shard=" + percent_encode(options.shard))));
+    if (answer.exit_code != kOk) return answer.exit_code;
+    bool written = true;
+    std::uint64_t count = 0;
+    each_element(json_member(answer.response.body, "records"), [&](std::string_view record) {
+      ++count;
+      written = written && print(record, options.data_only);
+    });
+    if (!written) return kOk;  // the reader went away
+    left -= std::min(left, count);
+    std::string next(json_member(answer.response.body, "next"));
+    std::erase(next, '"');
+    if (next == from || (count == 0 && (options.shard.empty() || next.empty()))) break;
+    from = next;
+  }
+  return std::fflush(stdout) == 0 ? kOk : kWrongUse;
+}
+
+}  // namespace
+
+int tail(const TailOptions& options) {
+  std::string error;
+  const auto server = resolve(options.remote, error);
+  if (!server) return wrong_use("tail", error);
+  const std::string base = "/v1/streams/" + percent_encode(options.stream) + "/records";
+  if (!options.follow) return page_through(*server, options, base);
+
+  HttpRequest request =
+      server->request("GET", base + "?from=" + percent_encode(options.from) +
+                                 (options.shard.empty() ? "" : "&shard=" + percent_encode(options.shard)));
+  request.headers.emplace_back("Accept", "text/event-stream");
+  HttpClient client(server->url, {});  // the server says something every 15 s; 60 s of silence is an end
+  std::uint64_t left = options.limit;
+  Events events;
+  while (true) {
+    HttpFailure failure;
+    bool enough = false;
+    const auto response = client.stream(
+        request,
+        [&](std::string_view bytes) {
+          const bool more = events.add(bytes, [&](const std::string& record) {
+            enough = !print(record, options.data_only) || (options.limit > 0 && --left == 0);
+            return !enough;
+          });
+          return more && std::fflush(stdout) == 0;
+        },
+        failure);
+    if (enough || std::ferror(stdout)) return kOk;
+    if (response && response->status / 100 != 2) return wrong_use("tail", problem_text(*response));
+    // Cut off: go on where it stopped, as a browser does; once it has begun. Before that the trouble is said.
+    if (events.id().empty()) {
+      wrong_use("tail", (response ? server->url.authority() + ": the server ended the tail" : failure.message));
+      return kNotReached;
+    }
+    if (failure.kind == HttpFailure::Kind::not_connected) {
+      wrong_use("tail", failure.message);
+      return kNotReached;
+    }
+    std::erase_if(request.headers, [](const auto& h) { return h.first == "Last-Event-ID"; });
+    request.headers.emplace_back("Last-Event-ID", events.id());
+  }
+}
+
+}  // namespace tidemill::cli

@@ -1,0 +1,76 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "tools/cli/remote.h"
+#include "tools/cli/rows.h"
+
+namespace tidemill::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json ask(const Server& server, const std::string& path, int& exit_code) {
+  const Answer answer = call(server, "view", server.request("GET", path));
+  exit_code = answer.exit_code;
+  if (exit_code != kOk) return {};
+  Json json = Json::parse(answer.response.body, nullptr, false);
+  if (!json.is_object()) exit_code = wrong_use("view", "the answer is not a JSON object");
+  return json;
+}
+
+// "17850,2011" as it belongs into a path: each part encoded, the commas not.
+std::string key_path(const std::string& key) {
+  std::string out;
+  std::size_t at = 0;
+  while (true) {
+    const std::size_t comma = key.find(',', at);
+    out += percent_encode(key.substr(at, comma == key.npos ? key.npos : comma - at));
+    if (comma == key.npos) return out;
+    out += ',';
+    at = comma + 1;
+  }
+}
+
+int print(const std::string& text) {
+  return std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0 ? kWrongUse : kOk;
+}
+
+}  // namespace
+
+int view(const ViewOptions& options) {
+  std::string error;
+  const auto server = resolve(options.remote, error);
+  if (!server) return wrong_use("view", error);
+  int code = kOk;
+  if (options.view.empty()) {
+    const Json answer = ask(*server, "/v1/views", code);
+    if (code != kOk) return code;
+    Json shown = Json::array();
+    for (const Json& v : answer.value("views", Json::array())) {
+      Json row;
+      for (const char* name : {"name", "stream", "rows", "parked", "ready"})
+        if (v.contains(name)) row[name] = v[name];
+      shown.push_back(row);
+    }
+    return print(table_of_objects(shown));
+  }
+  const std::string base = "/v1/views/" + percent_encode(options.view);
+  if (!options.key.empty()) {
+    const Json answer = ask(*server, base + "/rows/" + key_path(options.key), code);
+    if (code != kOk) return code;
+    return print(members_of_object(answer.contains("row") && answer["row"].is_object() ? answer["row"] : answer));
+  }
+  std::string path = base + "/rows?limit=" + std::to_string(options.limit);
+  if (!options.prefix.empty()) path += "&prefix=" + percent_encode(options.prefix);
+  const Json answer = ask(*server, path, code);
+  if (code != kOk) return code;
+  const Json rows = answer.value("rows", Json::array());
+  std::string out = table_of_objects(rows);
+  const bool more =
+      answer.contains("cursor") && answer["cursor"].is_string() && !answer["cursor"].get<std::string>().empty();
+  out += "(" + std::to_string(rows.size()) + (rows.size() == 1 ? " row" : " rows") +
+         (more ? ", and more: --limit, --prefix" : "") + ")\n";
+  return print(out);
+}
+
+}  // namespace tidemill::cli
