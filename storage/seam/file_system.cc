@@ -1,5 +1,6 @@
 #include "storage/seam/file_system.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace tidemill {
@@ -30,7 +31,23 @@ Result<void> create_directories(FileSystem& fs, const std::string& path) {
   RETURN_IF_ERROR(create_directories(fs, parent));
   const auto made = fs.create_directory(path);
   if (!made && made.error() != errno_code(EEXIST)) return made.error();  // EEXIST: somebody was faster
-  return fs.sync_directory(parent);
+  const auto synced = fs.sync_directory(parent);
+  if (!synced) (void)fs.remove(path);  // else the next attempt would take it for durable
+  return synced;
+}
+
+Result<void> create_directories_below(FileSystem& fs, const std::string& root, const std::string& path) {
+  std::string parent = root;
+  for (std::size_t at = 0; at < path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    const std::string child = parent + "/" + path.substr(at, end - at);
+    at = end + 1;
+    const auto made = fs.create_directory(child);
+    if (!made && made.error() != errno_code(EEXIST)) return made.error();
+    RETURN_IF_ERROR(fs.sync_directory(parent));
+    parent = child;
+  }
+  return {};
 }
 
 Result<std::string> read_file(FileSystem& fs, const std::string& path, std::uint64_t size_max) {

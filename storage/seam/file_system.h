@@ -87,6 +87,9 @@ class FileSystem {
 
 // Conveniences over any FileSystem, in file_system.cc.
 Result<void> create_directories(FileSystem& fs, const std::string& path);  // each new name is synced in its parent
+// Makes `path` below `root` (which exists) and syncs every directory from `root` down to its parent, also where nothing
+// had to be made: a name may be there and not on disk, made by a process that was killed before it synced.
+Result<void> create_directories_below(FileSystem& fs, const std::string& root, const std::string& path);
 Result<std::string> read_file(FileSystem& fs, const std::string& path, std::uint64_t size_max);
 bool exists(FileSystem& fs, const std::string& path);
 Result<void> remove_tree(FileSystem& fs, const std::string& path);

@@ -220,6 +220,10 @@ TYPED_TEST(FileSystemContract, Conveniences) {
   EXPECT_EQ(error_of(read_file(this->fs, this->at("x/y/f"), 3)), EFBIG);
   EXPECT_EQ(*read_file(this->fs, this->at("x/y/f"), 4), "text");
   EXPECT_EQ(error_of(read_file(this->fs, this->at("x/y/g"), 4)), ENOENT);
+  ASSERT_TRUE(create_directories_below(this->fs, this->disk.root(), "x/y/w/v"));
+  ASSERT_TRUE(create_directories_below(this->fs, this->disk.root(), "x/y/w/v"));
+  EXPECT_EQ(this->names("x/y/w"), "v/ ");
+  EXPECT_EQ(error_of(create_directories_below(this->fs, this->disk.root(), "x/y/f/g")), ENOTDIR);
   ASSERT_TRUE(remove_tree(this->fs, this->at("x")));
   EXPECT_FALSE(exists(this->fs, this->at("x")));
   EXPECT_EQ(error_of(remove_tree(this->fs, this->at("x"))), ENOENT);

@@ -231,6 +231,23 @@ TEST_F(SimDisk, FilesAndLocksOfADeadProcessAreDead) {
   EXPECT_EQ(fs.content("/f"), "abc");
 }
 
+TEST_F(SimDisk, DirectoriesOfAKilledProcessAreMadeDurable) {
+  ASSERT_TRUE(fs.create_directory("/a"));
+  ASSERT_TRUE(fs.create_directory("/a/b"));
+  fs.kill();
+  ASSERT_TRUE(create_directories_below(fs, "/", "a/b/c"));
+  fs.crash({Keep::none, Keep::none});
+  EXPECT_TRUE(exists(fs, "/a/b/c"));
+}
+
+TEST_F(SimDisk, ADirectoryThatCouldNotBeSyncedIsNotTakenForDurable) {
+  fs.fail({.op = DiskOp::sync_directory});
+  EXPECT_FALSE(create_directories(fs, "/a/b"));
+  ASSERT_TRUE(create_directories(fs, "/a/b"));
+  fs.crash({Keep::none, Keep::none});
+  EXPECT_TRUE(exists(fs, "/a/b"));
+}
+
 TEST_F(SimDisk, DamageIsOnDiskAtOnce) {
   durable_file("/f", "abc");
   ASSERT_TRUE(fs.flip_bit("/f", 1, 0));
