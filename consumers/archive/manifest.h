@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "consumers/archive/manifest_format.h"
+#include "engine/stream.h"
+#include "storage/base/result.h"
+#include "storage/seam/env.h"
+#include "storage/seam/file_system.h"
+
+namespace tidemill::archive {
+
+// DIRECTORY/manifest, opened: the archive's checkpoint. Owned by the archive, shared by its units; any thread. Holds
+// in memory one line a unit, however long the file is.
+class Manifest {
+ public:
+  // Reads it through, or makes it. Drops a torn tail. A damaged line is named in the log; where that line may have been
+  // a unit's last one: StorageErrc::damaged. A manifest of another stream (of the same name, deleted since) is put
+  // aside as manifest-<its stream's id>; one of a later version: layout_too_new.
+  // `units`: those that the archive will have.
+  static Result<std::unique_ptr<Manifest>> open(Env& env, const std::string& directory,
+                                                const StreamDefinition& definition,
+                                                const std::vector<std::string>& units);
+
+  // The unit's last line that says where it is, and its last file. Only what open() found: later appends are not kept.
+  struct Unit {
+    Sequence through;
+    std::optional<FileLine> last_file;  // when its last line is one: the file may not be in place yet
+  };
+  Unit found(const std::string& unit) const;
+  std::size_t units() const { return found_.size(); }
+  bool has_other_kind(char kind) const;  // units whose names begin with another letter ('s', 'l')
+
+  // On disk when it returns without error. One after the other. An error leaves the manifest as it was: the same line
+  // may be appended again.
+  Result<void> append(const ManifestLine& line);
+
+ private:
+  Manifest(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
+  Result<void> create(const StreamDefinition& definition);
+  Result<void> scan(const StreamDefinition& definition, const std::vector<std::string>& units);
+  std::optional<NumberedLine> valid_line(std::string_view text) const;
+  Result<void> take(const NumberedLine& line, const StreamDefinition& definition);
+  void report_damage(const StreamDefinition& definition, std::uint64_t offset) const;
+  Result<void> put_aside(StreamId other);
+  Result<void> copy_to_new_file();
+  std::string path() const { return directory_ + "/manifest"; }
+
+  Env& env_;
+  const std::string directory_;
+  std::map<std::string, Unit, std::less<>> found_;
+  std::optional<StreamId> other_stream_;
+
+  std::mutex mutex_;
+  std::unique_ptr<File> file_;
+  std::uint64_t end_ = 0;  // of what is on disk
+  std::uint64_t next_number_ = 0;
+  std::uint64_t salt_ = 0;
+  bool must_copy_ = false;  // a flush failed: nobody knows what lies beyond end_, and this file is written no more
+};
+
+}  // namespace tidemill::archive

@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <cerrno>
+
+#include "consumers/archive/unit.h"
+#include "storage/base/logger.h"
+
+namespace tidemill::archive {
+namespace {
+
+// So many of the newest hours are searched for leftovers. A file that was being written when the process ended is named
+// by its first record's arrival; one older than this can only come from a backlog, and there the same name is written
+// again, for the first record after the checkpoint is the same.
+constexpr std::size_t kLeftoverHours = 26;
+
+// The newest directories `depth` levels down, newest first, at most `limit`.
+Result<void> newest(FileSystem& fs, const std::string& path, int depth, std::size_t limit,
+                    std::vector<std::string>& into) {
+  if (depth == 0) {
+    into.push_back(path);
+    return {};
+  }
+  ASSIGN_OR_RETURN(const auto entries, fs.list(path));
+  for (auto it = entries.rbegin(); it != entries.rend() && into.size() < limit; ++it)
+    if (it->is_directory) RETURN_IF_ERROR(newest(fs, path + "/" + it->name, depth - 1, limit, into));
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Store>> Store::open(Env& env, std::string directory, const StreamDefinition& definition,
+                                           LogReader log, const std::vector<std::string>& units) {
+  RETURN_IF_ERROR(create_directories(env.files, directory));
+  // DATA/archive and DATA: the process that made the names may have been killed before it synced them.
+  std::string parent = directory;
+  for (int level = 0; level < 2 && parent.rfind('/') != std::string::npos && parent.rfind('/') > 0; ++level) {
+    parent = directory_of(parent);
+    RETURN_IF_ERROR(env.files.sync_directory(parent));
+  }
+  std::shared_ptr<Store> store(new Store(env, std::move(directory), definition, std::move(log)));
+  ASSIGN_OR_RETURN(store->manifest, Manifest::open(env, store->directory, definition, units));
+  RETURN_IF_ERROR(store->remove_leftovers(units));
+  return store;
+}
+
+Result<void> Store::remove_leftovers(const std::vector<std::string>& units) {
+  std::set<std::string> wanted;  // complete, and perhaps not yet in place
+  for (const auto& unit : units)
+    if (const auto file = manifest->found(unit).last_file) wanted.insert(directory + "/" + part_path(file->path));
+  std::vector<std::string> hours;
+  RETURN_IF_ERROR(newest(env.files, directory, 4, kLeftoverHours, hours));
+  std::uint64_t removed = 0;
+  for (const auto& hour : hours) {
+    ASSIGN_OR_RETURN(const auto entries, env.files.list(hour));
+    for (const auto& entry : entries) {
+      const std::string path = hour + "/" + entry.name;
+      if (!entry.name.ends_with(".part") || wanted.contains(path)) continue;
+      RETURN_IF_ERROR(env.files.remove(path));
+      ++removed;
+    }
+  }
+  if (removed > 0)
+    env.logger.info("removed files that were not complete; their records are read from the log again",
+                    {{"stream", stream}, {"files", std::to_string(removed)}});
+  return {};
+}
+
+Result<void> Store::make_directory_for(const std::string& path) {
+  const std::string hour = directory_of(path);
+  const std::lock_guard lock(mutex_);
+  if (made_.contains(hour)) return {};
+  RETURN_IF_ERROR(create_directories_below(env.files, directory, hour));
+  if (made_.size() >= 1000) made_.clear();
+  made_.insert(hour);
+  return {};
+}
+
+Result<void> Store::place(const std::string& path) {
+  const std::string full = directory + "/" + path;
+  const auto renamed = env.files.rename(directory + "/" + part_path(path), full);
+  // Not there: an earlier attempt renamed it and could not flush the directory.
+  const bool done =
+      renamed || (renamed.error() == ErrorCode(ENOENT, boost::system::generic_category()) && exists(env.files, full));
+  if (!done) return renamed.error();
+  return env.files.sync_directory(directory_of(full));
+}
+
+}  // namespace tidemill::archive
