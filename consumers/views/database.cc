@@ -1,0 +1,319 @@
+#include "consumers/views/database.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <rocksdb/write_buffer_manager.h>
+
+#include <map>
+#include <mutex>
+
+#include "storage/base/errors.h"
+#include "storage/base/logger.h"
+#include "storage/seam/file_system.h"
+
+namespace tidemill::views {
+namespace {
+
+rocksdb::Slice slice(std::string_view s) {
+  return {s.data(), s.size()};
+}
+std::string_view view(const rocksdb::Slice& s) {
+  return {s.data(), s.size()};
+}
+
+ErrorCode code_of(const rocksdb::Status& status) {
+  if (status.IsIOError() && status.subcode() == rocksdb::Status::kNoSpace) {
+    return {ENOSPC, boost::system::generic_category()};
+  }
+  if (status.IsCorruption()) return make_error_code(StorageErrc::damaged);
+  return {EIO, boost::system::generic_category()};
+}
+
+// Outlives all families and cursors that somebody still holds.
+struct Handle {
+  std::unique_ptr<rocksdb::DB> db;
+};
+
+class FamilyImpl final : public Family {
+ public:
+  FamilyImpl(std::shared_ptr<Handle> handle, rocksdb::ColumnFamilyHandle* family)
+      : handle_(std::move(handle)), family_(family), name_(family->GetName()) {}
+  ~FamilyImpl() override {
+    if (family_ != handle_->db->DefaultColumnFamily()) handle_->db->DestroyColumnFamilyHandle(family_);
+  }
+  const std::string& name() const override { return name_; }
+  rocksdb::ColumnFamilyHandle* get() const { return family_; }
+
+ private:
+  std::shared_ptr<Handle> handle_;
+  rocksdb::ColumnFamilyHandle* family_;
+  std::string name_;
+};
+
+rocksdb::ColumnFamilyHandle* native(const Family& family) {
+  return static_cast<const FamilyImpl&>(family).get();
+}
+
+class CursorImpl final : public Cursor {
+ public:
+  CursorImpl(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, const Family& family, std::string_view lower,
+             std::string_view upper)
+      : lower_(lower), upper_(upper), lower_slice_(lower_), upper_slice_(upper_) {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot;
+    options.iterate_lower_bound = &lower_slice_;
+    if (!upper_.empty()) options.iterate_upper_bound = &upper_slice_;
+    iterator_.reset(db.NewIterator(options, native(family)));
+    iterator_->SeekToFirst();
+  }
+  bool valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return view(iterator_->key()); }
+  std::string_view value() const override { return view(iterator_->value()); }
+  void next() override { iterator_->Next(); }
+  void previous() override { iterator_->Prev(); }
+  void seek(std::string_view key) override { iterator_->Seek(slice(key)); }
+  void seek_to_last() override { iterator_->SeekToLast(); }
+  ErrorCode error() const override {
+    const rocksdb::Status status = iterator_->status();
+    return status.ok() ? ErrorCode() : code_of(status);
+  }
+
+ private:
+  const std::string lower_, upper_;
+  const rocksdb::Slice lower_slice_, upper_slice_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+class SnapshotImpl final : public Snapshot {
+ public:
+  explicit SnapshotImpl(std::shared_ptr<Handle> handle)
+      : handle_(std::move(handle)), snapshot_(handle_->db->GetSnapshot()) {}
+  ~SnapshotImpl() override { handle_->db->ReleaseSnapshot(snapshot_); }
+
+  Result<std::optional<std::string>> get(const Family& family, std::string_view key) const override {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot_;
+    std::string value;
+    const rocksdb::Status status = handle_->db->Get(options, native(family), slice(key), &value);
+    if (status.IsNotFound()) return std::optional<std::string>();
+    if (!status.ok()) return code_of(status);
+    return std::optional<std::string>(std::move(value));
+  }
+  std::unique_ptr<Cursor> cursor(const Family& family, std::string_view lower, std::string_view upper) const override {
+    return std::make_unique<CursorImpl>(*handle_->db, snapshot_, family, lower, upper);
+  }
+
+ private:
+  std::shared_ptr<Handle> handle_;
+  const rocksdb::Snapshot* snapshot_;
+};
+
+}  // namespace
+
+void WriteSet::put(std::string_view key, std::string_view value) {
+  const std::size_t at = memory_.size();
+  memory_.append(key).append(value);
+  entries_.push_back({at, at + key.size(), memory_.size(), false});
+  bytes_ = memory_.size();
+}
+
+void WriteSet::remove(std::string_view key) {
+  const std::size_t at = memory_.size();
+  memory_.append(key);
+  entries_.push_back({at, memory_.size(), memory_.size(), true});
+  bytes_ = memory_.size();
+}
+
+void WriteSet::clear() {
+  memory_.clear();
+  entries_.clear();
+  bytes_ = 0;
+}
+
+struct Database::Impl {
+  Env* env = nullptr;
+  std::shared_ptr<Handle> handle;
+  rocksdb::ColumnFamilyOptions family_options;
+  std::shared_ptr<rocksdb::Cache> cache;
+  mutable std::mutex mutex;
+  std::map<std::string, std::shared_ptr<FamilyImpl>> families;
+  bool closed = false;
+
+  ErrorCode fail(const char* what, const rocksdb::Status& status) const {
+    env->logger.error("views: the database refused", {{"call", what}, {"cause", status.ToString()}});
+    return code_of(status);
+  }
+};
+
+Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Database::~Database() {
+  if (impl_ && !impl_->closed) (void)close();
+}
+
+Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& directory, std::uint64_t memory_bytes) {
+  RETURN_IF_ERROR(create_directories(env.files, directory));
+  auto impl = std::make_unique<Impl>();
+  impl->env = &env;
+
+  // Half for blocks that were read, half for what was written and not yet flushed; both count against one cache.
+  impl->cache = rocksdb::NewLRUCache(memory_bytes, 4);
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = impl->cache;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.format_version = 5;
+
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
+  options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);
+  options.max_write_buffer_number = 3;
+  options.compression = rocksdb::kLZ4Compression;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.max_background_jobs = 2;
+  options.bytes_per_sync = 1 << 20;  // so that writing a file out never stalls a commit of the log for long
+  options.max_open_files = 256;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = 1 << 20;
+  options.info_log_level = rocksdb::WARN_LEVEL;
+  options.avoid_flush_during_shutdown = true;  // close() does it, and says when it failed
+  options.paranoid_checks = true;
+  options.stats_dump_period_sec = 0;
+  impl->family_options = rocksdb::ColumnFamilyOptions(options);
+
+  std::vector<std::string> names;
+  (void)rocksdb::DB::ListColumnFamilies(options, directory, &names);  // fails where there is no database yet
+  if (names.empty()) names.push_back(rocksdb::kDefaultColumnFamilyName);
+  std::vector<rocksdb::ColumnFamilyDescriptor> wanted;
+  for (const auto& name : names) wanted.emplace_back(name, impl->family_options);
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(options, directory, wanted, &handles, &db);
+  if (!status.ok()) return impl->fail("open", status);
+  impl->handle = std::make_shared<Handle>();
+  impl->handle->db.reset(db);
+  for (auto* handle : handles) {
+    if (handle->GetName() == rocksdb::kDefaultColumnFamilyName) {
+      db->DestroyColumnFamilyHandle(handle);
+    } else {
+      impl->families.emplace(handle->GetName(), std::make_shared<FamilyImpl>(impl->handle, handle));
+    }
+  }
+  return std::unique_ptr<Database>(new Database(std::move(impl)));
+}
+
+std::vector<std::string> Database::names() const {
+  const std::lock_guard lock(impl_->mutex);
+  std::vector<std::string> names;
+  for (const auto& [name, family] : impl_->families) names.push_back(name);
+  return names;
+}
+
+Result<std::shared_ptr<Family>> Database::family(const std::string& name) {
+  const std::lock_guard lock(impl_->mutex);
+  if (const auto found = impl_->families.find(name); found != impl_->families.end()) {
+    return std::shared_ptr<Family>(found->second);
+  }
+  rocksdb::ColumnFamilyHandle* handle = nullptr;
+  const rocksdb::Status status = impl_->handle->db->CreateColumnFamily(impl_->family_options, name, &handle);
+  if (!status.ok()) return impl_->fail("create a family", status);
+  auto family = std::make_shared<FamilyImpl>(impl_->handle, handle);
+  impl_->families.emplace(name, family);
+  return std::shared_ptr<Family>(std::move(family));
+}
+
+Result<void> Database::drop(const std::string& name) {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->families.find(name);
+  if (found == impl_->families.end()) return {};
+  const rocksdb::Status status = impl_->handle->db->DropColumnFamily(found->second->get());
+  if (!status.ok()) return impl_->fail("drop a family", status);
+  impl_->families.erase(found);
+  return {};
+}
+
+Result<void> Database::write(const Family& family, const WriteSet& set) {
+  rocksdb::WriteBatch batch(set.bytes_ + set.entries_.size() * 16);
+  for (const auto& entry : set.entries_) {
+    const rocksdb::Slice key(set.memory_.data() + entry.key, entry.value - entry.key);
+    const rocksdb::Status status =
+        entry.removed ? batch.Delete(native(family), key)
+                      : batch.Put(native(family), key, {set.memory_.data() + entry.value, entry.end - entry.value});
+    if (!status.ok()) return impl_->fail("put", status);
+  }
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  const rocksdb::Status status = impl_->handle->db->Write(options, &batch);
+  if (!status.ok()) return impl_->fail("write", status);
+  return {};
+}
+
+Result<void> Database::get(const Family& family, std::span<const std::string_view> keys,
+                           std::vector<std::optional<std::string>>& out) const {
+  out.assign(keys.size(), std::nullopt);
+  if (keys.empty()) return {};
+  std::vector<rocksdb::Slice> slices;
+  slices.reserve(keys.size());
+  for (const auto key : keys) slices.push_back(slice(key));
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  impl_->handle->db->MultiGet(rocksdb::ReadOptions(), native(family), keys.size(), slices.data(), values.data(),
+                              statuses.data());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok()) {
+      out[i] = values[i].ToString();
+    } else if (!statuses[i].IsNotFound()) {
+      return impl_->fail("get", statuses[i]);
+    }
+  }
+  return {};
+}
+
+Result<std::optional<std::string>> Database::get_persisted(const Family& family, std::string_view key) const {
+  rocksdb::ReadOptions options;
+  options.read_tier = rocksdb::kPersistedTier;
+  std::string value;
+  const rocksdb::Status status = impl_->handle->db->Get(options, native(family), slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return impl_->fail("get", status);
+  return std::optional<std::string>(std::move(value));
+}
+
+std::unique_ptr<Snapshot> Database::snapshot() const {
+  return std::make_unique<SnapshotImpl>(impl_->handle);
+}
+
+Result<void> Database::flush(const Family& family, bool wait) {
+  rocksdb::FlushOptions options;
+  options.wait = wait;
+  options.allow_write_stall = true;
+  const rocksdb::Status status = impl_->handle->db->Flush(options, native(family));
+  if (!status.ok()) return impl_->fail("flush", status);
+  return {};
+}
+
+std::uint64_t Database::property(std::string_view name) const {
+  std::uint64_t value = 0;
+  impl_->handle->db->GetAggregatedIntProperty(slice(name), &value);
+  return value;
+}
+
+Result<void> Database::close() {
+  const std::lock_guard lock(impl_->mutex);
+  if (std::exchange(impl_->closed, true)) return {};
+  Result<void> result;
+  for (const auto& [name, family] : impl_->families) {
+    const rocksdb::Status status = impl_->handle->db->Flush(rocksdb::FlushOptions(), family->get());
+    if (!status.ok()) result = impl_->fail("flush", status);
+  }
+  impl_->families.clear();
+  return result;
+}
+
+}  // namespace tidemill::views

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "storage/base/result.h"
+#include "storage/seam/env.h"
+
+namespace tidemill::views {
+
+class Database;
+
+// One RocksDB column family: all that is kept of one view. Shared by its users; the handle goes with the last of them.
+class Family {
+ public:
+  virtual ~Family() = default;
+  virtual const std::string& name() const = 0;
+};
+
+// What goes into one family in one write: all of it or nothing, also after a crash. Later puts win.
+class WriteSet {
+ public:
+  void put(std::string_view key, std::string_view value);
+  void remove(std::string_view key);
+  void clear();
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  friend class Database;
+  struct Entry {
+    std::size_t key, value;  // offsets in memory_
+    std::size_t end;
+    bool removed;
+  };
+  std::string memory_;
+  std::vector<Entry> entries_;
+  std::size_t bytes_ = 0;
+};
+
+// Rows in order of their keys' bytes, within [lower, upper). Must not outlive its snapshot.
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  virtual bool valid() const = 0;  // false: beyond the end, or an error: see error()
+  virtual std::string_view key() const = 0;
+  virtual std::string_view value() const = 0;
+  virtual void next() = 0;
+  virtual void previous() = 0;
+  virtual void seek(std::string_view key) = 0;  // the first at or after it
+  virtual void seek_to_last() = 0;
+  virtual ErrorCode error() const = 0;
+};
+
+// The whole database as it was at one moment, all families. Any thread may read from it.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  virtual Result<std::optional<std::string>> get(const Family& family, std::string_view key) const = 0;
+  // Bounds are copied. An empty upper bound: none.
+  virtual std::unique_ptr<Cursor> cursor(const Family& family, std::string_view lower,
+                                         std::string_view upper) const = 0;
+};
+
+// RocksDB's one home: one database under DATA/views, its write-ahead log off. What was written survives a crash only
+// when it was flushed; a family falls back as a whole, to the state after some earlier write, never between two.
+// Any thread. Blocks on the disk. Errors: ENOSPC, EIO, StorageErrc::damaged; RocksDB's own words go to the log.
+class Database {
+ public:
+  static Result<std::unique_ptr<Database>> open(Env& env, const std::string& directory, std::uint64_t memory_bytes);
+  ~Database();
+
+  std::vector<std::string> names() const;                           // of the families that are there
+  Result<std::shared_ptr<Family>> family(const std::string& name);  // made when missing
+  Result<void> drop(const std::string& name);                       // readers that hold it may finish
+
+  Result<void> write(const Family& family, const WriteSet& set);
+  // In the order of the keys; nullopt: not there. The present state.
+  Result<void> get(const Family& family, std::span<const std::string_view> keys,
+                   std::vector<std::optional<std::string>>& out) const;
+  // What a crash now would leave of this key.
+  Result<std::optional<std::string>> get_persisted(const Family& family, std::string_view key) const;
+  std::unique_ptr<Snapshot> snapshot() const;
+
+  Result<void> flush(const Family& family, bool wait);
+  // For metrics: RocksDB's integer property, 0 where it has none.
+  std::uint64_t property(std::string_view name) const;
+
+  Result<void> close();  // flushes all families
+
+ private:
+  struct Impl;
+  explicit Database(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidemill::views

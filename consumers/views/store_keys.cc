@@ -1,0 +1,99 @@
+#include "consumers/views/store_keys.h"
+
+namespace tidemill::views {
+namespace {
+
+void put_be(std::string& out, std::uint64_t v, int bytes) {
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(v >> (8 * i));
+}
+
+void put_le(std::string& out, std::uint64_t v) {
+  for (int i = 0; i < 8; ++i) out += static_cast<char>(v >> (8 * i));
+}
+
+bool get_le(std::string_view& in, std::uint64_t& v) {
+  if (in.size() < 8) return false;
+  v = 0;
+  for (int i = 0; i < 8; ++i) v |= std::uint64_t{static_cast<unsigned char>(in[i])} << (8 * i);
+  in.remove_prefix(8);
+  return true;
+}
+
+bool get_text(std::string_view& in, std::string& out) {
+  std::uint64_t size = 0;
+  if (!get_le(in, size) || size > in.size()) return false;
+  out.assign(in.substr(0, size));
+  in.remove_prefix(size);
+  return true;
+}
+
+constexpr char kVersion = 1;
+
+}  // namespace
+
+std::string row_key(std::string_view group_key) {
+  return kRowSpace + std::string(group_key);
+}
+
+std::string member_space(std::string_view group_key, std::uint32_t aggregate) {
+  std::string out;
+  out.reserve(group_key.size() + 3);
+  out += kMemberSpace;
+  out += group_key;
+  put_be(out, aggregate, 2);
+  return out;
+}
+
+std::string parked_key(std::uint64_t sequence) {
+  std::string out(1, kParkedSpace);
+  put_be(out, sequence, 8);
+  return out;
+}
+
+std::string behind_prefix(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xFF) prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
+}
+
+std::string encode_checkpoint(const Checkpoint& c) {
+  std::string out(1, kVersion);
+  put_le(out, c.position.sequence().value());
+  put_le(out, static_cast<std::uint64_t>(c.time.time_since_epoch().count()));
+  put_le(out, c.rows);
+  put_le(out, c.parked);
+  return out;
+}
+
+std::optional<Checkpoint> decode_checkpoint(std::string_view in) {
+  std::uint64_t sequence = 0, time = 0, rows = 0, parked = 0;
+  if (in.size() != 33 || in[0] != kVersion) return std::nullopt;
+  in.remove_prefix(1);
+  if (!get_le(in, sequence) || !get_le(in, time) || !get_le(in, rows) || !get_le(in, parked)) return std::nullopt;
+  return Checkpoint{Position::through(Sequence(sequence)),
+                    WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(time))), rows, parked};
+}
+
+std::string encode_parked(const ParkedRecord& r) {
+  std::string out(1, kVersion);
+  put_le(out, static_cast<std::uint64_t>(r.time.time_since_epoch().count()));
+  for (const std::string* text : {&r.reason, &r.key, &r.data}) {
+    put_le(out, text->size());
+    out += *text;
+  }
+  return out;
+}
+
+std::optional<ParkedRecord> decode_parked(std::string_view in) {
+  ParkedRecord r;
+  std::uint64_t time = 0;
+  if (in.empty() || in[0] != kVersion) return std::nullopt;
+  in.remove_prefix(1);
+  if (!get_le(in, time) || !get_text(in, r.reason) || !get_text(in, r.key) || !get_text(in, r.data) || !in.empty()) {
+    return std::nullopt;
+  }
+  r.time = WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(time)));
+  return r;
+}
+
+}  // namespace tidemill::views

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/position.h"
+#include "storage/base/time.h"
+
+namespace tidemill::views {
+
+// The keys of one view's family, docs/formats/views.md:
+//   01 'c'                                     the checkpoint
+//   02 group-key                               a row
+//   03 group-key aggregate(u16 BE) member-key  what an aggregate keeps below its row
+//   04 sequence(u64 BE)                        a parked record
+// Group keys of one view have the same number of terms and mark their own end, so none is the beginning of another.
+inline constexpr std::string_view kCheckpointKey{
+    "\x01"
+    "c",
+    2};
+inline constexpr char kRowSpace = 2;
+inline constexpr char kMemberSpace = 3;
+inline constexpr char kParkedSpace = 4;
+
+std::string row_key(std::string_view group_key);
+std::string member_space(std::string_view group_key, std::uint32_t aggregate);  // in front of each member's key
+std::string parked_key(std::uint64_t sequence);
+// The first key behind all that begin with these bytes; empty: there is none.
+std::string behind_prefix(std::string prefix);
+
+// Everything up to and with `position` is in the rows that stand beside it.
+struct Checkpoint {
+  Position position;
+  WallTime time{};           // when that record was appended
+  std::uint64_t rows = 0;    // how many there are
+  std::uint64_t parked = 0;  // records in quarantine
+};
+std::string encode_checkpoint(const Checkpoint& checkpoint);
+std::optional<Checkpoint> decode_checkpoint(std::string_view bytes);  // nullopt: damaged
+
+struct ParkedRecord {
+  std::string reason;
+  std::string key;
+  std::string data;
+  WallTime time{};
+};
+std::string encode_parked(const ParkedRecord& record);
+std::optional<ParkedRecord> decode_parked(std::string_view bytes);
+
+}  // namespace tidemill::views
