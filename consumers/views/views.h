@@ -50,7 +50,7 @@ struct ViewInfo {
   std::size_t key_columns = 0;  // how many of the GROUP BY terms make the key, in order
   Position applied;             // readers see everything up to here
   Position persisted;           // a crash now would fall back to here
-  std::uint64_t rows = 0;       // estimate
+  std::uint64_t rows = 0;
   std::uint64_t parked = 0;     // records in quarantine
   bool ready = true;            // has again applied what it had shown before the last stop
 };

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "consumers/views/database.h"
+#include "consumers/views/stream_views.h"
+#include "consumers/views/view_events.h"
+#include "consumers/views/views.h"
+#include "engine/engine.h"
+
+namespace tidemill::views {
+
+// All views: their definitions (folded from the system stream), the database, and for each stream that has views the
+// consumer that keeps them. Any thread; create() and drop() one at a time.
+class Catalog final : public Views {
+ public:
+  Catalog(Env& env, Engine& engine, const Options& options, std::unique_ptr<Database> database);
+  ~Catalog() override;
+  Result<void> start();
+
+  SqlResult<ViewInfo> create(std::string_view name, std::string_view sql) override;
+  Result<bool> drop(std::string_view name) override;
+  std::vector<ViewInfo> list() const override;
+  std::optional<ViewInfo> find(std::string_view name) const override;
+  std::vector<std::string> reading(std::string_view stream) const override;
+  Result<std::optional<GetResult>> get(std::string_view view, const Row& key) override;
+  Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) override;
+  SqlResult<QueryEnd> query(std::string_view sql, const Row& params, const QueryLimits& limits,
+                            QuerySink& sink) override;
+  std::shared_ptr<void> when_applied(std::string_view view, Position position, std::function<void()> then) override;
+  bool ready() const override;
+  Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) override;
+  Result<void> close() override;
+
+ private:
+  struct Entry {
+    std::shared_ptr<LiveView> live;
+    std::shared_ptr<Stream> stream;
+  };
+  struct Defined {
+    std::uint64_t id;
+    ViewCreated event;
+  };
+
+  Result<void> fold_definitions();
+  SqlResult<bool> attach(const Defined& defined, const Definition& definition, bool starting);
+  Result<std::shared_ptr<Family>> family_of(const Defined& defined, const Stream& stream);
+  std::optional<Entry> entry(std::string_view name) const;
+  ViewInfo info(const Entry& entry) const;
+  AsOf as_of(const Entry& entry, const Checkpoint& checkpoint) const;
+
+  Env& env_;
+  Engine& engine_;
+  const Options options_;
+  const std::unique_ptr<Database> database_;
+  std::mutex changes_;  // create, drop, close: one at a time
+
+  mutable std::mutex mutex_;                             // what follows; never held while anything blocks
+  std::map<std::string, Defined, std::less<>> defined_;  // as the system stream says
+  std::map<std::string, Entry, std::less<>> entries_;
+  std::map<StreamId, std::shared_ptr<StreamViews>> consumers_;
+  bool closed_ = false;
+};
+
+}  // namespace tidemill::views

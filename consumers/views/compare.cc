@@ -1,0 +1,77 @@
+#include "consumers/views/compare.h"
+
+#include "consumers/views/upkeep.h"
+#include "storage/base/errors.h"
+#include "storage/seam/random.h"
+
+namespace tidemill::views {
+namespace {
+
+constexpr std::size_t kDifferencesMax = 1'000;
+constexpr std::uint64_t kCacheBytes = 8 << 20;
+
+std::string hex(std::string_view bytes) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (const unsigned char c : bytes) {
+    out += digits[c >> 4];
+    out += digits[c & 15];
+  }
+  return out;
+}
+
+Result<void> rebuild(Env& env, Database& database, const Stream& stream, const Definition& definition,
+                     std::shared_ptr<Family> family, Position until) {
+  FieldSet fields;
+  auto opened = Upkeep::open(env, definition, database, std::move(family), fields, kCacheBytes);
+  if (std::holds_alternative<SqlError>(opened)) return make_error_code(StorageErrc::invalid_argument);
+  auto& upkeep = *std::get<0>(opened);
+  ParsedBatch parsed(fields, [&](HashKey h) { return stream.shard_of(h); });
+  for (Sequence from = stream.log().start(); from <= until.sequence();) {
+    ASSIGN_OR_RETURN(auto batch, stream.log().read(from, ReadOptions()));
+    std::erase_if(batch.records, [&](const Record& r) { return r.sequence > until.sequence(); });
+    parsed.parse(batch.records);
+    const Position read = Position::through(Sequence(batch.next.value() - 1));
+    RETURN_IF_ERROR(upkeep.apply(parsed, std::min(read, until)));
+    from = batch.next;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, Database& database, const Stream& stream,
+                                                           const View& view) {
+  const auto live = database.snapshot();
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, view.checkpoint(*live));
+  const std::string name = "t" + std::to_string(env.random.next());
+  ASSIGN_OR_RETURN(const auto family, database.family(name));
+  const Result<void> rebuilt = rebuild(env, database, stream, view.definition(), family, checkpoint.position);
+  std::vector<Views::Difference> differences;
+  ErrorCode error = rebuilt ? ErrorCode() : rebuilt.error();
+  if (!error) {
+    const auto made = database.snapshot();
+    const auto a = live->cursor(*view.family(), {}, {});
+    const auto b = made->cursor(*family, {}, {});
+    while ((a->valid() || b->valid()) && differences.size() < kDifferencesMax) {
+      const int order = !a->valid() ? 1 : !b->valid() ? -1 : a->key().compare(b->key());
+      if (order < 0) {
+        differences.push_back({hex(a->key()), hex(a->value()), ""});
+        a->next();
+      } else if (order > 0) {
+        differences.push_back({hex(b->key()), "", hex(b->value())});
+        b->next();
+      } else {
+        if (a->value() != b->value()) differences.push_back({hex(a->key()), hex(a->value()), hex(b->value())});
+        a->next();
+        b->next();
+      }
+    }
+    error = a->error() ? a->error() : b->error();
+  }
+  RETURN_IF_ERROR(database.drop(name));
+  if (error) return error;
+  return differences;
+}
+
+}  // namespace tidemill::views

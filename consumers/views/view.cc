@@ -1,0 +1,154 @@
+#include "consumers/views/view.h"
+
+#include <algorithm>
+
+#include "consumers/views/cell.h"
+#include "consumers/views/key.h"
+#include "storage/base/errors.h"
+
+namespace tidemill::views {
+namespace {
+
+class StoredMembers final : public MemberSource {
+ public:
+  StoredMembers(const Snapshot& snapshot, const Family& family, std::string_view group_key)
+      : snapshot_(snapshot), family_(family), group_key_(group_key) {}
+
+  Result<void> visit(std::uint32_t aggregate, const MemberVisitor& visitor) const override {
+    const std::string space = member_space(group_key_, aggregate);
+    const auto cursor = snapshot_.cursor(family_, space, behind_prefix(space));
+    for (; cursor->valid(); cursor->next()) {
+      if (!visitor(cursor->key().substr(space.size()), cursor->value())) return {};
+    }
+    if (const ErrorCode error = cursor->error()) return error;
+    return {};
+  }
+
+ private:
+  const Snapshot& snapshot_;
+  const Family& family_;
+  const std::string_view group_key_;
+};
+
+std::string encode_row(const Row& key) {
+  std::string out;
+  for (const Value& value : key) encode_key(canonical(to_cell(value)), out);
+  return out;
+}
+
+std::string to_hex(std::string_view bytes) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (const unsigned char c : bytes) {
+    out += digits[c >> 4];
+    out += digits[c & 15];
+  }
+  return out;
+}
+
+std::optional<std::string> from_hex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = digit(text[i]), low = digit(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Checkpoint> View::checkpoint(const Snapshot& snapshot) const {
+  ASSIGN_OR_RETURN(const auto bytes, snapshot.get(*family_, kCheckpointKey));
+  if (!bytes) return Checkpoint{};
+  const auto checkpoint = decode_checkpoint(*bytes);
+  if (!checkpoint) return make_error_code(StorageErrc::damaged);
+  return *checkpoint;
+}
+
+Result<std::optional<Row>> View::get(const Snapshot& snapshot, const Row& key) const {
+  if (key.size() != definition_.groups.size()) return make_error_code(StorageErrc::invalid_argument);
+  const std::string group_key = encode_row(key);
+  ASSIGN_OR_RETURN(const auto value, snapshot.get(*family_, row_key(group_key)));
+  if (!value) return std::optional<Row>();
+  ASSIGN_OR_RETURN(auto row, show(snapshot, group_key, *value, {}));
+  return std::optional<Row>(std::move(row));
+}
+
+Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& options) const {
+  // Bounds of group keys: the narrowest of what was asked for.
+  std::string lower;
+  std::string upper;
+  const auto raise = [&](std::string bound) { lower = std::max(lower, std::move(bound)); };
+  const auto lower_to = [&](std::string bound) {
+    if (!bound.empty() && (upper.empty() || bound < upper)) upper = std::move(bound);
+  };
+  if (options.prefix) {
+    std::string prefix;
+    encode_key_prefix(*options.prefix, prefix);
+    raise(prefix);
+    lower_to(behind_prefix(prefix));
+  }
+  if (options.from) raise(encode_row(*options.from));
+  if (options.to) lower_to(encode_row(*options.to));
+  if (!options.cursor.empty()) {
+    const auto after = from_hex(options.cursor);
+    if (!after || after->empty()) return make_error_code(StorageErrc::invalid_argument);
+    raise(*after + '\0');
+  }
+  const std::string from = row_key(lower);
+  const std::string to = upper.empty() ? std::string(1, kRowSpace + 1) : row_key(upper);
+
+  RangeResult result;
+  if (from >= to) return result;
+  const auto cursor = snapshot.cursor(*family_, from, to);
+  std::string last;
+  for (; cursor->valid(); cursor->next()) {
+    if (result.rows.size() == options.limit) {
+      result.cursor = to_hex(last);
+      break;
+    }
+    const std::string_view group_key = cursor->key().substr(1);
+    ASSIGN_OR_RETURN(auto row, show(snapshot, group_key, cursor->value(), {}));
+    result.rows.push_back(std::move(row));
+    last = group_key;
+  }
+  if (const ErrorCode error = cursor->error()) return error;
+  return result;
+}
+
+Result<Row> View::show(const Snapshot& snapshot, std::string_view group_key, std::string_view value,
+                       std::span<const bool> wanted) const {
+  Row key;
+  if (!decode_key(group_key, definition_.groups.size(), key)) return make_error_code(StorageErrc::damaged);
+  ASSIGN_OR_RETURN(const RowState state, layout_.decode(value));
+  ASSIGN_OR_RETURN(auto stage, take_stage());
+  Row row;
+  const Result<void> shown = stage->run(key, state, StoredMembers(snapshot, *family_, group_key), wanted, row);
+  give_back(std::move(stage));
+  if (!shown) return shown.error();
+  return row;
+}
+
+Result<std::unique_ptr<FinalStage>> View::take_stage() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stages_.empty()) {
+      auto stage = std::move(stages_.back());
+      stages_.pop_back();
+      return stage;
+    }
+  }
+  auto made = FinalStage::prepare(definition_);
+  if (std::holds_alternative<SqlError>(made)) return make_error_code(StorageErrc::invalid_argument);
+  return std::move(std::get<0>(made));
+}
+
+void View::give_back(std::unique_ptr<FinalStage> stage) const {
+  const std::lock_guard lock(mutex_);
+  if (stages_.size() < 8) stages_.push_back(std::move(stage));
+}
+
+}  // namespace tidemill::views

@@ -1,1 +1,0 @@
-#include "consumers/views/views.h"

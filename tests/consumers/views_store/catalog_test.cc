@@ -1,0 +1,185 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "storage/base/errors.h"
+#include "tests/consumers/views_store/views_world.h"
+
+namespace tidemill::views {
+namespace {
+
+std::string line(const std::string& invoice, const std::string& stock, int quantity, const std::string& price,
+                 const std::string& customer, const std::string& date = "12/1/2010 8:26") {
+  return R"({"InvoiceNo":")" + invoice + R"(","StockCode":")" + stock + R"(","Description":"a thing","Quantity":)" +
+         std::to_string(quantity) + R"(,"InvoiceDate":")" + date + R"(","UnitPrice":)" + price + R"(,"CustomerID":)" +
+         (customer.empty() ? "null" : "\"" + customer + "\"") + R"(,"Country":"United Kingdom"})";
+}
+
+class CatalogTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    world.open();
+    world.stream();
+  }
+  void create(const std::string& name, const std::string& sql) {
+    const auto made = world.views->create(name, sql);
+    const auto* error = std::get_if<SqlError>(&made);
+    ASSERT_EQ(error, nullptr) << error->message;
+  }
+  std::string refusal(const std::string& name, const std::string& sql) {
+    const auto made = world.views->create(name, sql);
+    const auto* error = std::get_if<SqlError>(&made);
+    return error ? error->code : "";
+  }
+  void expect_same_after_rebuild(const std::string& view) {
+    const auto differences = world.views->rebuild_and_compare(view);
+    ASSERT_TRUE(differences) << differences.error().message();
+    for (const auto& d : *differences) ADD_FAILURE() << d.key << ": " << d.live << " != " << d.rebuilt;
+  }
+  ViewsWorld world;
+};
+
+TEST_F(CatalogTest, BuiltinViewsFollowTheStream) {
+  create("customers", "builtin:customers");
+  create("invoices", "builtin:invoices");
+  world.put(world.stream(), {line("1", "A", 2, "1.5", "17850"), line("1", "B", 1, "0.5", "17850")});
+  const Sequence last =
+      world.put(world.stream(), {line("2", "A", 1, "10", ""), line("C3", "A", -2, "1.5", "17850", "1/2/2011 9:00")});
+  world.wait("customers", last);
+  world.wait("invoices", last);
+  EXPECT_EQ(world.row("customers", {std::string("17850")}),
+            "17850|United Kingdom|2|1|3|1|0.500000|2010-12-01T08:26:00|2011-01-02T09:00:00");
+  EXPECT_EQ(
+      world.row("invoices", {std::string("2")}),
+      R"(2|NULL|United Kingdom|2010-12-01T08:26:00|1|1|10|0|[{"StockCode":"A","Description":"a thing","Quantity":1,"UnitPrice":10}])");
+  EXPECT_EQ(world.row("invoices", {std::string("nobody")}), "-");
+  EXPECT_EQ(world.views->find("invoices")->rows, 3u);
+  EXPECT_EQ(world.views->find("customers")->rows, 1u);
+  expect_same_after_rebuild("customers");
+  expect_same_after_rebuild("invoices");
+}
+
+TEST_F(CatalogTest, ViewsAndTheirRowsAreThereAfterARestart) {
+  create("customers", "builtin:customers");
+  const Sequence last = world.put(world.stream(), {line("1", "A", 2, "1.5", "17850")});
+  world.wait("customers", last);
+  const std::string before = world.row("customers", {std::string("17850")});
+  world.reopen();
+  ASSERT_TRUE(world.views->find("customers"));
+  world.wait("customers", last);
+  EXPECT_TRUE(world.views->ready());
+  EXPECT_EQ(world.row("customers", {std::string("17850")}), before);
+  const Sequence more = world.put(world.stream(), {line("1", "A", 2, "1.5", "17850"), line("2", "A", 1, "1", "17850")});
+  world.wait("customers", more);
+  EXPECT_EQ(world.row("customers", {std::string("17850")}),
+            "17850|United Kingdom|2|0|3|5|7|2010-12-01T08:26:00|2010-12-01T08:26:00");
+  expect_same_after_rebuild("customers");
+}
+
+TEST_F(CatalogTest, ANewViewReadsTheLogFromItsBeginning) {
+  create("invoices", "builtin:invoices");
+  Sequence last;
+  for (int i = 0; i < 40; ++i) {
+    std::vector<std::string> lines;
+    for (int k = 0; k < 600; ++k) lines.push_back(line(std::to_string(k % 50), "A", 1, "1", "7"));
+    last = world.put(world.stream(), lines);
+  }
+  create("totals",
+         "SELECT ident(InvoiceNo) AS invoice, count(*) AS lines, sum(Quantity) AS units FROM retail GROUP BY 1");
+  world.wait("totals", last);
+  EXPECT_EQ(world.row("totals", {std::string("7")}), "7|480|480");
+  // From then on with the others.
+  last = world.put(world.stream(), {line("7", "A", 5, "1", "7")});
+  world.wait("totals", last);
+  world.wait("invoices", last);
+  EXPECT_EQ(world.row("totals", {std::string("7")}), "7|481|485");
+  expect_same_after_rebuild("totals");
+  expect_same_after_rebuild("invoices");
+}
+
+TEST_F(CatalogTest, ABadRecordIsParkedAloneAndNamed) {
+  create("sums", "SELECT InvoiceNo, sum(Quantity) AS units FROM retail GROUP BY InvoiceNo");
+  const Sequence last =
+      world.put(world.stream(), {R"({"InvoiceNo":"1","Quantity":1})", R"({"InvoiceNo":"1","Quantity":"many"})",
+                                 R"({"InvoiceNo":"1","Quantity":2})"});
+  world.wait("sums", last);
+  EXPECT_EQ(world.row("sums", {std::string("1")}), "1|3");
+  EXPECT_EQ(world.views->find("sums")->parked, 1u);
+  world.reopen();
+  world.wait("sums", last);
+  EXPECT_EQ(world.views->find("sums")->parked, 1u);
+  expect_same_after_rebuild("sums");
+}
+
+TEST_F(CatalogTest, RangesByPrefixBoundsAndCursor) {
+  create("sums", "SELECT InvoiceNo, count(*) AS n FROM retail GROUP BY InvoiceNo");
+  std::vector<std::string> lines;
+  for (const char* invoice : {"a1", "a2", "a3", "b1", "b2", "c"}) lines.push_back(line(invoice, "A", 1, "1", ""));
+  world.wait("sums", world.put(world.stream(), lines));
+  using Rows = std::vector<std::string>;
+  EXPECT_EQ(world.rows("sums", {.prefix = "a"}), (Rows{"a1|1", "a2|1", "a3|1"}));
+  EXPECT_EQ(world.rows("sums", {.from = Row{std::string("a3")}, .to = Row{std::string("b2")}}), (Rows{"a3|1", "b1|1"}));
+  RangeOptions page{.limit = 4};
+  auto first = world.views->range("sums", page);
+  ASSERT_TRUE(first && *first);
+  EXPECT_EQ((*first)->rows.size(), 4u);
+  page.cursor = (*first)->cursor;
+  ASSERT_FALSE(page.cursor.empty());
+  auto second = world.views->range("sums", page);
+  ASSERT_TRUE(second && *second);
+  ASSERT_EQ((*second)->rows.size(), 2u);
+  EXPECT_EQ(ViewsWorld::text((*second)->rows[0]), "b2|1");
+  EXPECT_TRUE((*second)->cursor.empty());
+  EXPECT_EQ(world.views->range("sums", {.cursor = "xyz"}).error(), make_error_code(StorageErrc::invalid_argument));
+}
+
+TEST_F(CatalogTest, DropForgetsTheViewAndCreationMayFollow) {
+  create("v", "SELECT InvoiceNo, count(*) AS n FROM retail GROUP BY InvoiceNo");
+  EXPECT_EQ(refusal("v", "SELECT InvoiceNo, count(*) AS n FROM retail GROUP BY InvoiceNo"), "view_exists");
+  EXPECT_EQ(world.views->reading("retail"), std::vector<std::string>{"v"});
+  const auto dropped = world.views->drop("v");
+  ASSERT_TRUE(dropped);
+  EXPECT_TRUE(*dropped);
+  EXPECT_FALSE(*world.views->drop("v"));
+  EXPECT_FALSE(world.views->find("v"));
+  world.reopen();
+  EXPECT_FALSE(world.views->find("v"));
+  create("v", "SELECT StockCode, count(*) AS n FROM retail GROUP BY StockCode");
+  world.wait("v", world.put(world.stream(), {line("1", "A", 1, "1", "")}));
+  EXPECT_EQ(world.row("v", {std::string("A")}), "A|1");
+}
+
+TEST_F(CatalogTest, RefusesWhatCannotBe) {
+  EXPECT_EQ(refusal("v", "builtin:nosuch"), "invalid_view");
+  EXPECT_EQ(refusal("v", "SELECT a, count(*) FROM nosuch GROUP BY a"), "no_such_stream");
+  EXPECT_EQ(refusal("1v", "SELECT a, count(*) FROM retail GROUP BY a"), "invalid_name");
+  EXPECT_EQ(refusal("../v", "SELECT a, count(*) FROM retail GROUP BY a"), "invalid_name");
+}
+
+// Whatever the batch cuts: many small appends, restarts in between, and the same records in one go.
+TEST_F(CatalogTest, CutsAndRestartsDoNotChangeAByte) {
+  create("customers", "builtin:customers");
+  create("invoices", "builtin:invoices");
+  std::mt19937 random(7);
+  Sequence last;
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 30; ++i) {
+      std::vector<std::string> lines;
+      for (std::size_t k = 0; k < 1 + random() % 20; ++k) {
+        lines.push_back(line((random() % 9 == 0 ? "C" : "") + std::to_string(random() % 40),
+                             std::to_string(random() % 5), static_cast<int>(random() % 20) - 5,
+                             std::to_string(random() % 1000 / 100.0),
+                             random() % 4 == 0 ? "" : std::to_string(random() % 10)));
+      }
+      last = world.put(world.stream(), lines);
+    }
+    world.wait("customers", last);
+    world.wait("invoices", last);
+    expect_same_after_rebuild("customers");
+    expect_same_after_rebuild("invoices");
+    world.reopen();
+  }
+}
+
+}  // namespace
+}  // namespace tidemill::views
