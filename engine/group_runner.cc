@@ -21,7 +21,12 @@ void GroupRunner::start() {
 void GroupRunner::published() {
   std::int64_t not_behind = kNotBehind;
   behind_since_.compare_exchange_strong(not_behind, env_.clock.wall().time_since_epoch().count());
-  wake();
+  // At once after a quiet time; else gathering what several commits bring.
+  const MonotonicTime due = last_run_.load() + kGather;
+  if (env_.clock.monotonic() < due)
+    wake_at(due);
+  else
+    wake();
 }
 
 std::optional<WallTime> GroupRunner::behind_since() const {
@@ -46,7 +51,10 @@ void GroupRunner::abandon() {
 
 void GroupRunner::run() {
   if (abandoned_.load()) return;
-  if (!closing()) return run_open();
+  if (!closing()) {
+    run_open();
+    return last_run_.store(env_.clock.monotonic());
+  }
   {
     const std::lock_guard lock(mutex_);
     if (finished_) return;

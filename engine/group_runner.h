@@ -69,11 +69,14 @@ class GroupRunner : public Serial {
 
  private:
   static constexpr std::int64_t kNotBehind = -1;
+  // Between two runs for new commits: at 4,000 commits a second a run for each would cost more than its work.
+  static constexpr std::chrono::milliseconds kGather{1};
   void published();
 
   std::atomic<bool> closing_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<std::int64_t> behind_since_{kNotBehind};  // wall clock, ms
+  std::atomic<MonotonicTime> last_run_{MonotonicTime::min()};
   std::shared_ptr<void> listener_;
 
   mutable std::mutex mutex_;

@@ -36,20 +36,30 @@ class StreamGroup final : public GroupRunner {
 
   void run_closing() override {
     held_.reset();  // not applied; the next life reads it again
-    closed_with(consumer_->close());
+    auto result = consumer_->close();
+    {
+      // Whoever closed the group may take apart what its consumer uses, so that goes first.
+      std::shared_ptr<Consumer> gone;  // outlives the lock
+      const std::lock_guard lock(shown_mutex_);
+      gone.swap(consumer_);
+    }
+    closed_with(std::move(result));
   }
 
   void fill(GroupStatus& status) const override {
-    status.applied = consumer_->applied();
-    status.persisted = consumer_->persisted();
+    std::shared_ptr<Consumer> consumer;
+    std::optional<WallTime> oldest;
+    {
+      const std::lock_guard lock(shown_mutex_);
+      consumer = consumer_;
+      oldest = oldest_;
+    }
+    if (consumer == nullptr) return;  // closed
+    status.applied = consumer->applied();
+    status.persisted = consumer->persisted();
     const Sequence applied = status.applied.sequence();
     if (applied >= status.durable) return;
     status.lag_records = status.durable.value() - applied.value();
-    std::optional<WallTime> oldest;
-    {
-      const std::lock_guard lock(oldest_mutex_);
-      oldest = oldest_;
-    }
     if (!oldest) oldest = behind_since();
     if (oldest) status.lag_seconds = std::max(0.0, std::chrono::duration<double>(env_.clock.wall() - *oldest).count());
   }
@@ -83,17 +93,17 @@ class StreamGroup final : public GroupRunner {
     return held_->records.front().arrival;
   }
   void set_oldest(std::optional<WallTime> oldest) {
-    const std::lock_guard lock(oldest_mutex_);
+    const std::lock_guard lock(shown_mutex_);
     oldest_ = oldest;
   }
 
-  const std::shared_ptr<Consumer> consumer_;
   Sequence next_;
   std::optional<RecordBatch> held_;  // read and not applied yet: what a retry is given again
   Retry retry_;
   const char* doing_ = "";
 
-  mutable std::mutex oldest_mutex_;
+  mutable std::mutex shown_mutex_;      // for status(); only run() changes them
+  std::shared_ptr<Consumer> consumer_;  // gone when closed
   std::optional<WallTime> oldest_;
 };
 

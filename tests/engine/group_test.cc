@@ -106,7 +106,7 @@ struct GroupTest : ::testing::TestWithParam<int> {
   void put(int n) {
     for (int i = 0; i < n; ++i) log->put("key" + std::to_string(sim.random.below(50)), "{}");
   }
-  void run() { sim.executor.run_until_idle(); }
+  void run() { sim.executor.run_for(2ms); }  // commits of one millisecond are gathered
   GroupStatus status(const std::string& name = "s:test") { return *groups->find(name); }
 };
 INSTANTIATE_TEST_SUITE_P(Seeds, GroupTest, ::testing::Range(1, 9));
@@ -125,6 +125,25 @@ TEST_P(GroupTest, ReadsAllInOrderFromTheCheckpointOn) {
   EXPECT_EQ(status().lag_records, 0u);
   EXPECT_EQ(status().lag_seconds, 0);
   EXPECT_EQ(status().last_error, "");
+}
+
+TEST_P(GroupTest, CommitsOfAMillisecondAreOneRun) {
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  run();
+  const auto put_at_once = [&] {
+    put(1);
+    sim.executor.run_until_idle();
+  };
+  put_at_once();
+  EXPECT_EQ(consumer->sequences.size(), 1u);  // after a quiet time: at once
+  for (int i = 0; i < 9; ++i) {
+    sim.executor.run_for(100us);
+    put_at_once();
+  }
+  EXPECT_EQ(consumer->calls, 1u);
+  sim.executor.run_for(1ms);
+  EXPECT_EQ(consumer->calls, 2u);
+  EXPECT_EQ(consumer->sequences.size(), 10u);
 }
 
 TEST_P(GroupTest, IdleGroupRunsNothing) {
@@ -150,9 +169,9 @@ TEST_P(GroupTest, ErrorsAreRetriedWithGrowingPausesAndShown) {
   put(1);  // a publish does not shorten the pause
   run();
   EXPECT_EQ(consumer->calls, 1u);
-  sim.executor.run_for(99ms);
+  sim.executor.run_for(90ms);
   EXPECT_EQ(consumer->calls, 1u);
-  sim.executor.run_for(2ms);
+  sim.executor.run_for(10ms);
   EXPECT_EQ(consumer->calls, 2u);
   sim.executor.run_for(700ms);  // 200, 400
   EXPECT_EQ(consumer->calls, 4u);
@@ -225,9 +244,9 @@ TEST_P(GroupTest, TicksComeWhenDue) {
   sharded->shards[ShardId(2)]->due = sim.clock.monotonic() + 700ms;
   put(40);
   run();
-  sim.executor.run_for(499ms);
+  sim.executor.run_for(490ms);
   EXPECT_EQ(consumer->ticks, 0u);
-  sim.executor.run_for(2ms);
+  sim.executor.run_for(10ms);
   EXPECT_EQ(consumer->ticks, 1u);
   sim.executor.run_for(10s);
   EXPECT_EQ(consumer->ticks, 1u);

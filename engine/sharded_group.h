@@ -1,0 +1,104 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "engine/group_runner.h"
+
+namespace tidemill {
+
+// Reads the stream once and deals its records out to a consumer for each shard.
+//
+//   run()        the dealer: reads, sorts by shard, hands each shard its piece. One at a time (Serial).
+//   run_shard()  works off what a shard was dealt. Never twice at once for one shard; different shards side by side.
+//
+// There is one timer for the whole group, whatever the number of shards: ticks and retries stand in `due_`.
+class ShardedGroup final : public GroupRunner {
+ public:
+  ShardedGroup(Env& env, std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer)
+      : GroupRunner(env, std::move(name), std::move(stream)), consumer_(std::move(consumer)) {}
+
+  Result<void> open() override;
+
+ protected:
+  void run_open() override;
+  void run_closing() override;
+  void fill(GroupStatus& status) const override;
+
+ private:
+  static constexpr std::uint64_t kReadAheadBytes = 8 << 20;  // and one batch more
+  static constexpr std::chrono::seconds kTellIdleEvery{1};
+  static constexpr std::size_t kShardsPerTask = 64;  // of those that have next to nothing to do
+
+  // What was read at once. The pieces of it share it; when the last is done, its room is free again.
+  struct Dealt {
+    Dealt(std::weak_ptr<Serial> g, RecordBatch b, std::uint64_t n)
+        : group(std::move(g)), batch(std::move(b)), bytes(n) {}
+    Dealt(const Dealt&) = delete;
+    ~Dealt() {
+      if (const auto owner = group.lock()) static_cast<ShardedGroup&>(*owner).give_back(bytes);
+    }
+    const std::weak_ptr<Serial> group;
+    const RecordBatch batch;
+    const std::uint64_t bytes;
+  };
+
+  struct Shard {
+    ShardId id;
+    std::unique_ptr<Consumer> consumer;
+    std::vector<RecordBatch> pending;   // dealt, in order
+    std::optional<RecordBatch> held;    // taken from there, not applied yet: what a retry is given again
+    std::uint64_t pending_records = 0;  // of both
+    Sequence dealt;                     // up to here everything of this shard is in pending, held or applied
+    Sequence told;                      // `next` of the last batch applied
+    bool busy = false;                  // run_shard() is on its way or running
+    bool tick = false;
+    Retry retry;
+    std::optional<MonotonicTime> due;  // the entry in due_ that counts
+  };
+
+  void give_back(std::uint64_t bytes) {
+    in_flight_.fetch_sub(bytes);
+    wake();
+  }
+
+  Result<bool> deal();
+  void tell_idle(MonotonicTime now);
+  void wake_due(MonotonicTime now);
+  bool claim(Shard& shard);
+  void post_shards(std::vector<std::size_t> shards);
+  void run_shard(std::size_t index);
+  void let_go();
+  void set_due(std::size_t index, MonotonicTime due);
+  static RecordBatch take_pending(Shard& shard);
+
+  std::shared_ptr<ShardedConsumer> consumer_;  // gone when closed, like the shards'
+  std::vector<std::size_t> index_of_;          // by ShardId
+
+  // The dealer's.
+  Sequence next_;
+  Sequence most_;  // the greatest checkpoint found
+  Retry read_retry_;
+  MonotonicTime told_idle_{};
+  std::vector<std::vector<Record>> sorted_;  // empty between two batches
+  std::atomic<std::uint64_t> in_flight_{0};
+
+  mutable std::mutex mutex_;
+  std::vector<Shard> shards_;  // their number and consumers are fixed; a busy shard's consumer is its run_shard()'s
+  std::size_t busy_ = 0;
+  std::size_t failing_ = 0;  // shards, and the dealer, whose last try failed
+  Sequence dealt_next_;
+  bool close_started_ = false;
+  std::priority_queue<std::pair<MonotonicTime, std::size_t>, std::vector<std::pair<MonotonicTime, std::size_t>>,
+                      std::greater<>>
+      due_;
+};
+
+}  // namespace tidemill
