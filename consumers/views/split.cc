@@ -6,6 +6,7 @@
 #include "consumers/views/definition.h"
 #include "consumers/views/expression.h"
 #include "consumers/views/row_statement.h"
+#include "consumers/views/warnings.h"
 #include "storage/base/check.h"
 
 namespace tidemill::views {
@@ -14,66 +15,12 @@ namespace {
 using Kind = Part::Kind;
 constexpr std::uint64_t kCollectLimit = 10'000;
 
-// A generated statement, and from where in the definition each piece came.
-struct Rendered {
-  std::string sql;
-  std::vector<std::pair<std::size_t, std::size_t>> origins;  // offset here, offset there
-
-  void add(std::string_view text) { sql += text; }
-  void add(const Part& part, std::string_view text) {
-    origins.emplace_back(sql.size(), part.offset);
-    sql += text;
-    sql += ' ';
-  }
-  std::size_t origin(int offset) const {
-    std::size_t out = 0;
-    for (auto [here, there] : origins) {
-      if (static_cast<int>(here) <= offset) out = there;
-    }
-    return out;
-  }
-};
-
 struct Item {
   Parts parts;
   std::string name;
   std::string alias;
   std::size_t offset = 0;
 };
-
-bool encloses(std::span<const Part> p, std::size_t open) {
-  int depth = 0;
-  for (std::size_t i = open; i < p.size(); ++i) {
-    if (p[i].is("(")) ++depth;
-    if (p[i].is(")") && --depth == 0) return i == p.size() - 1;
-  }
-  return false;
-}
-
-Parts without_outer_parentheses(Parts p) {
-  while (p.size() > 2 && p[0].is("(") && encloses(p, 0)) p = Parts(p.begin() + 1, p.end() - 1);
-  return p;
-}
-
-// One operand whatever stands around it: its tokens may be exchanged anywhere.
-bool is_primary(const Parts& p) {
-  return p.size() == 1 || (p[0].kind == Kind::function && encloses(p, 1));
-}
-
-// A place where a whole expression begins (ends): the tokens of a+b there are a+b, which they are not in 2*a+b.
-bool begins_expression(const Parts& p, std::size_t i) {
-  if (i == 0) return true;
-  const Part& before = p[i - 1];
-  if (before.kind == Kind::symbol) return before.text == "(" || before.text == ",";
-  return before.kind == Kind::keyword && (before.text == "WHEN" || before.text == "THEN" || before.text == "ELSE");
-}
-bool ends_expression(const Parts& p, std::size_t i) {
-  if (i == p.size()) return true;
-  const Part& after = p[i];
-  if (after.kind == Kind::symbol) return after.text == ")" || after.text == ",";
-  return after.kind == Kind::keyword &&
-         (after.text == "WHEN" || after.text == "THEN" || after.text == "ELSE" || after.text == "END");
-}
 
 class Splitter {
  public:
@@ -103,7 +50,7 @@ class Splitter {
     }
     if (auto e = make_final(out)) return e;
     make_row(out);
-    warn_of_arithmetic(out);
+    warn(out);
     return check(out);
   }
 
@@ -263,7 +210,7 @@ class Splitter {
         if (p.kind == Kind::aggregate)
           p = {Kind::stored, "", p.offset, static_cast<std::uint32_t>(groups_.size()) + p.index};
       }
-      for (std::uint32_t g : order) parts = with_group(parts, groups_[g], g);
+      for (std::uint32_t g : order) parts = exchange(parts, groups_[g], g);
       OutputColumn column{item.name, type, OutputColumn::Source::expression, 0, {}};
       for (const Part& p : parts) {
         if (p.kind == Kind::column) {
@@ -284,12 +231,12 @@ class Splitter {
         column.type = group ? out.groups[column.index].type : aggregate_type(reader_.aggregates[column.index]);
       } else {
         column.index = expressions_++;
-        final_.add(final_.sql.empty() ? "SELECT " : ", ");
+        final_.add(final_.sql().empty() ? "SELECT " : ", ");
         for (const Part& p : parts) final_.add(p, p.kind == Kind::stored ? placeholder(p.index) : p.text);
       }
       out.columns.push_back(std::move(column));
     }
-    out.final_sql = final_.sql;
+    out.final_sql = final_.sql();
     return std::nullopt;
   }
 
@@ -298,23 +245,6 @@ class Splitter {
     std::string parameter = "?" + std::to_string(stored + 1);
     bool list = stored >= groups_.size() && reader_.aggregates[stored - groups_.size()].function == "collect";
     return list ? "json(" + parameter + ")" : parameter;
-  }
-
-  static Parts with_group(const Parts& parts, const Parts& group, std::uint32_t index) {
-    Parts out;
-    for (std::size_t i = 0; i < parts.size();) {
-      std::size_t end = i + group.size();
-      bool here = end <= parts.size() &&
-                  std::equal(group.begin(), group.end(), parts.begin() + static_cast<std::ptrdiff_t>(i)) &&
-                  (is_primary(group) || (begins_expression(parts, i) && ends_expression(parts, end)));
-      if (here) {
-        out.push_back({Kind::stored, "", parts[i].offset, index});
-        i = end;
-      } else {
-        out.push_back(parts[i++]);
-      }
-    }
-    return out;
   }
 
   void render(const Parts& parts, Definition& out) {
@@ -380,36 +310,18 @@ class Splitter {
       row_.add(" WHERE ");
       render(*where_, out);
     }
-    out.row_sql = row_.sql;
+    out.row_sql = row_.sql();
     out.deterministic = std::find(out.fields.begin(), out.fields.end(), "_shard") == out.fields.end();
   }
 
-  // SQLite multiplies text as if it were 0, or by the number it begins with.
-  void warn_of_arithmetic(Definition& out) const {
-    if (options_.fields.empty()) return;
-    std::set<std::string> named;
-    auto look = [&](const Parts& parts) {
-      auto is_arithmetic = [&](std::size_t i) {
-        return i < parts.size() &&
-               (parts[i].is("*") || parts[i].is("+") || parts[i].is("-") || parts[i].is("/") || parts[i].is("%"));
-      };
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        if (parts[i].kind != Kind::column || !(is_arithmetic(i + 1) || (i > 0 && is_arithmetic(i - 1)))) continue;
-        const std::string& field = parts[i].text;
-        auto it = options_.fields.find(field);
-        bool number = field == "_sequence" || (it != options_.fields.end() && it->second != FieldType::text);
-        if (number || !named.insert(field).second) continue;
-        out.warnings.push_back("The stream does not declare " + field +
-                               " as a number, and SQL counts with text as if it were 0: write number(" + field +
-                               "), which sets such a record aside instead.");
-      }
-    };
+  void warn(Definition& out) const {
+    ArithmeticWarnings arithmetic(options_.fields);
     for (const AggregateDraft& draft : reader_.aggregates) {
-      for (const Parts& argument : draft.arguments) look(argument);
-      if (draft.filter) look(*draft.filter);
+      for (const Parts& argument : draft.arguments) arithmetic.look(argument, out.warnings);
+      if (draft.filter) arithmetic.look(*draft.filter, out.warnings);
     }
-    for (const Parts& group : groups_) look(group);
-    if (where_) look(*where_);
+    for (const Parts& group : groups_) arithmetic.look(group, out.warnings);
+    if (where_) arithmetic.look(*where_, out.warnings);
   }
 
   // Lets SQLite prepare both statements: what the tokens did not show, its parser and authorizer do.

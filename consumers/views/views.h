@@ -51,8 +51,8 @@ struct ViewInfo {
   Position applied;             // readers see everything up to here
   Position persisted;           // a crash now would fall back to here
   std::uint64_t rows = 0;
-  std::uint64_t parked = 0;     // records in quarantine
-  bool ready = true;            // has again applied what it had shown before the last stop
+  std::uint64_t parked = 0;  // records in quarantine
+  bool ready = true;         // has again applied what it had shown before the last stop
 };
 
 struct RangeOptions {
