@@ -22,6 +22,7 @@ Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::str
   ASSIGN_OR_RETURN(segment->file, fs.open(segment->path, mode));
   AlignedBuffer buffer;
   ErrorCode read_error;
+  int newer = 0;
   for (std::uint64_t copy = 0; copy < 2; ++copy) {
     const std::span<std::byte> block(buffer.reserve(kBlockBytes), kBlockBytes);
     const auto n = segment->file->read_at(ByteOffset(copy * kBlockBytes), block);
@@ -30,6 +31,7 @@ Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::str
       continue;
     }
     auto header = *n == kBlockBytes ? read_segment_header(block) : std::nullopt;
+    if (*n == kBlockBytes && segment_version(block) > kSegmentVersion) ++newer;
     if (!header || header->id != name.id || header->first != name.first) {
       logger.error("a copy of a segment's header is damaged",
                    {{"file", segment->path}, {"offset", std::to_string(copy * kBlockBytes)}});
@@ -38,6 +40,7 @@ Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::str
     segment->header = std::move(*header);
     return segment;
   }
+  if (newer == 2) return make_error_code(StorageErrc::layout_too_new);
   if (read_error) return read_error;
   return make_error_code(StorageErrc::damaged);
 }

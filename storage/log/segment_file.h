@@ -19,7 +19,8 @@ struct SegmentFile {
   SegmentHeader header;
 };
 
-// Opens an existing one. StorageErrc::damaged when neither copy of the header is valid.
+// Opens an existing one. StorageErrc::damaged when neither copy of the header is valid,
+// layout_too_new when both were written by a later version.
 Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::string& directory, const SegmentName& name,
                                                   OpenMode mode, Logger& logger);
 

@@ -107,6 +107,12 @@ std::optional<SegmentHeader> read_segment_header(std::span<const std::byte> bloc
   return h;
 }
 
+std::uint16_t segment_version(std::span<const std::byte> block) {
+  ByteReader in(block);
+  in.u64();
+  return in.u64() == kSegmentMagic ? in.u16() : 0;
+}
+
 std::string segment_file_name(const SegmentName& name) {
   return digits20(name.id.value()) + "-" + digits20(name.first.value()) + ".seg";
 }

@@ -64,6 +64,9 @@ void write_segment_header(const SegmentHeader& header, std::span<std::byte> into
 // From one copy, a block.
 std::optional<SegmentHeader> read_segment_header(std::span<const std::byte> block);
 
+// What one copy says its version is; 0: it is no segment header.
+std::uint16_t segment_version(std::span<const std::byte> block);
+
 // <id>-<first sequence>.seg, 20 digits each, so that names sort and the table of segments needs no file to be opened.
 struct SegmentName {
   SegmentId id;
