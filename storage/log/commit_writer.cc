@@ -9,6 +9,11 @@
 #include "storage/log/record_codec.h"
 
 namespace tidemill {
+namespace {
+
+constexpr std::size_t kKeepBytes = 4 << 20;  // of each buffer, once a huge request has passed
+
+}  // namespace
 
 std::uint64_t append_bytes_bound(const Append& append) {
   std::uint64_t n = 0;
@@ -233,6 +238,10 @@ EncodedCommit CommitWriter::encode(const Append* head, const Context& context) {
   // A small commit has one lane and goes straight to its place; the others pass through the scratch buffer, for they
   // get compressed on the way.
   const std::uint64_t room = p.header_bytes + p.bound;
+  if (room <= kKeepBytes) {
+    out_.shrink(kKeepBytes);
+    scratch_.shrink(kKeepBytes);
+  }
   std::byte* const begin = out_.reserve(round_up(room, kBlockBytes));
   const std::byte* const front_end = encode_front(head, context, p);
   std::size_t end = 0;

@@ -168,6 +168,8 @@ SegmentHeader SegmentWriter::successor_header() {
 void SegmentWriter::use(std::shared_ptr<SegmentFile> segment) {
   segment_ = std::move(segment);
   end_ = ByteOffset(kSegmentHeaderBytes);
+  std::lock_guard lock(mutex_);
+  fill_failed_ = false;
 }
 
 std::uint64_t SegmentWriter::size_after_this() const {
@@ -182,6 +184,12 @@ Result<std::shared_ptr<SegmentFill>> SegmentWriter::filled(std::uint64_t bytes_m
     if (fill_ && fill_->bytes() >= bytes_min) return std::move(fill_);
   }
   bytes = std::max(bytes, round_up(bytes_min, kBlockBytes));
+  // Asked first, so that a full disk is not filled with zeros to the last block at every append; and where it is only
+  // nearly full, a small segment will do.
+  if (const auto space = env_.files.space(directory_); space && space->free_bytes < bytes) {
+    bytes = round_up(std::max(bytes_min, options_.segment_bytes_first), kBlockBytes);
+    if (space->free_bytes < bytes) return make_error_code(boost::system::errc::no_space_on_device);
+  }
   ASSIGN_OR_RETURN(auto fill, SegmentFill::create(env_.files, fill_path(), bytes));
   while (!fill->filled()) RETURN_IF_ERROR(fill->step());
   return fill;
@@ -199,7 +207,7 @@ std::vector<EpochStart> SegmentWriter::epochs() const {
 std::uint64_t SegmentWriter::fill_wanted() {
   if (!accepting_ || end_.value() < kSegmentHeaderBytes + segment_->header.bytes / kFillAheadFraction) return 0;
   std::lock_guard lock(mutex_);
-  if (fill_ || filling_) return 0;
+  if (fill_ || filling_ || fill_failed_) return 0;
   filling_ = true;
   return size_after_this();
 }
@@ -207,6 +215,7 @@ std::uint64_t SegmentWriter::fill_wanted() {
 void SegmentWriter::offer_fill(std::shared_ptr<SegmentFill> fill) {
   std::lock_guard lock(mutex_);
   filling_ = false;
+  fill_failed_ = !fill;  // once a segment is enough
   fill_ = std::move(fill);
 }
 

@@ -87,6 +87,7 @@ class SegmentWriter {
   std::vector<EpochStart> epochs_;
   std::shared_ptr<SegmentFill> fill_;
   bool filling_ = false;
+  bool fill_failed_ = false;  // for this segment's successor; the writer will make it
 };
 
 }  // namespace tidemill

@@ -57,6 +57,26 @@ TEST_P(LogPowerCut, AtEveryStep) {
   }
 }
 
+// kill -9 leaves all in the machine's cache; what the next life shows from it must survive the power cut that follows.
+TEST_P(LogPowerCut, KilledAndThenCut) {
+  for (std::uint64_t round = 1; round <= 40 && !HasFailure(); ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    LogTrial trial(static_cast<std::uint64_t>(GetParam()) * 1000 + round);
+    LogWorld& w = trial.world();
+    for (int life = 0; life < 4; ++life) {
+      w.open();
+      trial.look();
+      trial.work(static_cast<int>(trial.random().below(12)));
+      w.kill();
+      w.open();
+      trial.look();
+      w.crash();
+    }
+    w.open();
+    trial.check();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, LogPowerCut, ::testing::Range(1, 5));
 
 }  // namespace
