@@ -14,6 +14,8 @@ namespace {
 
 namespace dom = simdjson::dom;
 
+constexpr std::uint64_t kShardIdsMax = 1'000'000;  // tables are indexed by them
+
 std::string hex(std::uint64_t value) {
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
@@ -83,7 +85,7 @@ void write_shards(JsonWriter& json, const std::vector<ShardDefinition>& shards) 
 std::optional<std::vector<ShardDefinition>> read_shards(const dom::element& element) {
   std::uint64_t count = 0;
   if (element.get(count) == simdjson::SUCCESS) {
-    if (count == 0 || count > 1'000'000) return std::nullopt;
+    if (count == 0 || count > kShardIdsMax) return std::nullopt;
     return make_shards(static_cast<std::uint32_t>(count));
   }
   dom::array array;
@@ -102,6 +104,7 @@ std::optional<std::vector<ShardDefinition>> read_shards(const dom::element& elem
     const auto from = hash_from_hex(first);
     const auto to = hash_from_hex(last);
     if (!from || !to) return std::nullopt;
+    if (id >= kShardIdsMax) return std::nullopt;
     shard.id = ShardId(static_cast<std::uint32_t>(id));
     shard.range = {*from, *to};
     for (const dom::element parent : parents) {
@@ -121,7 +124,8 @@ bool valid_shards(const std::vector<ShardDefinition>& shards) {
   std::set<ShardId> ids;
   std::vector<HashRange> open;
   for (const ShardDefinition& shard : shards) {
-    if (!ids.insert(shard.id).second || shard.range.last < shard.range.first) return false;
+    if (shard.id.value() >= kShardIdsMax || !ids.insert(shard.id).second) return false;
+    if (shard.range.last < shard.range.first) return false;
     if (shard.open) open.push_back(shard.range);
   }
   std::sort(open.begin(), open.end(), [](const HashRange& a, const HashRange& b) { return a.first < b.first; });

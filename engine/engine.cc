@@ -226,7 +226,7 @@ Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, 
     if (shards == 0 || shards > kShardsMax) return EngineErrc::invalid_definition;
     definition.shards = make_shards(shards);
   }
-  if (!valid_shards(definition.shards)) return EngineErrc::invalid_definition;
+  if (definition.shards.size() > kShardsMax || !valid_shards(definition.shards)) return EngineErrc::invalid_definition;
 
   const std::lock_guard changing(changing_);
   if (closed_) return EngineErrc::draining;

@@ -56,7 +56,8 @@ class Engine {
   virtual const Options& options() const = 0;
   virtual const DataDirectory& directory() const = 0;
 
-  // Drain: refuses appends, closes groups, then logs. Blocks. Idempotent.
+  // Closes the groups (what they have applied is made durable, the rest waits in the log), then the logs, which answer
+  // what is in flight and refuse the rest. Whoever takes requests stops doing so before. Blocks. Idempotent.
   virtual Result<void> close() = 0;
 };
 

@@ -280,5 +280,32 @@ TEST(Definition, NonsenseIsRefused) {
   EXPECT_TRUE(decode_definition(R"({"id":1,"name":"a","incarnation":"0123456789abcdef","shards":1,"later":{}})"));
 }
 
+TEST(Definition, MangledTextsAreSurvived) {
+  StreamDefinition d;
+  d.id = StreamId(1);
+  d.name = "retail";
+  d.fields = {{"Quantity", FieldType::integer}};
+  d.shards = make_shards(3);
+  d.shards[2].parents = {ShardId(0)};  // so that they are written one by one
+  const std::string good = encode_definition(d, Incarnation(5));
+  SimRandom random(3);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string text = good;
+    for (std::uint64_t k = 1 + random.below(3); k > 0; --k) {
+      const std::size_t at = random.below(text.size());
+      if (random.one_in(2))
+        text[at] = static_cast<char>(random.next());
+      else
+        text.erase(at, 1 + random.below(8));
+      if (text.empty()) text = "{";
+    }
+    const auto read = decode_definition(text);
+    EXPECT_TRUE(!read || valid_shards(read->definition.shards)) << text;
+    const auto id = decode_id(text);
+    EXPECT_TRUE(!id || id->value() != 0);
+    Token::decode(text.substr(0, 44));
+  }
+}
+
 }  // namespace
 }  // namespace tidemill
