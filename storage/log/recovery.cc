@@ -52,6 +52,7 @@ class Recovery {
   void judge_tail();
   Result<void> recover_requests();
   Result<void> scan_requests(const SegmentFile& segment, ByteOffset begin, ByteOffset end);
+  Result<std::shared_ptr<SegmentFill>> make_fill(std::uint64_t bytes_min);
   Result<void> begin_segment();
   void clean_up();
   std::string path_of(const SegmentName& name) const { return directory_ + "/" + segment_file_name(name); }
@@ -290,6 +291,23 @@ Result<void> Recovery::recover_requests() {
   return {};
 }
 
+// Of the usual size, or as small as can be where the disk is full: a log that cannot take records can still serve.
+Result<std::shared_ptr<SegmentFill>> Recovery::make_fill(std::uint64_t bytes_min) {
+  for (const std::string& name : leftovers_) {  // the largest of them is a whole segment of zeros
+    static_cast<void>(env_.files.remove(directory_ + "/" + name).has_value());
+  }
+  const auto attempt = [&](std::uint64_t bytes) -> Result<std::shared_ptr<SegmentFill>> {
+    const std::string path = directory_ + "/recovery" + std::string(kFillSuffix);
+    if (exists(env_.files, path)) RETURN_IF_ERROR(env_.files.remove(path));
+    ASSIGN_OR_RETURN(auto fill, SegmentFill::create(env_.files, path, bytes));
+    while (!fill->filled()) RETURN_IF_ERROR(fill->step());
+    return fill;
+  };
+  auto fill = attempt(std::max(round_up(options_.segment_bytes_first, kBlockBytes), bytes_min));
+  if (!fill && fill.error() == boost::system::errc::no_space_on_device) fill = attempt(bytes_min);
+  return fill;
+}
+
 Result<void> Recovery::begin_segment() {
   AlignedBuffer buffer;
   std::span<std::byte> commit;
@@ -341,12 +359,7 @@ Result<void> Recovery::begin_segment() {
     h.running_max = entries_.size() > 1 ? entries_[entries_.size() - 2].running_max : last_->header.running_max;
   }
 
-  const std::uint64_t bytes =
-      std::max(round_up(options_.segment_bytes_first, kBlockBytes), kSegmentHeaderBytes + commit.size() + kBlockBytes);
-  const std::string fill_path = directory_ + "/recovery" + std::string(kFillSuffix);
-  if (exists(env_.files, fill_path)) RETURN_IF_ERROR(env_.files.remove(fill_path));
-  ASSIGN_OR_RETURN(auto fill, SegmentFill::create(env_.files, fill_path, bytes));
-  while (!fill->filled()) RETURN_IF_ERROR(fill->step());
+  ASSIGN_OR_RETURN(auto fill, make_fill(kSegmentHeaderBytes + commit.size() + kBlockBytes));
   auto made = fill->put_to_use(directory_, h, commit);
   if (made.error) return made.error;
 
@@ -367,10 +380,6 @@ Result<void> Recovery::begin_segment() {
 
 // Nothing here matters to anybody but the disk's free space; what fails is tried again at the next start.
 void Recovery::clean_up() {
-  for (const std::string& name : leftovers_) {
-    if (name == "recovery" + std::string(kFillSuffix)) continue;
-    static_cast<void>(env_.files.remove(directory_ + "/" + name).has_value());
-  }
   for (const SegmentName& name : superseded_) {
     static_cast<void>(env_.files.remove(path_of(name)).has_value());
     static_cast<void>(env_.files.remove(directory_ + "/" + index_file_name(name.id)).has_value());

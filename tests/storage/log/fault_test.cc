@@ -101,6 +101,22 @@ TEST(LogFaults, FullDiskRefusesAndRecoversByItself) {
   w.expect_nothing_lost();
 }
 
+TEST(LogFaults, FullDiskAtStartServesAndRecoversByItself) {
+  LogWorld w;
+  w.open();
+  for (int i = 0; i < 20; ++i) w.append(3, 500);
+  w.kill();
+  w.sim.files.set_capacity(w.sim.files.used() + (30 << 10));
+  w.open();
+  w.expect_nothing_lost();
+  int refused = 0;
+  for (int i = 0; i < 20; ++i) refused += w.append(8, 2000).append.error.value() == ENOSPC ? 1 : 0;
+  EXPECT_GT(refused, 0);
+  w.sim.files.set_capacity(10 << 20);
+  EXPECT_TRUE(w.append(8, 2000).ok());
+  w.expect_nothing_lost();
+}
+
 TEST(LogFaults, FailedFlushIsUnknownAndSealedByANewSegment) {
   LogWorld w;
   w.open();
