@@ -197,6 +197,7 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
   {
     const std::lock_guard lock(mutex_);
     entries_.insert_or_assign(defined.event.name, Entry{live, stream});
+    ++version_;
   }
   if (made && !starting) {
     const auto started = engine_.groups().add(stream->name() + ":views", stream, std::shared_ptr<Consumer>(consumer));
@@ -214,6 +215,7 @@ Result<bool> Catalog::drop(std::string_view name) {
   {
     const std::lock_guard lock(mutex_);
     entries_.erase(entries_.find(name));
+    ++version_;
     consumer = consumers_[there->stream->definition().id];
   }
   consumer->remove(std::string(name));
@@ -302,8 +304,30 @@ Result<std::optional<RangeResult>> Catalog::range(std::string_view view, const R
   return std::optional<RangeResult>(std::move(result));
 }
 
-SqlResult<QueryEnd> Catalog::query(std::string_view, const Row&, const QueryLimits&, QuerySink&) {
-  return SqlError{"not_supported", "SQL queries are not supported yet. Read rows by key or range instead."};
+SqlResult<QueryEnd> Catalog::query(std::string_view sql, const Row& params, const QueryLimits& limits,
+                                   QuerySink& sink) {
+  return executor_.query(sql, params, limits, sink);
+}
+
+Catalog::Tables Catalog::tables() const {
+  const std::lock_guard lock(mutex_);
+  Tables tables{version_, {}};
+  for (const auto& [name, entry] : entries_) tables.views.push_back(entry.live->view);
+  return tables;
+}
+
+Result<AsOf> Catalog::as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const {
+  std::optional<AsOf> least;
+  for (const auto& name : views) {
+    const auto there = entry(name);
+    if (!there) continue;  // dropped meanwhile
+    ASSIGN_OR_RETURN(const Checkpoint checkpoint, there->live->view->checkpoint(snapshot));
+    if (!least || checkpoint.time < least->time ||
+        (checkpoint.time == least->time && checkpoint.position < least->position)) {
+      least = as_of(*there, checkpoint);
+    }
+  }
+  return least.value_or(AsOf{});
 }
 
 std::shared_ptr<void> Catalog::when_applied(std::string_view view, Position position, std::function<void()> then) {

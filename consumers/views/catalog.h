@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "consumers/views/database.h"
+#include "consumers/views/query.h"
 #include "consumers/views/stream_views.h"
 #include "consumers/views/view_events.h"
 #include "consumers/views/views.h"
@@ -16,7 +17,7 @@ namespace tidemill::views {
 
 // All views: their definitions (folded from the system stream), the database, and for each stream that has views the
 // consumer that keeps them. Any thread; create() and drop() one at a time.
-class Catalog final : public Views {
+class Catalog final : public Views, private QuerySource {
  public:
   Catalog(Env& env, Engine& engine, const Options& options, std::unique_ptr<Database> database);
   ~Catalog() override;
@@ -35,6 +36,7 @@ class Catalog final : public Views {
   bool ready() const override;
   Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) override;
   Result<void> close() override;
+  std::uint64_t rows_visited_last() const { return executor_.rows_visited_last(); }  // by a latest query
 
  private:
   struct Entry {
@@ -45,6 +47,10 @@ class Catalog final : public Views {
     std::uint64_t id;
     ViewCreated event;
   };
+
+  Tables tables() const override;
+  std::unique_ptr<Snapshot> snapshot() const override { return database_->snapshot(); }
+  Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const override;
 
   Result<void> fold_definitions();
   SqlResult<bool> attach(const Defined& defined, const Definition& definition, bool starting);
@@ -63,7 +69,9 @@ class Catalog final : public Views {
   std::map<std::string, Defined, std::less<>> defined_;  // as the system stream says
   std::map<std::string, Entry, std::less<>> entries_;
   std::map<StreamId, std::shared_ptr<StreamViews>> consumers_;
+  std::uint64_t version_ = 0;  // of entries_
   bool closed_ = false;
+  QueryExecutor executor_{*this};
 };
 
 }  // namespace tidemill::views

@@ -73,7 +73,9 @@ Result<std::optional<Row>> View::get(const Snapshot& snapshot, const Row& key) c
   const std::string group_key = encode_row(key);
   ASSIGN_OR_RETURN(const auto value, snapshot.get(*family_, row_key(group_key)));
   if (!value) return std::optional<Row>();
-  ASSIGN_OR_RETURN(auto row, show(snapshot, group_key, *value, {}));
+  ASSIGN_OR_RETURN(auto reader, RowReader::open(*this, snapshot));
+  Row row;
+  RETURN_IF_ERROR(reader.show(group_key, *value, {}, row));
   return std::optional<Row>(std::move(row));
 }
 
@@ -103,6 +105,7 @@ Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& op
 
   RangeResult result;
   if (from >= to) return result;
+  ASSIGN_OR_RETURN(auto reader, RowReader::open(*this, snapshot));
   const auto cursor = snapshot.cursor(*family_, from, to);
   std::string last;
   for (; cursor->valid(); cursor->next()) {
@@ -111,25 +114,28 @@ Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& op
       break;
     }
     const std::string_view group_key = cursor->key().substr(1);
-    ASSIGN_OR_RETURN(auto row, show(snapshot, group_key, cursor->value(), {}));
-    result.rows.push_back(std::move(row));
+    RETURN_IF_ERROR(reader.show(group_key, cursor->value(), {}, result.rows.emplace_back()));
     last = group_key;
   }
   if (const ErrorCode error = cursor->error()) return error;
   return result;
 }
 
-Result<Row> View::show(const Snapshot& snapshot, std::string_view group_key, std::string_view value,
-                       std::span<const bool> wanted) const {
-  Row key;
-  if (!decode_key(group_key, definition_.groups.size(), key)) return make_error_code(StorageErrc::damaged);
-  ASSIGN_OR_RETURN(const RowState state, layout_.decode(value));
-  ASSIGN_OR_RETURN(auto stage, take_stage());
-  Row row;
-  const Result<void> shown = stage->run(key, state, StoredMembers(snapshot, *family_, group_key), wanted, row);
-  give_back(std::move(stage));
-  if (!shown) return shown.error();
-  return row;
+Result<RowReader> RowReader::open(const View& view, const Snapshot& snapshot) {
+  ASSIGN_OR_RETURN(auto stage, view.take_stage());
+  return RowReader(view, snapshot, std::move(stage));
+}
+
+RowReader::~RowReader() {
+  if (stage_) view_->give_back(std::move(stage_));
+}
+
+Result<void> RowReader::show(std::string_view group_key, std::string_view value, std::span<const bool> wanted,
+                             Row& out) {
+  key_.clear();
+  if (!decode_key(group_key, view_->definition().groups.size(), key_)) return make_error_code(StorageErrc::damaged);
+  ASSIGN_OR_RETURN(const RowState state, view_->layout().decode(value));
+  return stage_->run(key_, state, StoredMembers(*snapshot_, *view_->family(), group_key), wanted, out);
 }
 
 Result<std::unique_ptr<FinalStage>> View::take_stage() const {

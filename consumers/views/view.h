@@ -42,12 +42,8 @@ class View {
   Result<std::optional<Row>> get(const Snapshot& snapshot, const Row& key) const;
   Result<RangeResult> range(const Snapshot& snapshot, const RangeOptions& options) const;
 
-  // The output row of a stored one. `group_key` and `value` are the bytes under which and as which it is stored;
-  // `wanted` as FinalStage::run.
-  Result<Row> show(const Snapshot& snapshot, std::string_view group_key, std::string_view value,
-                   std::span<const bool> wanted) const;
-
  private:
+  friend class RowReader;
   // Final stages are one thread's at a time; kept for the next reader.
   Result<std::unique_ptr<FinalStage>> take_stage() const;
   void give_back(std::unique_ptr<FinalStage> stage) const;
@@ -60,6 +56,25 @@ class View {
   const std::shared_ptr<Family> family_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<FinalStage>> stages_;
+};
+
+// Makes output rows of stored ones. One thread; must not outlive view and snapshot.
+class RowReader {
+ public:
+  static Result<RowReader> open(const View& view, const Snapshot& snapshot);
+  RowReader(RowReader&&) = default;
+  ~RowReader();
+
+  // `group_key` and `value`: the bytes under which and as which the row is stored. `wanted` as FinalStage::run.
+  Result<void> show(std::string_view group_key, std::string_view value, std::span<const bool> wanted, Row& out);
+
+ private:
+  RowReader(const View& view, const Snapshot& snapshot, std::unique_ptr<FinalStage> stage)
+      : view_(&view), snapshot_(&snapshot), stage_(std::move(stage)) {}
+  const View* view_;
+  const Snapshot* snapshot_;
+  std::unique_ptr<FinalStage> stage_;
+  Row key_;
 };
 
 }  // namespace tidemill::views

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "consumers/views/database.h"
+#include "consumers/views/view.h"
+#include "consumers/views/views.h"
+
+namespace tidemill::views {
+
+// What queries are run over: the views there are, numbered so that a change is seen, and a snapshot of their rows.
+class QuerySource {
+ public:
+  virtual ~QuerySource() = default;
+  struct Tables {
+    std::uint64_t version = 0;  // another whenever the set is another
+    std::vector<std::shared_ptr<const View>> views;
+  };
+  virtual Tables tables() const = 0;
+  virtual std::unique_ptr<Snapshot> snapshot() const = 0;
+  // What an answer over these views was true of: of the one that is least far.
+  virtual Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const = 0;
+};
+
+// Read-only SQL. One statement at a time per connection; connections are kept, at most as many as there were callers
+// at once (the workers of the server, a few). Any thread; blocks on the store.
+//
+// Let through: SELECT, VALUES, WITH, EXPLAIN. One statement. Everything else is refused by SQLite's authorizer before
+// it runs. Limits: rows and bytes of the result and time cut it (truncated); a statement that gave no row in its time
+// is an error. Memory: values up to 32 MiB, sorting beyond SQLite's page cache goes to temporary files.
+class QueryExecutor {
+ public:
+  explicit QueryExecutor(const QuerySource& source);
+  ~QueryExecutor();
+
+  SqlResult<QueryEnd> query(std::string_view sql, const Row& params, const QueryLimits& limits, QuerySink& sink);
+  std::uint64_t rows_visited_last() const { return rows_visited_last_; }  // in the store, by some latest statement
+
+ private:
+  struct Session;
+  SqlResult<std::unique_ptr<Session>> take();
+  SqlResult<QueryEnd> run(Session& session, std::string_view sql, const Row& params, const QueryLimits& limits,
+                          QuerySink& sink);
+
+  const QuerySource& source_;
+  std::atomic<std::uint64_t> rows_visited_last_{0};
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Session>> idle_;
+};
+
+}  // namespace tidemill::views

@@ -1,0 +1,450 @@
+#include "consumers/views/query_table.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <string>
+
+#include "consumers/views/cell.h"
+#include "consumers/views/key.h"
+#include "consumers/views/sqlite_cell.h"
+#include "storage/base/hash.h"
+
+namespace tidemill::views {
+namespace {
+
+// How one constraint is used. The plan is their letters, in order of the arguments, behind the flags:
+//   idxStr = "<D or A><wanted columns, hex>:<op><term>,..."
+enum class Op : char {
+  equal = 'E',
+  in = 'I',
+  is_null = 'N',
+  above = 'G',
+  from = 'g',
+  below = 'L',
+  to = 'l',
+  glob = 'P'
+};
+
+struct Argument {
+  Op op;
+  int term;
+};
+
+struct Table {
+  sqlite3_vtab base;
+  std::shared_ptr<const View> view;
+  QueryScope* scope;
+};
+
+struct TableCursor {
+  sqlite3_vtab_cursor base;
+  std::optional<RowReader> reader;
+  std::unique_ptr<Cursor> cursor;
+  struct Range {
+    std::string lower, upper;
+  };
+  std::vector<Range> ranges;
+  std::size_t range = 0;
+  bool descending = false;
+  bool end = true;
+  std::unique_ptr<bool[]> wanted;
+  std::size_t wanted_count = 0;
+  Row row;
+  bool row_ready = false;
+};
+
+struct Aux {
+  std::shared_ptr<const View> view;
+  QueryScope* scope;
+};
+
+Table& table(sqlite3_vtab* t) {
+  return *reinterpret_cast<Table*>(t);
+}
+TableCursor& cursor(sqlite3_vtab_cursor* c) {
+  return *reinterpret_cast<TableCursor*>(c);
+}
+
+std::string quoted(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
+int connect(sqlite3* db, void* aux_pointer, int, const char* const*, sqlite3_vtab** out, char**) {
+  const auto& aux = *static_cast<Aux*>(aux_pointer);
+  std::string schema = "CREATE TABLE x(";
+  const auto& columns = aux.view->definition().columns;
+  for (std::size_t i = 0; i < columns.size(); ++i) schema += (i == 0 ? "" : ",") + quoted(columns[i].name);
+  schema += ")";
+  const int rc = sqlite3_declare_vtab(db, schema.c_str());
+  if (rc != SQLITE_OK) return rc;
+  auto t = std::make_unique<Table>();
+  t->base = {};
+  t->view = aux.view;
+  t->scope = aux.scope;
+  *out = &t.release()->base;
+  return SQLITE_OK;
+}
+
+int disconnect(sqlite3_vtab* t) {
+  delete &table(t);
+  return SQLITE_OK;
+}
+
+// Which group term an output column shows; -1: it shows none.
+int term_of(const View& view, int column) {
+  if (column < 0) return -1;
+  const OutputColumn& c = view.definition().columns[static_cast<std::size_t>(column)];
+  return c.source == OutputColumn::Source::group ? static_cast<int>(c.index) : -1;
+}
+
+int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
+  const View& view = *table(t).view;
+  const int terms = static_cast<int>(view.definition().groups.size());
+  const double all = 1'000'000;  // nobody counts them for a plan; the ratios are what matters
+
+  // For each term: the constraint that fixes it, the bounds, a pattern. -1: none.
+  struct Found {
+    int equal = -1, in = -1, null = -1, low = -1, high = -1, glob = -1;
+  };
+  std::vector<Found> found(static_cast<std::size_t>(terms));
+  for (int i = 0; i < info->nConstraint; ++i) {
+    const auto& c = info->aConstraint[i];
+    const int term = term_of(view, c.iColumn);
+    if (term < 0 || !c.usable) continue;
+    if (c.op != SQLITE_INDEX_CONSTRAINT_GLOB && std::strcmp(sqlite3_vtab_collation(info, i), "BINARY") != 0) continue;
+    Found& f = found[static_cast<std::size_t>(term)];
+    switch (c.op) {
+      case SQLITE_INDEX_CONSTRAINT_EQ:
+        (sqlite3_vtab_in(info, i, -1) ? f.in : f.equal) = i;
+        break;
+      case SQLITE_INDEX_CONSTRAINT_ISNULL:
+        f.null = i;
+        break;
+      case SQLITE_INDEX_CONSTRAINT_GT:
+      case SQLITE_INDEX_CONSTRAINT_GE:
+        f.low = i;
+        break;
+      case SQLITE_INDEX_CONSTRAINT_LT:
+      case SQLITE_INDEX_CONSTRAINT_LE:
+        f.high = i;
+        break;
+      case SQLITE_INDEX_CONSTRAINT_GLOB:
+        f.glob = i;
+        break;
+      default:
+        break;
+    }
+  }
+
+  std::string plan;
+  int arguments = 0;
+  const auto use = [&](int constraint, Op op, int term) {
+    info->aConstraintUsage[constraint].argvIndex = ++arguments;
+    plan += static_cast<char>(op);
+    plan += std::to_string(term);
+    plan += ',';
+  };
+  double rows = all;
+  int fixed = 0;
+  for (; fixed < terms; ++fixed) {
+    const Found& f = found[static_cast<std::size_t>(fixed)];
+    if (f.equal >= 0) {
+      use(f.equal, Op::equal, fixed);
+    } else if (f.null >= 0) {
+      use(f.null, Op::is_null, fixed);
+    } else {
+      break;
+    }
+    rows = fixed + 1 == terms ? 1 : std::max(2.0, rows / 100);
+  }
+  if (fixed == terms) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  if (fixed < terms) {
+    const Found& f = found[static_cast<std::size_t>(fixed)];
+    if (f.in >= 0) {
+      sqlite3_vtab_in(info, f.in, 1);  // the whole list at once
+      use(f.in, Op::in, fixed);
+      rows = std::max(4.0, rows / 50);
+    } else {
+      if (f.glob >= 0) {
+        use(f.glob, Op::glob, fixed);
+        rows /= 10;
+      }
+      if (f.low >= 0) {
+        use(f.low, info->aConstraint[f.low].op == SQLITE_INDEX_CONSTRAINT_GT ? Op::above : Op::from, fixed);
+        rows /= 4;
+      }
+      if (f.high >= 0) {
+        use(f.high, info->aConstraint[f.high].op == SQLITE_INDEX_CONSTRAINT_LT ? Op::below : Op::to, fixed);
+        rows /= 4;
+      }
+    }
+  }
+
+  // The stored order is the order of the terms; those that are fixed may stand anywhere in ORDER BY or be left out.
+  bool ordered = info->nOrderBy > 0;
+  bool descending = false;
+  int expected = 0;
+  bool direction_known = false;
+  for (int i = 0; i < info->nOrderBy && ordered; ++i) {
+    const int term = term_of(view, info->aOrderBy[i].iColumn);
+    if (term < 0) {
+      ordered = false;
+      break;
+    }
+    if (term < fixed) continue;
+    expected = std::max(expected, fixed);
+    if (term != expected) ordered = false;
+    ++expected;
+    if (!direction_known) {
+      descending = info->aOrderBy[i].desc != 0;
+      direction_known = true;
+    } else if (descending != (info->aOrderBy[i].desc != 0)) {
+      ordered = false;
+    }
+  }
+  info->orderByConsumed = ordered ? 1 : 0;
+  info->estimatedRows = static_cast<sqlite3_int64>(std::max(1.0, rows));
+  info->estimatedCost = rows;
+
+  char wanted[24];
+  const auto end = std::to_chars(wanted, wanted + sizeof wanted, info->colUsed, 16).ptr;
+  plan = std::string(ordered && descending ? "D" : "A") + std::string(wanted, end) + ":" + plan;
+  info->idxStr = sqlite3_mprintf("%s", plan.c_str());
+  info->needToFreeIdxStr = 1;
+  return info->idxStr == nullptr ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+int open_cursor(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
+  auto c = std::make_unique<TableCursor>();
+  c->base = {};
+  *out = &c.release()->base;
+  return SQLITE_OK;
+}
+
+int close_cursor(sqlite3_vtab_cursor* c) {
+  delete &cursor(c);
+  return SQLITE_OK;
+}
+
+int fail(TableCursor& c, const ErrorCode& error) {
+  table(c.base.pVtab).scope->error = error;
+  return SQLITE_IOERR;
+}
+
+// Stands on the next row of the ranges, or at the end.
+int settle(TableCursor& c) {
+  Table& t = table(c.base.pVtab);
+  c.row_ready = false;
+  for (;;) {
+    if (c.cursor && c.cursor->valid()) {
+      ++t.scope->rows_visited;
+      return SQLITE_OK;
+    }
+    if (c.cursor && c.cursor->error()) return fail(c, c.cursor->error());
+    if (c.range == c.ranges.size()) {
+      c.end = true;
+      c.cursor.reset();
+      return SQLITE_OK;
+    }
+    const auto& range = c.ranges[c.range++];
+    c.cursor = t.scope->snapshot->cursor(*t.view->family(), range.lower, range.upper);
+    if (c.descending) c.cursor->seek_to_last();
+  }
+}
+
+std::string glob_prefix(std::string_view pattern) {
+  return std::string(pattern.substr(0, pattern.find_first_of("*?[")));
+}
+
+int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_value** values) {
+  TableCursor& c = cursor(base);
+  Table& t = table(base->pVtab);
+  c.ranges.clear();
+  c.range = 0;
+  c.end = false;
+  c.cursor.reset();
+  if (!c.reader) {
+    auto reader = RowReader::open(*t.view, *t.scope->snapshot);
+    if (!reader) return fail(c, reader.error());
+    c.reader.emplace(std::move(*reader));
+  }
+  std::string_view plan(plan_text);
+  c.descending = plan[0] == 'D';
+  const std::size_t colon = plan.find(':');
+  std::uint64_t used = 0;
+  std::from_chars(plan.data() + 1, plan.data() + colon, used, 16);
+  c.wanted_count = t.view->definition().columns.size();
+  c.wanted = std::make_unique<bool[]>(c.wanted_count);
+  for (std::size_t i = 0; i < c.wanted_count; ++i) c.wanted[i] = (used >> std::min<std::size_t>(i, 63)) & 1;
+
+  // Bytes that all keys begin with, then what bounds the rest.
+  std::string prefix(1, kRowSpace);
+  std::string low, high;  // full keys; high exclusive, empty: none
+  std::vector<std::string> list;
+  bool is_list = false;
+  int argument = 0;
+  for (std::string_view rest = plan.substr(colon + 1); !rest.empty(); ++argument) {
+    const Op op = static_cast<Op>(rest[0]);
+    rest = rest.substr(rest.find(',') + 1);
+    sqlite3_value* value = values[argument];
+    switch (op) {
+      case Op::equal:
+        encode_key(canonical(cell_of(value)), prefix);
+        break;
+      case Op::is_null:
+        encode_key(Cell(), prefix);
+        break;
+      case Op::in: {
+        is_list = true;
+        sqlite3_value* one = nullptr;
+        int rc = sqlite3_vtab_in_first(value, &one);
+        for (; rc == SQLITE_OK; rc = sqlite3_vtab_in_next(value, &one)) {
+          std::string key = prefix;
+          encode_key(canonical(cell_of(one)), key);
+          list.push_back(std::move(key));
+        }
+        if (rc != SQLITE_DONE) return rc;
+        break;
+      }
+      case Op::above:
+      case Op::from: {
+        std::string key = prefix;
+        encode_key(canonical(cell_of(value)), key);
+        if (op == Op::above) key = behind_prefix(key);  // beyond all keys that begin with this value
+        low = std::max(low, key);
+        break;
+      }
+      case Op::below:
+      case Op::to: {
+        std::string key = prefix;
+        encode_key(canonical(cell_of(value)), key);
+        if (op == Op::to) key = behind_prefix(key);
+        if (high.empty() || key < high) high = key;
+        break;
+      }
+      case Op::glob: {
+        if (sqlite3_value_type(value) != SQLITE_TEXT) break;
+        // Text only: numbers have a text of their own that a pattern may fit, so they stay in.
+        const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
+        const std::string literal = glob_prefix(text);
+        if (literal.empty() || (literal[0] >= '0' && literal[0] <= '9') || literal[0] == '-' || literal[0] == '.' ||
+            literal[0] == 'I' || literal[0] == 'N') {
+          break;
+        }
+        std::string key = prefix;
+        encode_key_prefix(literal, key);
+        low = std::max(low, key);
+        key = behind_prefix(key);
+        if (high.empty() || key < high) high = key;
+        break;
+      }
+    }
+  }
+  if (is_list) {
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+    if (c.descending) std::reverse(list.begin(), list.end());
+    for (auto& key : list) {
+      std::string end = behind_prefix(key);
+      c.ranges.push_back({std::move(key), std::move(end)});
+    }
+  } else {
+    std::string lower = std::max(prefix, low);
+    std::string upper = behind_prefix(prefix);
+    if (!high.empty() && high < upper) upper = high;
+    if (lower < upper) c.ranges.push_back({std::move(lower), std::move(upper)});
+  }
+  return settle(c);
+}
+
+int next_row(sqlite3_vtab_cursor* base) {
+  TableCursor& c = cursor(base);
+  if (c.descending) {
+    c.cursor->previous();
+  } else {
+    c.cursor->next();
+  }
+  return settle(c);
+}
+
+int at_end(sqlite3_vtab_cursor* base) {
+  return cursor(base).end ? 1 : 0;
+}
+
+int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int index) {
+  TableCursor& c = cursor(base);
+  if (!c.row_ready) {
+    const auto shown =
+        c.reader->show(c.cursor->key().substr(1), c.cursor->value(), {c.wanted.get(), c.wanted_count}, c.row);
+    if (!shown) return fail(c, shown.error());
+    c.row_ready = true;
+  }
+  const Value& value = c.row[static_cast<std::size_t>(index)];
+  const Cell cell = to_cell(value);
+  switch (cell.type()) {
+    case CellType::null:
+      sqlite3_result_null(context);
+      break;
+    case CellType::integer:
+      sqlite3_result_int64(context, cell.integer());
+      break;
+    case CellType::real:
+      sqlite3_result_double(context, cell.real());
+      break;
+    case CellType::json:
+      sqlite3_result_text64(context, cell.text().data(), cell.text().size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+      sqlite3_result_subtype(context, 'J');
+      break;
+    case CellType::text:
+      sqlite3_result_text64(context, cell.text().data(), cell.text().size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+      break;
+  }
+  return SQLITE_OK;
+}
+
+// Rows have keys, not numbers, but SQLite tells them apart by number where it takes the branches of an OR one by one. A
+// 64-bit hash of the key: two of a million rows that an OR gives share one with a probability of 3 in 10^8.
+int row_id(sqlite3_vtab_cursor* base, sqlite3_int64* out) {
+  *out = static_cast<sqlite3_int64>(xxh3(cursor(base).cursor->key()));
+  return SQLITE_OK;
+}
+
+const sqlite3_module kModule = [] {
+  sqlite3_module m{};
+  m.iVersion = 1;
+  m.xCreate = connect;
+  m.xConnect = connect;
+  m.xBestIndex = best_index;
+  m.xDisconnect = disconnect;
+  m.xDestroy = disconnect;
+  m.xOpen = open_cursor;
+  m.xClose = close_cursor;
+  m.xFilter = filter;
+  m.xNext = next_row;
+  m.xEof = at_end;
+  m.xColumn = column;
+  m.xRowid = row_id;
+  return m;
+}();
+
+}  // namespace
+
+int add_view_table(sqlite3* db, std::shared_ptr<const View> view, QueryScope* scope) {
+  const std::string module = "view_" + view->name();
+  const std::string create = "CREATE VIRTUAL TABLE " + quoted(view->name()) + " USING " + quoted(module);
+  auto aux = std::make_unique<Aux>(Aux{std::move(view), scope});
+  const int rc = sqlite3_create_module_v2(db, module.c_str(), &kModule, aux.release(),
+                                          [](void* p) { delete static_cast<Aux*>(p); });
+  if (rc != SQLITE_OK) return rc;
+  return sqlite3_exec(db, create.c_str(), nullptr, nullptr, nullptr);
+}
+
+}  // namespace tidemill::views

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "consumers/views/database.h"
+#include "consumers/views/view.h"
+
+struct sqlite3;
+
+namespace tidemill::views {
+
+// What the statement that runs on a connection reads: one snapshot for all its tables. Set before the statement steps.
+struct QueryScope {
+  const Snapshot* snapshot = nullptr;
+  std::vector<const View*> used;   // tables that a statement was prepared over
+  std::uint64_t rows_visited = 0;  // in the store
+  ErrorCode error;                 // of the store, behind SQLite's "error"
+};
+
+// Makes `view` a table of this connection: its output columns, without affinity. Pushed down into the order of the
+// stored keys: equality and IS NULL on the first key columns, IN lists and ranges on the next one, GLOB 'x*', and ORDER
+// BY the key columns in either direction. All of it is checked again by SQLite, so a bound may be too wide, never too
+// narrow. `scope` and `view` outlive the connection. SQLite's code.
+int add_view_table(sqlite3* db, std::shared_ptr<const View> view, QueryScope* scope);
+
+}  // namespace tidemill::views

@@ -1,0 +1,234 @@
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <random>
+
+#include "consumers/views/catalog.h"
+#include "tests/consumers/views_store/views_world.h"
+
+namespace tidemill::views {
+namespace {
+
+struct Collected final : QuerySink {
+  std::vector<Column> names;
+  AsOf as_of;
+  std::vector<std::string> rows;
+  bool columns(const std::vector<Column>& columns, const AsOf& at) override {
+    names = columns;
+    as_of = at;
+    return true;
+  }
+  bool row(const Row& row) override {
+    rows.push_back(ViewsWorld::text(row));
+    return true;
+  }
+};
+
+// A view `sales` over two key columns, one of them of mixed types, and the same rows in a plain table.
+class QueryTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    world_ = new ViewsWorld;
+    world_->open();
+    world_->stream();
+    const auto made = world_->views->create(
+        "sales",
+        "SELECT Country, Product, count(*) AS n, sum(Quantity) AS units, min(Day) AS day FROM retail "
+        "GROUP BY Country, Product");
+    ASSERT_TRUE(std::holds_alternative<ViewInfo>(made)) << std::get<SqlError>(made).message;
+    sqlite3_open(":memory:", &plain_);
+    sqlite3_exec(plain_, "CREATE TABLE sales(Country, Product, n, units, day)", nullptr, nullptr, nullptr);
+    std::mt19937 random(3);
+    std::vector<std::string> records;
+    for (const char* country : {"null", "\"Austria\"", "\"Chile\"", "\"austria\"", "\"\"", "\"Ünkraut\""}) {
+      for (const char* product : {"1", "2", "10", "2.5", "\"1\"", "\"10\"", "\"abc\"", "\"abd\"", "\"ab\"", "null",
+                                  "\"ab*\"", "-3", "\"z\""}) {
+        const int units = static_cast<int>(random() % 100);
+        const int day = static_cast<int>(random() % 5);
+        records.push_back(std::string(R"({"InvoiceNo":"1","Country":)") + country + R"(,"Product":)" + product +
+                          R"(,"Quantity":)" + std::to_string(units) + R"(,"Day":)" + std::to_string(day) + "}");
+        const auto sql_value = [](std::string v) {
+          std::replace(v.begin(), v.end(), '"', '\'');
+          return v;
+        };
+        const std::string insert = "INSERT INTO sales VALUES(" + sql_value(country) + "," + sql_value(product) + ",1," +
+                                   std::to_string(units) + "," + std::to_string(day) + ")";
+        ASSERT_EQ(sqlite3_exec(plain_, insert.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << insert;
+      }
+    }
+    count_ = records.size();
+    last_ = world_->put(world_->stream(), records);
+    world_->wait("sales", last_);
+  }
+  static void TearDownTestSuite() {
+    sqlite3_close(plain_);
+    delete world_;
+  }
+
+  static Collected ask(const std::string& sql, const Row& params = {}) {
+    Collected result;
+    const auto end = world_->views->query(sql, params, QueryLimits(), result);
+    const auto* failed = std::get_if<SqlError>(&end);
+    EXPECT_EQ(failed, nullptr) << sql << ": " << failed->message;
+    return result;
+  }
+  static SqlError refusal(const std::string& sql, const Row& params = {}, const QueryLimits& limits = {}) {
+    Collected result;
+    const auto end = world_->views->query(sql, params, limits, result);
+    const auto* failed = std::get_if<SqlError>(&end);
+    EXPECT_NE(failed, nullptr) << sql;
+    return failed == nullptr ? SqlError{} : *failed;
+  }
+  static std::vector<std::string> plain(const std::string& sql) {
+    std::vector<std::string> rows;
+    sqlite3_stmt* s = nullptr;
+    EXPECT_EQ(sqlite3_prepare_v2(plain_, sql.c_str(), -1, &s, nullptr), SQLITE_OK) << sql;
+    while (sqlite3_step(s) == SQLITE_ROW) {
+      Row row;
+      for (int i = 0; i < sqlite3_column_count(s); ++i) {
+        switch (sqlite3_column_type(s, i)) {
+          case SQLITE_INTEGER:
+            row.push_back(std::int64_t{sqlite3_column_int64(s, i)});
+            break;
+          case SQLITE_FLOAT:
+            row.push_back(sqlite3_column_double(s, i));
+            break;
+          case SQLITE_NULL:
+            row.push_back({});
+            break;
+          default:
+            row.push_back(std::string(reinterpret_cast<const char*>(sqlite3_column_text(s, i))));
+        }
+      }
+      rows.push_back(ViewsWorld::text(row));
+    }
+    sqlite3_finalize(s);
+    return rows;
+  }
+  static std::uint64_t visited(const std::string& sql) {
+    ask(sql);
+    return static_cast<Catalog&>(*world_->views).rows_visited_last();
+  }
+  static std::string plan(const std::string& sql) {
+    std::string all;
+    for (const auto& row : ask("EXPLAIN QUERY PLAN " + sql).rows) all += row + "\n";
+    return all;
+  }
+
+  static inline ViewsWorld* world_ = nullptr;
+  static inline sqlite3* plain_ = nullptr;
+  static inline std::size_t count_ = 0;
+  static inline Sequence last_;
+};
+
+TEST_F(QueryTest, AnswersLikeAPlainTable) {
+  std::mt19937 random(11);
+  const auto pick = [&](std::vector<std::string> from) { return from[random() % from.size()]; };
+  const auto condition = [&] {
+    const std::string column = pick({"Country", "Product", "Product", "units", "day"});
+    const std::string value =
+        pick({"1", "2", "2.5", "'1'", "'10'", "'abc'", "'Austria'", "'austria'", "''", "-3", "NULL", "50"});
+    const std::string other = pick({"10", "'ab'", "'Chile'", "'b'", "100", "'zz'"});
+    return pick({column + " = " + value, column + " > " + value, column + " >= " + value, column + " < " + value,
+                 column + " <= " + value, column + " IS " + value, column + " IN (" + value + "," + other + ")",
+                 column + " BETWEEN " + value + " AND " + other, column + " GLOB 'ab*'", column + " GLOB '1*'",
+                 column + " LIKE 'A%'", column + " IS NOT NULL", "Country = 'Austria' AND " + column + " > " + value,
+                 "Country = 'Chile' AND Product IN (1, '1', 'abc')"});
+  };
+  for (int i = 0; i < 600; ++i) {
+    std::string where = condition();
+    if (random() % 3 == 0) where += pick({" AND ", " OR "}) + condition();
+    std::string sql = "SELECT * FROM sales WHERE " + where;
+    const bool ordered = random() % 2 == 0;
+    if (ordered) {
+      sql +=
+          pick({" ORDER BY Country, Product", " ORDER BY Country DESC, Product DESC",
+                " ORDER BY units, Country, Product", " ORDER BY Country, Product DESC", " ORDER BY Product, Country"});
+    }
+    if (ordered && random() % 2 == 0) sql += " LIMIT 7 OFFSET 2";
+    if (random() % 5 == 0)
+      sql = "SELECT Country, count(*), sum(units) FROM sales WHERE " + where + " GROUP BY Country ORDER BY 1";
+    auto ours = ask(sql).rows;
+    auto theirs = plain(sql);
+    if (sql.find("ORDER BY") == std::string::npos) {
+      std::sort(ours.begin(), ours.end());
+      std::sort(theirs.begin(), theirs.end());
+    }
+    ASSERT_EQ(ours, theirs) << sql;
+  }
+}
+
+TEST_F(QueryTest, ReadsNoMoreRowsThanTheKeyAsksFor) {
+  EXPECT_EQ(visited("SELECT * FROM sales"), count_);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country = 'Austria' AND Product = 'abc'"), 1u);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country = 'Austria'"), 13u);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country IN ('Austria', 'Chile', 'Nowhere')"), 26u);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country IS NULL"), 13u);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country > 'Chile'"), 26u);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country GLOB 'Ch*'"), 13u);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country = 'Austria' AND Product BETWEEN 1 AND 3"), 3u);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country = 'Austria' AND Product IN (1, 'abc')"), 2u);
+  EXPECT_EQ(visited("SELECT * FROM sales ORDER BY Country, Product LIMIT 3"), 3u);
+  EXPECT_EQ(visited("SELECT * FROM sales ORDER BY Country DESC, Product DESC LIMIT 3"), 3u);
+}
+
+TEST_F(QueryTest, SortsOnlyWhatIsNotInOrder) {
+  EXPECT_EQ(plan("SELECT * FROM sales ORDER BY Country, Product").find("TEMP B-TREE"), std::string::npos);
+  EXPECT_EQ(plan("SELECT * FROM sales WHERE Country = 'Chile' ORDER BY Product").find("TEMP B-TREE"),
+            std::string::npos);
+  EXPECT_NE(plan("SELECT * FROM sales ORDER BY Product").find("TEMP B-TREE"), std::string::npos);
+  EXPECT_NE(plan("SELECT * FROM sales ORDER BY Country, Product DESC").find("TEMP B-TREE"), std::string::npos);
+}
+
+TEST_F(QueryTest, SaysWhatTheAnswerIs) {
+  const auto result =
+      ask("SELECT Country AS c, n, sum(units) FROM sales WHERE Country = ? GROUP BY 1, 2", {std::string("Chile")});
+  ASSERT_EQ(result.names.size(), 3u);
+  EXPECT_EQ(result.names[0].name, "c");
+  EXPECT_EQ(result.names[1].type, "integer");
+  EXPECT_EQ(result.as_of.position, Position::through(last_));
+  EXPECT_FALSE(result.as_of.token.empty());
+}
+
+TEST_F(QueryTest, RefusesWhatIsNotARead) {
+  for (const char* sql : {"DELETE FROM sales", "INSERT INTO sales VALUES(1,2,3,4,5)", "UPDATE sales SET n = 1",
+                          "DROP TABLE sales", "CREATE TABLE x(a)", "ATTACH 'x.db' AS x", "PRAGMA journal_mode", "BEGIN",
+                          "VACUUM", "CREATE TEMP TABLE x AS SELECT 1", "REINDEX", "DETACH main"}) {
+    EXPECT_EQ(refusal(sql).code, "not_read_only") << sql;
+  }
+  EXPECT_EQ(refusal("SELECT 1; SELECT 2").code, "invalid_sql");
+  EXPECT_EQ(refusal("SELECT 1; DROP TABLE sales").code, "invalid_sql");
+  EXPECT_EQ(refusal("").code, "invalid_sql");
+  EXPECT_EQ(refusal(" ; -- nothing").code, "invalid_sql");
+  EXPECT_EQ(refusal("SELECT load_extension('x')").code, "not_read_only");
+  EXPECT_EQ(refusal("SELECT * FROM salse").code, "no_such_view");
+  EXPECT_NE(refusal("SELECT * FROM salse").message.find("Did you mean sales?"), std::string::npos);
+  EXPECT_EQ(refusal("SELECT * FROM sales WHERE Country = \"Chile\"").code, "invalid_sql");
+  EXPECT_EQ(refusal("SELECT ?, ?", {std::int64_t{1}}).code, "invalid_parameters");
+  EXPECT_EQ(ask("SELECT 1; -- and no more").rows, std::vector<std::string>{"1"});
+}
+
+TEST_F(QueryTest, LimitsCutOrEndAStatement) {
+  Collected result;
+  auto end = world_->views->query("SELECT * FROM sales", {}, {.rows_max = 5}, result);
+  ASSERT_TRUE(std::holds_alternative<QueryEnd>(end));
+  EXPECT_TRUE(std::get<QueryEnd>(end).truncated);
+  EXPECT_EQ(result.rows.size(), 5u);
+  result.rows.clear();
+  end = world_->views->query("SELECT * FROM sales", {}, {.rows_max = count_}, result);
+  EXPECT_FALSE(std::get<QueryEnd>(end).truncated);
+  EXPECT_EQ(result.rows.size(), count_);
+  end = world_->views->query("SELECT * FROM sales", {}, {.bytes_max = 200}, result);
+  EXPECT_TRUE(std::get<QueryEnd>(end).truncated);
+  // Endless, so that the time is over whatever the machine does.
+  const std::string endless = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c) SELECT ";
+  EXPECT_EQ(refusal(endless + "sum(x) FROM c", {}, {.time_max = std::chrono::milliseconds(0)}).code, "sql_timeout");
+  end = world_->views->query(endless + "x FROM c", {}, {.rows_max = ~0ull, .bytes_max = 1 << 20}, result);
+  EXPECT_TRUE(std::get<QueryEnd>(end).truncated);
+  // The connection is as good as new.
+  EXPECT_EQ(ask("SELECT count(*) FROM sales").rows, std::vector<std::string>{std::to_string(count_)});
+}
+
+}  // namespace
+}  // namespace tidemill::views
