@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.parse
 
-from harness import TestCase, exchange, need, request
+from harness import TestCase, need, program, request
 
 records = "/v1/streams/retail/records"
 ndjson = {"Content-Type": "application/x-ndjson"}
@@ -152,12 +152,18 @@ class Views(TestCase):
         self.assertEqual(joined[0], {"customer_id": "100", "n": 30})
 
     def test_a_view_of_an_analyst(self):
+        config = self.directory / "tidemill.toml"
+        base = subprocess.run([program, "serve", "--print-config"], capture_output=True, text=True, check=True).stdout
+        config.write_text(base + """
+[views.by_country]
+sql = "SELECT Country AS country, count(*) AS lines, sum(Quantity * UnitPrice) AS total FROM retail GROUP BY Country"
+""")
         server = self.server().start()
         server.post(records, [row("1", "a", 2, 1.5, country="France"), row("2", "b", 1, 1, country="Spain")])
-        done = self.tidemill("view", "create", "--url", server.url, "by_country",
-                             "SELECT Country AS country, count(*) AS lines, sum(Quantity * UnitPrice) AS total "
-                             "FROM retail GROUP BY Country")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(server.stop(), 0)
+        # Made later, it is filled from the log.
+        server.arguments = ["--config", str(config)]
+        server.start()
         token = server.post(records, row("3", "c", 1, 0.25, country="France")).json()["token"]
         found = server.sql("SELECT * FROM by_country ORDER BY country", token)
         self.assertEqual(found, [{"country": "France", "lines": 2, "total": 3.25}, {"country": "Spain", "lines": 1, "total": 1}])
