@@ -38,8 +38,8 @@ void Serial::post() {
 void Serial::wake_at(MonotonicTime due) {
   {
     const std::lock_guard lock(timer_mutex_);
-    if (armed_ && *armed_ <= due) return;
-    armed_ = due;
+    if (!timers_.empty() && *timers_.begin() <= due) return;
+    timers_.insert(due);
   }
   const auto delay = std::max(due - env_.clock.monotonic(), std::chrono::nanoseconds(0));
   env_.background.post_after(delay, [weak = weak_from_this(), due] {
@@ -47,7 +47,7 @@ void Serial::wake_at(MonotonicTime due) {
     if (self == nullptr) return;
     {
       const std::lock_guard lock(self->timer_mutex_);
-      if (self->armed_ == due) self->armed_.reset();
+      self->timers_.erase(self->timers_.find(due));
     }
     self->wake();
   });

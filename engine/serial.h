@@ -3,7 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <set>
 
 #include "storage/base/time.h"
 #include "storage/seam/env.h"
@@ -18,8 +18,10 @@ class Serial : public std::enable_shared_from_this<Serial> {
   explicit Serial(Env& env) : env_(env) {}
   virtual ~Serial() = default;
 
-  void wake();                      // any thread; does not block
-  void wake_at(MonotonicTime due);  // the earliest one asked for counts
+  void wake();  // any thread; does not block
+  // A run at `due` or before: where a timer that fires earlier is under way there is no second one, so run() asks again
+  // for what it still waits for.
+  void wake_at(MonotonicTime due);
   std::weak_ptr<Serial> weak() { return weak_from_this(); }
 
  protected:
@@ -32,7 +34,7 @@ class Serial : public std::enable_shared_from_this<Serial> {
 
   std::atomic<State> state_{State::idle};
   std::mutex timer_mutex_;
-  std::optional<MonotonicTime> armed_;
+  std::multiset<MonotonicTime> timers_;  // under way
 };
 
 }  // namespace tidemill

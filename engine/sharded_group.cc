@@ -157,7 +157,8 @@ void ShardedGroup::post_shards(std::vector<std::size_t> shards) {
 
 void ShardedGroup::set_due(std::size_t index, MonotonicTime due) {
   Shard& shard = shards_[index];
-  if (shard.due == due) return;
+  // A due time that moves on with each batch must not leave an entry each time.
+  if (shard.due && *shard.due <= due) return;
   shard.due = due;
   due_.emplace(due, index);
 }
@@ -172,7 +173,7 @@ void ShardedGroup::wake_due(MonotonicTime now) {
       const auto [due, index] = due_.top();
       Shard& shard = shards_[index];
       if (shard.due != due) {
-        due_.pop();  // the shard thought better of it
+        due_.pop();  // an earlier one took its place
         continue;
       }
       if (due > now) {
@@ -181,7 +182,6 @@ void ShardedGroup::wake_due(MonotonicTime now) {
       }
       due_.pop();
       shard.due.reset();
-      if (!shard.retry.waiting(now) && shard.retry.pause.count() == 0) shard.tick = true;
       if (claim(shard)) ready.push_back(index);
     }
   }

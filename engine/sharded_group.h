@@ -59,9 +59,8 @@ class ShardedGroup final : public GroupRunner {
     Sequence dealt;                     // up to here everything of this shard is in pending, held or applied
     Sequence told;                      // `next` of the last batch applied
     bool busy = false;                  // run_shard() is on its way or running
-    bool tick = false;
     Retry retry;
-    std::optional<MonotonicTime> due;  // the entry in due_ that counts
+    std::optional<MonotonicTime> due;  // the entry in due_ that counts; perhaps earlier than needed
   };
 
   void give_back(std::uint64_t bytes) {

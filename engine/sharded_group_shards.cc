@@ -24,6 +24,7 @@ RecordBatch ShardedGroup::take_pending(Shard& shard) {
 
 void ShardedGroup::run_shard(std::size_t index) {
   std::optional<RecordBatch> done;  // let go outside the lock: it may be the last of what was dealt
+  bool ticked = false;              // once a visit is enough
   bool well_again = false;
   bool last_one = false;
   std::unique_lock lock(mutex_);
@@ -36,7 +37,9 @@ void ShardedGroup::run_shard(std::size_t index) {
       set_due(index, shard.retry.at);
       break;
     }
-    const bool tick = std::exchange(shard.tick, false);
+    const auto due = shard.consumer->next_tick();
+    const bool tick = !ticked && due && *due <= now;
+    ticked = ticked || tick;
     if (!tick && !shard.held) {
       if (shard.pending.empty()) break;
       shard.held = take_pending(shard);

@@ -254,6 +254,25 @@ TEST_P(GroupTest, TicksComeWhenDue) {
   EXPECT_EQ(sharded->shards[ShardId(1)]->ticks, 0u);
 }
 
+// Ticks far ahead, fixed or moving with each batch, and commits all the time: the timers must not pile up.
+TEST_P(GroupTest, TimersDoNotPileUp) {
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded));
+  for (int i = 0; i < 500; ++i) {
+    consumer->due = sim.clock.monotonic() + 60s;
+    for (const auto& [id, shard] : sharded->shards)
+      shard->due = sim.clock.monotonic() + std::chrono::seconds(id.value() % 2 == 0 ? 60 : 90 - i % 20);
+    put(1);
+    sim.executor.run_for(300us);
+  }
+  EXPECT_LE(sim.executor.timers(), 30u);
+  EXPECT_EQ(consumer->ticks, 0u);
+  sim.executor.run_for(100s);
+  EXPECT_EQ(consumer->ticks, 1u);
+  for (const auto& [id, shard] : sharded->shards) EXPECT_EQ(shard->ticks, 1u);
+  EXPECT_EQ(sim.executor.timers(), 0u);
+}
+
 TEST_P(GroupTest, ShardsGetTheirOwnInOrder) {
   for (std::uint32_t i = 0; i < 4; ++i) sharded->at[ShardId(i)] = Position::through(Sequence(10 * i));
   put(60);
