@@ -215,7 +215,7 @@ TEST(Engine, NothingChangesAfterClose) {
 TEST(Engine, FailedCreationLeavesNothing) {
   EngineWorld w;
   w.open();
-  w.sim.files.fail({.op = DiskOp::create, .path_contains = "/data/streams/1/", .error = ENOSPC});
+  w.sim.files.fail({.op = DiskOp::create, .path_contains = "/data/streams/1/", .error = EIO});
   EXPECT_FALSE(w.create("a"));
   EXPECT_EQ(w.engine->find("a"), nullptr);
   w.sim.executor.run_until_idle();
