@@ -1,1 +1,116 @@
 #include "api/server.h"
+
+#include <cerrno>
+#include <thread>
+
+#include "api/context.h"
+#include "api/errors/problem.h"
+#include "api/ingest/ingest.h"
+#include "api/metrics/metrics.h"
+#include "api/records/read.h"
+#include "api/routes.h"
+#include "api/streams/streams.h"
+#include "api/views/view_routes.h"
+#include "storage/base/logger.h"
+
+namespace tidemill {
+namespace {
+
+class ApiServerImpl final : public ApiServer, public http::Handler {
+ public:
+  ApiServerImpl(Env& env, Engine& engine, views::Views* views, Executor& workers)
+      : context_(env, engine, views, workers),
+        records_(context_),
+        streams_(context_),
+        views_(context_),
+        router_(make_routes({context_, ingest_, records_, streams_, views_, [this] { return metrics(); }})),
+        requests_(router_.labels()) {}
+  ~ApiServerImpl() override { stop(std::chrono::milliseconds(0)); }
+
+  Result<void> listen(const ApiOptions& options) {
+    context_.set_limits(options.limits);
+    http::ServerOptions o;
+    o.host = options.host;
+    o.port = options.port;
+    o.threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+    o.limits = options.limits.http;
+    auto server = http::Server::listen(o, *this);
+    if (!server) return server.error();
+    http_ = std::move(*server);
+    ingest_ = std::make_unique<Ingest>(context_, *http_);
+    http_->start();
+    return {};
+  }
+
+  std::uint16_t port() const override { return http_->port(); }
+
+  void set_limits(const ApiLimits& limits) override {
+    context_.set_limits(limits);
+    http_->set_limits(limits.http);
+  }
+
+  void drain() override {
+    if (!http_) return;
+    context_.draining = true;
+    http_->drain();
+    records_.drain();
+    context_.waits.end_all();
+  }
+
+  void stop(std::chrono::milliseconds grace) override {
+    if (!http_) return;
+    drain();
+    http_->stop(grace);
+  }
+
+  void handle(const http::Request& request, http::Responder responder) override {
+    router_.dispatch(request, std::move(responder));
+  }
+  void answered(std::uint16_t label, int status, std::chrono::nanoseconds taken) override {
+    requests_.count(label, status, taken);
+  }
+
+ private:
+  std::string metrics() {
+    return metrics_text({context_, router_, http_->metrics(), requests_, ingest_->metrics(), records_.metrics()});
+  }
+
+  ApiContext context_;
+  std::unique_ptr<Ingest> ingest_;
+  Records records_;
+  Streams streams_;
+  ViewRoutes views_;
+  Router router_;
+  RequestMetrics requests_;
+  std::unique_ptr<http::Server> http_;
+};
+
+std::string remedy(const ErrorCode& error) {
+  switch (error.value()) {
+    case EADDRINUSE:
+      return "the address is in use by another process: stop that one, or choose another port with --listen";
+    case EACCES:
+    case EPERM:
+      return "not allowed: choose a port above 1023 with --listen";
+    case EADDRNOTAVAIL:
+      return "this machine has no such address: choose one of its own with --listen";
+    default:
+      return error.message() + ": choose another address with --listen";
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::Views* views, Executor& workers,
+                                                    const ApiOptions& options) {
+  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers);
+  if (const auto listening = server->listen(options); !listening) {
+    const bool v6 = options.host.find(':') != std::string::npos;
+    env.logger.error("cannot listen on " + (v6 ? "[" + options.host + "]" : options.host) + ":" +
+                     std::to_string(options.port) + ": " + remedy(listening.error()));
+    return listening.error();
+  }
+  return std::unique_ptr<ApiServer>(std::move(server));
+}
+
+}  // namespace tidemill

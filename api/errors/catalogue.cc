@@ -1,0 +1,130 @@
+#include "api/errors/catalogue.h"
+
+#include <array>
+
+#include "storage/base/check.h"
+
+namespace tidemill {
+namespace {
+
+using enum ErrorId;
+
+// In the order of ErrorId.
+constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
+    {bad_request, 400, "bad_request", "The request is not valid HTTP.", "Send HTTP/1.1 as RFC 9112 has it."},
+    {bad_framing, 400, "bad_framing", "It is not clear where the request ends.",
+     "Send one Content-Length with digits only, or \"Transfer-Encoding: chunked\", never both."},
+    {host_missing, 400, "host_missing", "An HTTP/1.1 request needs exactly one Host header.", "Send one."},
+    {http_version, 505, "http_version", "This version of HTTP is not spoken here.", "Use HTTP/1.1."},
+    {request_timeout, 408, "request_timeout", "The request came too slowly.",
+     "Send it again on a new connection, without pauses."},
+    {length_required, 411, "length_required", "The request has no length.",
+     "Send Content-Length, or \"Transfer-Encoding: chunked\"."},
+    {body_too_large, 413, "body_too_large", "The body is too large, as sent or unpacked.",
+     "Send fewer records in one request; limits.body is the server's limit."},
+    {header_too_large, 431, "header_too_large", "The request line and header fields are too large or too many.",
+     "Send fewer or shorter ones; limits.headers is the server's limit."},
+    {expectation_failed, 417, "expectation_failed", "Only \"Expect: 100-continue\" is understood.",
+     "Leave the Expect header out."},
+    {target_invalid, 400, "target_invalid", "The request target cannot be read.",
+     "Send a path that begins with `/`, in valid percent-encoding."},
+    {not_found, 404, "not_found", "There is nothing at this path.", "GET / lists what there is."},
+    {method_not_allowed, 405, "method_not_allowed", "This path does not know that method.",
+     "Use one that the Allow header names."},
+    {not_acceptable, 406, "not_acceptable", "None of the media types in Accept can be sent.",
+     "Ask for one that docs/http-api.md names, or send no Accept header."},
+    {unsupported_media_type, 415, "unsupported_media_type", "The body's Content-Type is not taken here.",
+     "Send application/json, application/x-ndjson or text/csv where records are taken, application/json elsewhere."},
+    {unsupported_encoding, 415, "unsupported_encoding", "The body's Content-Encoding is not understood.",
+     "Send gzip, zstd or no encoding."},
+    {broken_encoding, 400, "broken_encoding", "The body cannot be unpacked.",
+     "Check that it is whole and packed as Content-Encoding says."},
+    {invalid_parameter, 400, "invalid_parameter", "A parameter has a value that cannot be used.",
+     "See the detail for its name and what it takes."},
+    {invalid_body, 400, "invalid_body", "The body is not what this path takes.", "See the detail."},
+    {records_rejected, 400, "records_rejected", "None of the records was taken.",
+     "See `rejected` for the cause of each; correct them and send again."},
+    {records_too_large, 413, "records_too_large", "Each record is larger than the limit.",
+     "Split them; limits.record is the server's limit for one record."},
+    {too_many_records, 413, "too_many_records", "There are too many records in one request.",
+     "Send at most 200,000 at once."},
+    {invalid_key_header, 400, "invalid_key_header", "Tidemill-Partition-Key or Idempotency-Key cannot be used.",
+     "Send 1 to 256 characters of UTF-8."},
+    {key_reused, 422, "key_reused", "This Idempotency-Key came before with another request.",
+     "Use a new key for a new body, or send the same body again."},
+    {stream_not_found, 404, "stream_not_found", "There is no stream of that name.",
+     "GET /v1/streams lists them; PUT /v1/streams/{stream} creates one."},
+    {stream_exists, 409, "stream_exists", "A stream of that name exists and differs in what cannot be changed.",
+     "Leave the number of shards as it is, or use another name."},
+    {stream_in_use, 409, "stream_in_use", "Views read this stream.", "Drop the views named in `views` first."},
+    {invalid_stream_name, 400, "invalid_stream_name", "A stream cannot have that name.",
+     "Use 1 to 128 of A-Z a-z 0-9 _ . -, not beginning with `_`."},
+    {invalid_definition, 400, "invalid_definition", "The definition cannot be used.", "See the detail."},
+    {view_not_found, 404, "view_not_found", "There is no view of that name.",
+     "GET /v1/views lists them; PUT /v1/views/{view} creates one."},
+    {view_exists, 409, "view_exists", "A view of that name exists with another definition.",
+     "DELETE it first, or use another name."},
+    {invalid_view, 400, "invalid_view", "The view's definition cannot be used.", "See the detail."},
+    {no_such_row, 404, "no_such_row", "The view has no row with that key.",
+     "Check the key; with `after` the answer waits for a record that was just sent."},
+    {invalid_key, 400, "invalid_key", "The key does not fit the view's key columns.",
+     "Give one value for each, joined by unencoded commas, or `?key=` with a JSON array."},
+    {invalid_cursor, 400, "invalid_cursor", "The cursor is not one of this view's.", "Begin again without a cursor."},
+    {invalid_sql, 400, "invalid_sql", "The statement cannot be run.", "See the detail."},
+    {sql_error, 400, "sql_error", "The statement failed while it ran.", "See the detail."},
+    {query_too_large, 400, "query_too_large", "The answer does not fit the limits of a query.",
+     "Ask for fewer rows or columns."},
+    {query_timeout, 503, "query_timeout", "The query took too long.",
+     "Ask by key, or for less; limits.sql_time is the server's limit."},
+    {group_not_found, 404, "group_not_found", "There is no consumer group of that name.", "GET /v1/groups lists them."},
+    {invalid_token, 400, "invalid_token", "`after` is not a token.", "Send a token as an answer gave it."},
+    {token_gone, 410, "token_gone",
+     "The token's records are not in this log: it is of a stream that was removed, or "
+     "of an end of the log that was cut off.",
+     "Send the records again, or read without `after`."},
+    {not_yet_visible, 504, "not_yet_visible", "The records of `after` are not visible yet.",
+     "They are safe. Ask again, or with a longer `wait`; `as_of` is the present position."},
+    {records_gone, 410, "records_gone", "These records are no longer in the log.",
+     "Read from `earliest`; `start` is the first that is held."},
+    {view_not_ready, 503, "view_not_ready", "The view is catching up after a start.", "Ask again after Retry-After."},
+    {throttled, 429, "throttled", "Too much is under way.", "Send again after Retry-After."},
+    {too_many_connections, 503, "too_many_connections", "There are too many connections.",
+     "Use fewer, and keep them open; limits.connections is the server's limit."},
+    {flush_failed, 503, "flush_failed",
+     "The disk failed while the records were written: nobody knows whether they "
+     "are in.",
+     "Send again with the same Idempotency-Key: it resolves the outcome."},
+    {not_accepting, 503, "not_accepting", "The stream takes no records since a failure of its disk.",
+     "Look at the server's log, repair the disk and start the server again."},
+    {draining, 503, "draining", "The server is stopping.", "Send again after Retry-After, on a new connection."},
+    {disk_full, 507, "disk_full", "The server's disk is full; nothing of this request was stored.",
+     "Make room; the server goes on by itself. Then send again."},
+    {disk_error, 503, "disk_error", "The disk failed; nothing of this request was stored.",
+     "Look at the server's log; then send again."},
+    {damaged, 500, "damaged", "Stored bytes are damaged and cannot be read.",
+     "Look at the server's log: it names file and offset."},
+    {internal, 500, "internal", "Something went wrong in the server.",
+     "Send again; if it stays, report it with the server's log."},
+}};
+
+constexpr bool in_order() {
+  for (std::size_t i = 0; i < kCatalogue.size(); ++i) {
+    if (static_cast<std::size_t>(kCatalogue[i].id) != i) return false;
+  }
+  return true;
+}
+static_assert(in_order());
+
+}  // namespace
+
+const ErrorEntry& error_entry(ErrorId id) {
+  const auto i = static_cast<std::size_t>(id);
+  CHECK(i < kCatalogue.size());
+  return kCatalogue[i];
+}
+
+std::span<const ErrorEntry> error_catalogue() {
+  return kCatalogue;
+}
+
+}  // namespace tidemill

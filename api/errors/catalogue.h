@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace tidemill {
+
+// Every problem that an answer as a whole can name. Codes are for programs and never change; docs/errors.md lists them
+// (held against this table by a test). Codes of single records are engine's (engine/rejection.h).
+enum class ErrorId : std::uint8_t {
+  bad_request,
+  bad_framing,
+  host_missing,
+  http_version,
+  request_timeout,
+  length_required,
+  body_too_large,
+  header_too_large,
+  expectation_failed,
+  target_invalid,
+  not_found,
+  method_not_allowed,
+  not_acceptable,
+  unsupported_media_type,
+  unsupported_encoding,
+  broken_encoding,
+  invalid_parameter,
+  invalid_body,
+  records_rejected,
+  records_too_large,
+  too_many_records,
+  invalid_key_header,
+  key_reused,
+  stream_not_found,
+  stream_exists,
+  stream_in_use,
+  invalid_stream_name,
+  invalid_definition,
+  view_not_found,
+  view_exists,
+  invalid_view,
+  no_such_row,
+  invalid_key,
+  invalid_cursor,
+  invalid_sql,
+  sql_error,
+  query_too_large,
+  query_timeout,
+  group_not_found,
+  invalid_token,
+  token_gone,
+  not_yet_visible,
+  records_gone,
+  view_not_ready,
+  throttled,
+  too_many_connections,
+  flush_failed,
+  not_accepting,
+  draining,
+  disk_full,
+  disk_error,
+  damaged,
+  internal,
+};
+inline constexpr std::size_t kErrorCount = static_cast<std::size_t>(ErrorId::internal) + 1;
+
+struct ErrorEntry {
+  ErrorId id;
+  int status;
+  std::string_view code;
+  std::string_view title;   // what is wrong, the same each time
+  std::string_view remedy;  // what to do
+};
+
+const ErrorEntry& error_entry(ErrorId id);
+std::span<const ErrorEntry> error_catalogue();
+
+}  // namespace tidemill

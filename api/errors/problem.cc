@@ -1,0 +1,91 @@
+#include "api/errors/problem.h"
+
+#include <cerrno>
+
+#include "engine/errors.h"
+#include "engine/json/writer.h"
+#include "storage/base/errors.h"
+
+namespace tidemill {
+
+http::Response problem(ErrorId id, std::string_view detail, std::string_view members) {
+  const ErrorEntry& entry = error_entry(id);
+  http::Response response;
+  response.status = entry.status;
+  response.content_type = kProblemType;
+  std::string& out = response.body;
+  JsonWriter json(out);
+  json.begin_object()
+      .field("type", "about:blank")
+      .field("title", entry.title)
+      .field("status", static_cast<std::uint32_t>(entry.status))
+      .field("code", entry.code);
+  std::string text;
+  if (!detail.empty()) text.append(detail).append(" ");
+  text.append(entry.remedy);
+  json.field("detail", text);
+  out.append(members);
+  json.end_object();
+  out.push_back('\n');
+  if (entry.status == 429 || entry.status == 503) response.add_header("Retry-After", "1");
+  return response;
+}
+
+ErrorId error_id(const ErrorCode& error) {
+  if (error.category() == make_error_code(StorageErrc::closed).category()) {
+    switch (static_cast<StorageErrc>(error.value())) {
+      case StorageErrc::damaged:
+        return ErrorId::damaged;
+      case StorageErrc::flush_failed:
+        return ErrorId::flush_failed;
+      case StorageErrc::not_accepting:
+        return ErrorId::not_accepting;
+      case StorageErrc::closed:
+        return ErrorId::draining;
+      case StorageErrc::throttled:
+        return ErrorId::throttled;
+      case StorageErrc::request_too_large:
+        return ErrorId::body_too_large;
+      case StorageErrc::key_reused:
+        return ErrorId::key_reused;
+      case StorageErrc::before_start:
+        return ErrorId::records_gone;
+      case StorageErrc::beyond_end:
+      case StorageErrc::invalid_argument:
+        return ErrorId::invalid_parameter;
+      case StorageErrc::directory_in_use:
+      case StorageErrc::layout_too_new:
+        return ErrorId::internal;
+    }
+  }
+  if (error.category() == make_error_code(EngineErrc::draining).category()) {
+    switch (static_cast<EngineErrc>(error.value())) {
+      case EngineErrc::no_such_stream:
+        return ErrorId::stream_not_found;
+      case EngineErrc::stream_exists:
+        return ErrorId::stream_exists;
+      case EngineErrc::invalid_name:
+        return ErrorId::invalid_stream_name;
+      case EngineErrc::invalid_definition:
+        return ErrorId::invalid_definition;
+      case EngineErrc::stream_in_use:
+        return ErrorId::stream_in_use;
+      case EngineErrc::draining:
+        return ErrorId::draining;
+      case EngineErrc::unknown_token:
+        return ErrorId::token_gone;
+      case EngineErrc::no_such_group:
+        return ErrorId::group_not_found;
+      case EngineErrc::group_exists:
+      case EngineErrc::not_a_data_directory:
+        return ErrorId::internal;
+    }
+  }
+  if (error == boost::system::errc::no_space_on_device || error.value() == EDQUOT) return ErrorId::disk_full;
+  if (error.category() == boost::system::generic_category() || error.category() == boost::system::system_category()) {
+    return ErrorId::disk_error;
+  }
+  return ErrorId::internal;
+}
+
+}  // namespace tidemill

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "api/errors/catalogue.h"
+#include "api/http/message.h"
+#include "storage/base/result.h"
+
+namespace tidemill {
+
+inline constexpr std::string_view kProblemType = "application/problem+json";
+
+// An RFC 9457 answer. `detail`: what is wrong in this case; `members`: further JSON members, each with a comma before
+// it (`,"allow":["GET"]`). Adds Retry-After where the status wants one.
+http::Response problem(ErrorId id, std::string_view detail = {}, std::string_view members = {});
+
+// What an error code of storage or engine is to a client. Never shows the code's own text, for that may name a path.
+ErrorId error_id(const ErrorCode& error);
+
+}  // namespace tidemill

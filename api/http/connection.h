@@ -1,0 +1,217 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "api/http/limits.h"
+#include "api/http/parser.h"
+#include "api/http/server.h"
+
+// Behind Server only: what Asio's headers need to be seen for.
+namespace tidemill::http {
+
+namespace asio = boost::asio;
+using Executor1 = asio::io_context::executor_type;  // not type-erased: fewer calls per operation
+using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor1>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor1>;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+class Connection;
+class IoLoop;
+class StreamImpl;
+
+// A request that a handler has, and its place in the connection's order. Pooled by its loop; touched on that thread
+// only, but for what Responder reads of it (loop).
+struct Exchange {
+  IoLoop* loop = nullptr;
+  std::shared_ptr<Connection> connection;
+  Exchange* next = nullptr;
+  std::string wire;   // its answer, while it is not its turn
+  std::string large;  // the body of one that is not worth copying
+  int status = 0;     // of a stream
+  SteadyTime begun{};
+  std::uint16_t label = 0;
+  bool done = false;
+  bool closes = false;  // the connection ends after this answer
+  bool head_only = false;
+  bool keep_alive = true;
+  bool http_10 = false;
+  bool orphan = false;  // its connection has ended or will after an earlier answer
+  std::shared_ptr<StreamImpl> stream;
+};
+
+// What all loops share.
+struct Shared {
+  explicit Shared(Handler& h) : handler(h) {}
+  Handler& handler;
+  Metrics metrics;
+  std::atomic<bool> draining{false};
+  std::atomic<std::size_t> exchanges{0};  // with handlers
+  std::atomic<std::size_t> memory{0};     // of large buffers
+  std::atomic<std::size_t> open{0};
+  mutable std::mutex mutex;
+  Limits limits;
+  std::atomic<std::uint64_t> limits_version{1};
+};
+
+class IoLoop final : public Loop {
+ public:
+  IoLoop(std::size_t index, Shared& shared);
+  ~IoLoop() override;
+
+  void post(Task task) override;
+  void post_after(std::chrono::nanoseconds delay, Task task) override;
+  std::size_t index() const override { return index_; }
+  bool running_here() const override;
+
+  void run();  // the thread's body
+  void adopt(Socket socket);
+  asio::io_context& context() { return context_; }
+  Shared& shared() { return shared_; }
+  const Limits& limits() const { return limits_; }
+  std::string_view date();
+
+  Exchange* take_exchange();
+  void give_back(Exchange* exchange);
+  void dirty(const std::shared_ptr<Connection>& connection);
+  void begin_batch() { ++batch_; }
+  void end_batch();
+  void remove(Connection* connection);
+  void close_all();
+  std::size_t busy() const;
+
+ private:
+  void sweep();
+  void flush_dirty();
+  void arm();
+
+  const std::size_t index_;
+  Shared& shared_;
+  asio::io_context context_{1};
+  asio::executor_work_guard<Executor1> work_{context_.get_executor()};
+  Timer sweeper_{context_};
+  Limits limits_;
+  std::uint64_t limits_version_ = 0;
+  std::vector<std::shared_ptr<Connection>> connections_;
+  std::vector<std::shared_ptr<Connection>> dirty_;
+  std::vector<std::shared_ptr<Connection>> flushing_;
+  Exchange* free_ = nullptr;
+  std::size_t free_count_ = 0;
+  int batch_ = 0;
+  bool flush_posted_ = false;
+  bool closed_ = false;
+  std::string date_;
+  std::time_t date_second_ = 0;
+};
+
+// One client. Lives on its loop's thread. Owned by the loop's list, its coroutine and its unanswered exchanges.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(IoLoop& loop, Socket socket);
+  ~Connection();
+
+  asio::awaitable<void, Executor1> run(std::shared_ptr<Connection> self);
+  void answer(Exchange* e, int status, std::string_view type, std::string_view headers, std::string_view body,
+              std::string* owned, bool close);
+  std::shared_ptr<Stream> begin_stream(Exchange* e, const Response& head);
+  void stream_bytes(Exchange* e, std::string_view bytes);
+  void stream_end(Exchange* e, bool abort);
+  void flush();
+  void sweep(SteadyTime now);
+  void close();
+  bool idle() const { return !head_ && out_bytes_ == 0; }
+  IoLoop& loop() { return loop_; }
+
+  std::size_t slot = 0;  // in the loop's list
+  bool is_dirty = false;
+
+ private:
+  enum class Phase { idle, header, body, discarding };
+
+  bool make_room();
+  void resize(std::size_t capacity);
+  void consume();
+  void waiting_for_more();
+  void dispatch();
+  void refuse(ErrorId id);
+  Exchange* new_exchange();
+  void set_phase(Phase phase);
+  bool overloaded() const;
+  void maybe_resume();
+
+  void finished(Exchange* e, int status);
+  void pop_done();
+  void abandon_queue();
+  void append(std::string_view text);
+  void write_head(std::string& to, Exchange* e, int status, std::string_view type, std::string_view headers,
+                  std::ptrdiff_t length, bool close);
+  void took(std::size_t sent);
+  void wait_writable();
+
+  IoLoop& loop_;
+  Socket socket_;
+  Timer resume_;
+  RequestParser parser_;
+
+  // What has come: [begin_, parsed_) is of the request at hand, [parsed_, end_) is not parsed yet.
+  std::unique_ptr<char[]> in_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;
+  std::size_t parsed_ = 0;
+  std::size_t end_ = 0;
+
+  // Answers.
+  Exchange* head_ = nullptr;
+  Exchange* tail_ = nullptr;
+  std::size_t pending_ = 0;
+  std::deque<std::string> out_;
+  std::size_t out_at_ = 0;     // of the first piece, already sent
+  std::size_t out_bytes_ = 0;  // unsent
+
+  Phase phase_ = Phase::idle;
+  SteadyTime phase_since_{};
+  SteadyTime write_since_{};
+  std::size_t discarded_ = 0;
+  bool writing_ = false;       // waits until the socket takes more
+  bool closing_ = false;       // the last answer is in out_ or sent
+  bool stop_reading_ = false;  // no further request is looked at
+  bool waiting_ = false;       // the coroutine waits for answers to go
+  bool eof_ = false;
+  bool dead_ = false;
+  bool continue_sent_ = false;
+};
+
+// Posts to the loop; what it knows of the connection are two atomics.
+class StreamImpl final : public Stream {
+ public:
+  StreamImpl(IoLoop& loop, Exchange* exchange) : loop_(loop), exchange_(exchange) {}
+  ~StreamImpl() override { end(true); }
+  bool write(std::string bytes) override;
+  void finish() override { end(false); }
+  void abort() override { end(true); }
+  std::size_t queued() const override { return posted_->load() + backlog_.load(); }
+  bool gone() const override { return gone_.load(); }
+
+  std::atomic<std::size_t> backlog_{0};  // in the connection
+  std::atomic<bool> gone_{false};
+
+ private:
+  void end(bool abort);
+  IoLoop& loop_;
+  Exchange* exchange_;
+  std::shared_ptr<std::atomic<std::size_t>> posted_ = std::make_shared<std::atomic<std::size_t>>(0);
+  std::atomic<bool> ended_{false};
+};
+
+}  // namespace tidemill::http

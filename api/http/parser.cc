@@ -1,0 +1,284 @@
+#include "api/http/parser.h"
+
+#include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/http/error.hpp>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+namespace tidemill::http {
+namespace {
+
+namespace beast = boost::beast;
+using boost::beast::http::field;
+
+std::string_view view(beast::string_view s) {
+  return {s.data(), s.size()};
+}
+
+bool digits_only(std::string_view s) {
+  if (s.empty() || s.size() > 19) return false;
+  for (const char c : s) {
+    if (c < '0' || c > '9') return false;
+  }
+  return true;
+}
+
+// What the callbacks leave.
+struct Parsed {
+  Request request;
+  std::vector<Header> headers;
+  std::string_view target;
+  char* body = nullptr;
+  std::size_t body_size = 0;
+  std::optional<ErrorId> refusal;
+  std::size_t header_bytes_max = 0;
+  std::size_t header_count_max = 0;
+  std::size_t body_bytes_max = 0;
+  const char* data = nullptr;  // the buffer of this feed()
+  const char* end = nullptr;
+  bool header_done = false;
+  bool wants_continue = false;
+  bool http_10 = false;
+  int hosts = 0;
+  int lengths = 0;
+  int encodings = 0;
+};
+
+// Where it is stricter than Beast, it is because two programs in a chain must never disagree about where a request
+// ends: one Content-Length of digits, no second one even if equal, no list; Transfer-Encoding only "chunked", only in
+// HTTP/1.1; no folded header lines.
+class Parser final : public beast::http::basic_parser<true> {
+ public:
+  explicit Parser(Parsed& p) : p_(p) {
+    eager(true);
+    body_limit(boost::none);
+    header_limit(static_cast<std::uint32_t>(p.header_bytes_max));
+  }
+
+ private:
+  void refuse(ErrorId id, beast::error_code& ec) {
+    p_.refusal = id;
+    ec = beast::http::error::bad_value;
+  }
+  bool in_buffer(std::string_view s) const { return s.empty() || (s.data() >= p_.data && s.data() <= p_.end); }
+
+  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version,
+                       beast::error_code& ec) override {
+    p_.request.method = view(method);
+    p_.target = view(target);
+    p_.http_10 = version == 10;
+    if (version != 10 && version != 11) refuse(ErrorId::http_version, ec);
+  }
+
+  void on_field_impl(field name, beast::string_view name_text, beast::string_view value_text,
+                     beast::error_code& ec) override {
+    const std::string_view value = view(value_text);
+    // Beast hands a folded value over in memory of its own.
+    if (!in_buffer(value)) return refuse(ErrorId::bad_request, ec);
+    if (p_.headers.size() >= p_.header_count_max) return refuse(ErrorId::header_too_large, ec);
+    if (p_.header_done) {  // a trailer: counted, and dropped
+      ++trailers_;
+      if (trailers_ > p_.header_count_max) refuse(ErrorId::header_too_large, ec);
+      return;
+    }
+    p_.headers.push_back({view(name_text), value});
+    switch (name) {
+      case field::host:
+        ++p_.hosts;
+        break;
+      case field::content_length:
+        if (++p_.lengths > 1 || !digits_only(value)) refuse(ErrorId::bad_framing, ec);
+        break;
+      case field::transfer_encoding:
+        if (++p_.encodings > 1 || !iequals(value, "chunked")) refuse(ErrorId::bad_framing, ec);
+        break;
+      case field::expect:
+        if (!iequals(value, "100-continue")) return refuse(ErrorId::expectation_failed, ec);
+        p_.wants_continue = true;
+        break;
+      default:
+        break;
+    }
+  }
+
+  void on_header_impl(beast::error_code& ec) override {
+    p_.header_done = true;
+    if (p_.lengths && p_.encodings) return refuse(ErrorId::bad_framing, ec);
+    if (p_.encodings && p_.http_10) return refuse(ErrorId::bad_framing, ec);
+    if (p_.http_10 ? p_.hosts > 1 : p_.hosts != 1) return refuse(ErrorId::host_missing, ec);
+    if (p_.http_10) p_.wants_continue = false;
+    const auto length = content_length();
+    if (length && *length > p_.body_bytes_max) return refuse(ErrorId::body_too_large, ec);
+    const std::string_view method = p_.request.method;
+    if (!p_.lengths && !p_.encodings && (method == "POST" || method == "PUT" || method == "PATCH")) {
+      return refuse(ErrorId::length_required, ec);
+    }
+  }
+
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
+
+  std::size_t on_body_impl(beast::string_view part, beast::error_code&) override {
+    if (!p_.body) p_.body = const_cast<char*>(part.data());
+    p_.body_size += part.size();
+    return part.size();
+  }
+
+  void on_chunk_header_impl(std::uint64_t size, beast::string_view, beast::error_code& ec) override {
+    if (size > p_.body_bytes_max || p_.body_size + size > p_.body_bytes_max) refuse(ErrorId::body_too_large, ec);
+  }
+
+  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view part, beast::error_code&) override {
+    char* from = const_cast<char*>(part.data());
+    if (!p_.body) p_.body = from;
+    if (p_.body + p_.body_size != from) std::memmove(p_.body + p_.body_size, from, part.size());
+    p_.body_size += part.size();
+    return part.size();
+  }
+
+  void on_response_impl(int, beast::string_view, int, beast::error_code&) override {}
+  void on_finish_impl(beast::error_code&) override {}
+
+  Parsed& p_;
+  std::size_t trailers_ = 0;
+};
+
+ErrorId refusal_of(const beast::error_code& ec) {
+  using beast::http::error;
+  if (ec == error::header_limit) return ErrorId::header_too_large;
+  if (ec == error::bad_version) return ErrorId::http_version;
+  if (ec == error::bad_target) return ErrorId::target_invalid;
+  if (ec == error::bad_content_length || ec == error::multiple_content_length || ec == error::bad_transfer_encoding ||
+      ec == error::bad_chunk || ec == error::bad_chunk_extension) {
+    return ErrorId::bad_framing;
+  }
+  return ErrorId::bad_request;
+}
+
+}  // namespace
+
+struct RequestParser::Impl {
+  Parsed parsed;
+  std::optional<Parser> parser;
+  std::size_t header_taken = 0;
+  bool started = false;
+};
+
+RequestParser::RequestParser() : impl_(std::make_unique<Impl>()) {}
+RequestParser::~RequestParser() = default;
+
+void RequestParser::begin(const Limits& limits) {
+  auto headers = std::move(impl_->parsed.headers);
+  headers.clear();
+  impl_->parsed = Parsed{};
+  impl_->parsed.headers = std::move(headers);
+  impl_->parsed.header_bytes_max = limits.header_bytes;
+  impl_->parsed.header_count_max = limits.header_count;
+  impl_->parsed.body_bytes_max = limits.body_bytes;
+  impl_->parser.emplace(impl_->parsed);
+  impl_->header_taken = 0;
+  impl_->started = false;
+}
+
+RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_t& taken) {
+  Impl& i = *impl_;
+  Parsed& p = i.parsed;
+  taken = 0;
+  if (!i.started) {
+    // Some clients end a body with a line end too many (RFC 9112, 2.2).
+    while (taken < size && (data[taken] == '\r' || data[taken] == '\n')) ++taken;
+    if (taken == size) return Step::need_more;
+    i.started = true;
+  }
+  p.data = data;
+  p.end = data + size;
+  const bool in_header = !p.header_done;
+  beast::error_code ec;
+  while (taken < size && !i.parser->is_done()) {
+    const std::size_t n = i.parser->put(boost::asio::const_buffer(data + taken, size - taken), ec);
+    taken += n;
+    if (ec || n == 0) break;
+  }
+  if (ec && ec != beast::http::error::need_more) {
+    if (!p.refusal) p.refusal = refusal_of(ec);
+    return Step::refused;
+  }
+  if (in_header) {
+    i.header_taken += p.header_done ? 0 : taken;
+    if (i.header_taken + (p.header_done ? 0 : size - taken) > p.header_bytes_max) {
+      p.refusal = ErrorId::header_too_large;
+      return Step::refused;
+    }
+  }
+  if (!i.parser->is_done()) return Step::need_more;
+
+  Request& r = p.request;
+  r.headers = p.headers;
+  r.body = p.body ? std::string_view(p.body, p.body_size) : std::string_view();
+  std::string_view target = p.target;
+  // The absolute form, as a proxy is asked: what comes before the path names us.
+  if (target.starts_with("http://") || target.starts_with("https://")) {
+    const std::size_t slash = target.find('/', target.find("//") + 2);
+    target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
+  }
+  if (!target.starts_with('/') && !(target == "*" && r.method == "OPTIONS")) {
+    p.refusal = ErrorId::target_invalid;
+    return Step::refused;
+  }
+  target = target.substr(0, target.find('#'));
+  const std::size_t mark = target.find('?');
+  r.path = target.substr(0, mark);
+  r.query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  return Step::complete;
+}
+
+void RequestParser::moved(const char* from, const char* to) {
+  const std::ptrdiff_t by = to - from;
+  if (by == 0) return;
+  const auto shift = [by](std::string_view& s) {
+    if (s.data()) s = {s.data() + by, s.size()};
+  };
+  Parsed& p = impl_->parsed;
+  shift(p.request.method);
+  shift(p.target);
+  for (Header& h : p.headers) {
+    shift(h.name);
+    shift(h.value);
+  }
+  if (p.body) p.body += by;
+}
+
+const Request& RequestParser::request() const {
+  return impl_->parsed.request;
+}
+ErrorId RequestParser::refusal() const {
+  return impl_->parsed.refusal.value_or(ErrorId::bad_request);
+}
+bool RequestParser::started() const {
+  return impl_->started;
+}
+bool RequestParser::header_done() const {
+  return impl_->parsed.header_done;
+}
+bool RequestParser::wants_continue() const {
+  return impl_->parsed.wants_continue;
+}
+bool RequestParser::keep_alive() const {
+  return impl_->parser->keep_alive();
+}
+bool RequestParser::http_10() const {
+  return impl_->parsed.http_10;
+}
+bool RequestParser::is_head() const {
+  return impl_->parsed.request.method == "HEAD";
+}
+std::uint64_t RequestParser::body_taken() const {
+  return impl_->parsed.body_size;
+}
+
+const char* RequestParser::body_end() const {
+  const Parsed& p = impl_->parsed;
+  return p.body ? p.body + p.body_size : nullptr;
+}
+
+}  // namespace tidemill::http

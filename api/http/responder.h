@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "api/http/loop.h"
+#include "api/http/message.h"
+
+namespace tidemill::http {
+
+struct Exchange;
+
+// An answer that is sent piece by piece, without a known end (chunked). Any thread.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  // False: the client has gone; stop.
+  virtual bool write(std::string bytes) = 0;
+  virtual void finish() = 0;
+  virtual void abort() = 0;                // closes the connection: the client sees that something is missing
+  virtual std::size_t queued() const = 0;  // bytes handed over and not yet taken by the client's socket
+  virtual bool gone() const = 0;
+};
+
+// The duty to answer one request. Owned by whoever answers; may be moved to another thread and used there. Answers of
+// one connection go out in the order of its requests, whenever they are made. Dropped without an answer, it says 500.
+class Responder {
+ public:
+  Responder() = default;
+  explicit Responder(Exchange* exchange) : exchange_(exchange) {}
+  Responder(Responder&& other) noexcept : exchange_(other.exchange_) { other.exchange_ = nullptr; }
+  Responder& operator=(Responder&& other) noexcept {
+    if (this != &other) {
+      drop();
+      exchange_ = other.exchange_;
+      other.exchange_ = nullptr;
+    }
+    return *this;
+  }
+  ~Responder() { drop(); }
+  explicit operator bool() const { return exchange_ != nullptr; }
+
+  Loop& loop() const;
+  // What the request counts as in metrics: an index of the server's Observer.
+  void set_label(std::uint16_t label);
+
+  // Any thread.
+  void send(Response response);
+  // The same without an allocation, for the loop's own thread.
+  void send_here(int status, std::string_view content_type, std::string_view headers, std::string_view body,
+                 bool close = false);
+  // Begins an answer without a known length; its head goes out at once. On the loop's own thread.
+  std::shared_ptr<Stream> stream(const Response& head);
+
+ private:
+  void drop();
+  Exchange* exchange_ = nullptr;
+};
+
+}  // namespace tidemill::http

@@ -1,0 +1,159 @@
+#include "api/json_input.h"
+
+#include <nlohmann/json.hpp>
+
+namespace tidemill {
+namespace {
+
+using Json = nlohmann::json;
+
+// nullopt: not JSON, or nested deeper than any of these bodies needs.
+std::optional<Json> parse(std::string_view text) {
+  int deepest = 0;
+  const auto shallow = [&deepest](int depth, Json::parse_event_t, Json&) {
+    deepest = std::max(deepest, depth);
+    return depth < 16;
+  };
+  Json json = Json::parse(text.begin(), text.end(), shallow, false);
+  if (json.is_discarded() || deepest >= 16) return std::nullopt;
+  return json;
+}
+
+std::string quoted(const std::string& name) {
+  return "`" + Json(name).dump(-1, ' ', false, Json::error_handler_t::replace) + "`";
+}
+
+std::optional<views::Value> scalar(const Json& json) {
+  switch (json.type()) {
+    case Json::value_t::null:
+      return views::Value(std::monostate());
+    case Json::value_t::boolean:
+      return views::Value(static_cast<std::int64_t>(json.get<bool>()));
+    case Json::value_t::number_integer:
+      return views::Value(json.get<std::int64_t>());
+    case Json::value_t::number_unsigned:
+      if (json.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+      return views::Value(static_cast<std::int64_t>(json.get<std::uint64_t>()));
+    case Json::value_t::number_float:
+      return views::Value(json.get<double>());
+    case Json::value_t::string:
+      return views::Value(json.get<std::string>());
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Input<StreamInput> parse_stream_input(std::string_view text) {
+  StreamInput input;
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return input;
+  const auto json = parse(text);
+  if (!json || !json->is_object()) return InputError{"The body must be a JSON object."};
+  for (const auto& [name, value] : json->items()) {
+    if (name == "name" || name == "id" || name == "created") continue;  // as GET gives them: the path decides
+    if (name == "shards") {
+      // A number, or the list that GET gives.
+      const std::uint64_t n = value.is_number_unsigned() ? value.get<std::uint64_t>()
+                              : value.is_array()         ? value.size()
+                                                         : 0;
+      if (n < 1 || n > 10'000) return InputError{"`shards` is a number from 1 to 10,000."};
+      input.shards = static_cast<std::uint32_t>(n);
+    } else if (name == "partition_key") {
+      if (!value.is_string()) return InputError{"`partition_key` is the name of a field, as text."};
+      input.partition_key = value.get<std::string>();
+    } else if (name == "fields") {
+      if (!value.is_object()) return InputError{"`fields` is an object, such as {\"Quantity\":\"integer\"}."};
+      std::map<std::string, FieldType, std::less<>> fields;
+      for (const auto& [field, type] : value.items()) {
+        if (type == "text") {
+          fields[field] = FieldType::text;
+        } else if (type == "integer") {
+          fields[field] = FieldType::integer;
+        } else if (type == "number") {
+          fields[field] = FieldType::number;
+        } else {
+          return InputError{"The type of field " + quoted(field) + " is text, integer or number."};
+        }
+      }
+      input.fields = std::move(fields);
+    } else if (name == "archive") {
+      if (value.is_boolean()) {
+        input.archive_enabled = value.get<bool>();
+        continue;
+      }
+      if (!value.is_object()) return InputError{"`archive` is true, false or an object."};
+      for (const auto& [key, v] : value.items()) {
+        if (key == "enabled" && v.is_boolean()) {
+          input.archive_enabled = v.get<bool>();
+        } else if (key == "size_bytes" && v.is_number_unsigned() && v.get<std::uint64_t>() >= 1'024) {
+          input.archive_size_bytes = v.get<std::uint64_t>();
+        } else if (key == "age_seconds" && v.is_number() && v.get<double>() >= 1 && v.get<double>() <= 1e7) {
+          input.archive_age = std::chrono::milliseconds(static_cast<std::int64_t>(v.get<double>() * 1000));
+        } else {
+          return InputError{
+              "`archive` takes enabled (true or false), size_bytes (1,024 or more) and age_seconds (1 "
+              "or more); " +
+              quoted(key) + " does not fit."};
+        }
+      }
+    } else {
+      return InputError{quoted(name) +
+                        " is not a setting of a stream; these are: shards, partition_key, fields, "
+                        "archive."};
+    }
+  }
+  return input;
+}
+
+Input<SqlInput> parse_sql_input(std::string_view text) {
+  const auto json = parse(text);
+  if (!json || !json->is_object()) {
+    return InputError{"The body must be a JSON object, such as {\"sql\":\"SELECT 1\"}."};
+  }
+  SqlInput input;
+  bool has_sql = false;
+  for (const auto& [name, value] : json->items()) {
+    if (name == "sql" && value.is_string()) {
+      input.sql = value.get<std::string>();
+      has_sql = true;
+    } else if (name == "params" && value.is_array()) {
+      for (const Json& v : value) {
+        auto s = scalar(v);
+        if (!s) return InputError{"`params` holds text, numbers within 64 bits, true, false and null."};
+        input.params.push_back(std::move(*s));
+      }
+    } else {
+      return InputError{"The body has `sql` (text) and may have `params` (an array); " + quoted(name) +
+                        " does not fit."};
+    }
+  }
+  if (!has_sql) return InputError{"`sql` is missing."};
+  return input;
+}
+
+Input<std::string> parse_view_input(std::string_view text) {
+  const auto json = parse(text);
+  if (!json || !json->is_object() || !json->contains("sql") || !(*json)["sql"].is_string()) {
+    return InputError{
+        "The body must be a JSON object with the text `sql`: a SELECT, a whole CREATE MATERIALIZED VIEW, "
+        "or builtin:NAME."};
+  }
+  return (*json)["sql"].get<std::string>();
+}
+
+Input<views::Row> parse_key_input(std::string_view text) {
+  const auto json = parse(text);
+  if (!json || !json->is_array() || json->empty()) {
+    return InputError{"A key is a JSON array with a value for each key column, such as [\"17850\"]."};
+  }
+  views::Row row;
+  for (const Json& v : *json) {
+    auto s = scalar(v);
+    if (!s) return InputError{"A key holds text, numbers within 64 bits, true, false and null."};
+    row.push_back(std::move(*s));
+  }
+  return row;
+}
+
+}  // namespace tidemill

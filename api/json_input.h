@@ -1,0 +1,40 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "consumers/views/views.h"
+#include "engine/stream.h"
+
+namespace tidemill {
+
+// JSON bodies other than records: nlohmann-json's one home. An error is a sentence for the client.
+struct InputError {
+  std::string message;
+};
+template <class T>
+using Input = std::variant<T, InputError>;
+
+// PUT /v1/streams/{stream}: only what was said is set.
+struct StreamInput {
+  std::optional<std::uint32_t> shards;
+  std::optional<std::string> partition_key;
+  std::optional<std::map<std::string, FieldType, std::less<>>> fields;
+  std::optional<bool> archive_enabled;
+  std::optional<std::uint64_t> archive_size_bytes;
+  std::optional<std::chrono::milliseconds> archive_age;
+};
+Input<StreamInput> parse_stream_input(std::string_view json);
+
+struct SqlInput {
+  std::string sql;
+  views::Row params;
+};
+Input<SqlInput> parse_sql_input(std::string_view json);
+
+Input<std::string> parse_view_input(std::string_view json);  // {"sql":"..."}
+Input<views::Row> parse_key_input(std::string_view json);    // a JSON array of scalars
+
+}  // namespace tidemill

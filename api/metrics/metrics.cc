@@ -1,0 +1,245 @@
+#include "api/metrics/metrics.h"
+
+#include <dirent.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <map>
+
+#include "storage/base/build_info.h"
+#include "storage/base/check.h"
+
+namespace tidemill {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+constexpr std::array<int, 29> kKnown{200, 201, 202, 204, 207, 304, 400, 403, 404, 405, 406, 408, 409, 410, 411,
+                                     413, 415, 417, 422, 429, 431, 500, 501, 503, 504, 505, 507, 401, 0};
+
+// Families in the order of the table; a name that is not in it is our mistake.
+class Families {
+ public:
+  Families() {
+    for (const MetricDescription& d : metric_table()) {
+      MetricFamily family;
+      family.name = d.name;
+      family.help = d.help;
+      family.type = d.type == "counter" ? MetricType::Counter
+                    : d.type == "gauge" ? MetricType::Gauge
+                                        : MetricType::Histogram;
+      index_[d.name] = families_.size();
+      families_.push_back(std::move(family));
+    }
+  }
+  void add(std::string_view name, double value, Labels labels = {}) {
+    MetricFamily& family = find(name);
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    if (family.type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    family.metric.push_back(std::move(metric));
+  }
+  // `scale`: the base unit in the histogram's own.
+  void add(std::string_view name, const Histogram& h, double scale, Labels labels = {}) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i <= h.bounds().size(); ++i) {
+      sum += h.count(i);
+      ClientMetric::Bucket bucket;
+      bucket.cumulative_count = sum;
+      bucket.upper_bound =
+          i < h.bounds().size() ? static_cast<double>(h.bounds()[i]) / scale : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back(bucket);
+    }
+    metric.histogram.sample_count = sum;
+    metric.histogram.sample_sum = static_cast<double>(h.sum()) / scale;
+    find(name).metric.push_back(std::move(metric));
+  }
+  std::string text() {
+    std::erase_if(families_, [](const MetricFamily& f) { return f.metric.empty(); });
+    return prometheus::TextSerializer().Serialize(families_);
+  }
+
+ private:
+  MetricFamily& find(std::string_view name) {
+    const auto found = index_.find(name);
+    CHECK(found != index_.end());
+    return families_[found->second];
+  }
+  std::vector<MetricFamily> families_;
+  std::map<std::string_view, std::size_t> index_;
+};
+
+Labels one(std::string_view name, std::string_view value) {
+  return {{std::string(name), std::string(value)}};
+}
+
+double number(std::uint64_t n) {
+  return static_cast<double>(n);
+}
+
+void add_process(Families& out) {
+  const double ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  std::ifstream stat("/proc/self/stat");
+  std::string text((std::istreambuf_iterator<char>(stat)), {});
+  const std::size_t close = text.rfind(')');
+  if (close != std::string::npos) {
+    unsigned long user = 0;
+    unsigned long system = 0;
+    unsigned long long start = 0;
+    long pages = 0;
+    if (std::sscanf(text.c_str() + close + 1,
+                    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu %*u %ld", &user,
+                    &system, &start, &pages) == 4) {
+      out.add("tidemill_process_cpu_seconds_total", static_cast<double>(user + system) / ticks);
+      out.add("tidemill_process_resident_memory_bytes",
+              static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+      std::ifstream global("/proc/stat");
+      std::string word;
+      double boot = 0;
+      while (global >> word) {
+        if (word == "btime" && global >> boot) break;
+      }
+      out.add("tidemill_process_start_time_seconds", boot + static_cast<double>(start) / ticks);
+    }
+  }
+  if (DIR* directory = ::opendir("/proc/self/fd")) {
+    std::size_t n = 0;
+    while (::readdir(directory)) ++n;
+    ::closedir(directory);
+    out.add("tidemill_process_open_fds", static_cast<double>(n > 3 ? n - 3 : 0));
+  }
+}
+
+void add_stream(Families& out, const Stream& stream) {
+  const LogMetrics& m = stream.log().metrics();
+  const LogStatus s = stream.log().status();
+  const Labels l = one("stream", stream.name());
+  constexpr double kUs = 1e6;
+  out.add("tidemill_records_total", number(m.records.value()), l);
+  out.add("tidemill_record_bytes_total", number(m.record_bytes.value()), l);
+  out.add("tidemill_commits_total", number(m.commits.value()), l);
+  out.add("tidemill_commit_bytes_total", number(m.commit_bytes.value()), l);
+  out.add("tidemill_commit_records", m.records_per_commit, 1, l);
+  out.add("tidemill_flush_duration_seconds", m.flush_us, kUs, l);
+  out.add("tidemill_queue_wait_seconds", m.queue_us, kUs, l);
+  out.add("tidemill_queued_bytes", static_cast<double>(m.queued_bytes.value()), l);
+  out.add("tidemill_flush_failures_total", number(m.flush_failures.value()), l);
+  out.add("tidemill_throttled_requests_total", number(m.throttled.value()), l);
+  out.add("tidemill_replayed_requests_total", number(m.replayed.value()), l);
+  out.add("tidemill_log_last_sequence", number(s.durable.value()), l);
+  out.add("tidemill_log_first_sequence", number(s.start.value()), l);
+  out.add("tidemill_log_bytes", number(s.bytes), l);
+  out.add("tidemill_log_segments", number(s.segments), l);
+  out.add("tidemill_log_accepting", s.accepting ? 1 : 0, l);
+  out.add("tidemill_log_lost_ranges", number(s.damage.size()), l);
+}
+
+void add_group(Families& out, const GroupStatus& g) {
+  const Labels l = one("group", g.name);
+  out.add("tidemill_group_lag_records", number(g.lag_records), l);
+  out.add("tidemill_group_lag_seconds", g.lag_seconds, l);
+  out.add("tidemill_group_retries_total", number(g.retries), l);
+  out.add("tidemill_group_failing", g.last_error.empty() ? 0 : 1, l);
+  out.add("tidemill_group_applied_sequence", number(g.applied.sequence().value()), l);
+  out.add("tidemill_group_persisted_sequence", number(g.persisted.sequence().value()), l);
+  if (g.shards.empty()) return;
+  std::uint64_t worst = 0;
+  for (const GroupShardStatus& s : g.shards) {
+    worst = std::max(worst, s.lag_records);
+    // 10,000 shards would make 40,000 series.
+    if (g.shards.size() > 64) continue;
+    const Labels ls{{"group", g.name}, {"shard", std::to_string(s.shard.value())}};
+    out.add("tidemill_group_shard_lag_records", number(s.lag_records), ls);
+    out.add("tidemill_group_shard_lag_seconds", s.lag_seconds, ls);
+  }
+  out.add("tidemill_group_worst_shard_lag_records", number(worst), l);
+}
+
+}  // namespace
+
+RequestMetrics::RequestMetrics(std::size_t labels) {
+  static_assert(kKnown.size() <= kStatuses);
+  for (std::size_t i = 0; i < labels; ++i) labels_.push_back(std::make_unique<Label>());
+}
+
+int RequestMetrics::status_at(std::size_t index) {
+  return index < kKnown.size() ? kKnown[index] : 0;
+}
+
+void RequestMetrics::count(std::uint16_t label, int status, std::chrono::nanoseconds taken) {
+  Label& l = *labels_[label < labels_.size() ? label : 0];
+  const auto found = std::find(kKnown.begin(), kKnown.end() - 1, status);
+  l.by_status[static_cast<std::size_t>(found - kKnown.begin())].add();
+  l.taken_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, taken.count() / 1000)));
+}
+
+std::string metrics_text(const MetricSources& sources) {
+  Families out;
+  out.add("tidemill_build_info", 1, {{"version", std::string(version())}, {"commit", std::string(commit())}});
+  add_process(out);
+  ApiContext& context = sources.context;
+  out.add("tidemill_ready", !context.draining.load() && (!context.views || context.views->ready()) ? 1 : 0);
+  for (std::size_t i = 0; i < sources.requests.labels(); ++i) {
+    const auto& label = sources.requests.label(i);
+    const std::string_view route = sources.router.label(static_cast<std::uint16_t>(i));
+    bool any = false;
+    for (std::size_t s = 0; s < RequestMetrics::kStatuses; ++s) {
+      const std::uint64_t n = label.by_status[s].value();
+      if (n == 0) continue;
+      any = true;
+      const int status = RequestMetrics::status_at(s);
+      out.add("tidemill_http_requests_total", number(n),
+              {{"route", std::string(route)}, {"code", status ? std::to_string(status) : "other"}});
+    }
+    if (any) out.add("tidemill_http_request_duration_seconds", label.taken_us, 1e6, one("route", route));
+  }
+  const http::Metrics& h = sources.http;
+  out.add("tidemill_http_connections", static_cast<double>(h.connections.value()));
+  out.add("tidemill_http_connections_accepted_total", number(h.accepted.value()));
+  out.add("tidemill_http_connections_refused_total", number(h.refused_connections.value()));
+  out.add("tidemill_http_received_bytes_total", number(h.bytes_in.value()));
+  out.add("tidemill_http_sent_bytes_total", number(h.bytes_out.value()));
+  out.add("tidemill_http_timeouts_total", number(h.timeouts.value()));
+  out.add("tidemill_http_malformed_requests_total", number(h.bad_requests.value()));
+  out.add("tidemill_http_buffer_bytes", static_cast<double>(h.memory_bytes.value()));
+  out.add("tidemill_ingest_durable_seconds", sources.ingest.durable_us, 1e6);
+  for (std::size_t code = 1; code < IngestMetrics::kCodes; ++code) {
+    const auto name = rejection_name(static_cast<Rejection>(code));
+    if (name == "unknown") continue;
+    out.add("tidemill_rejected_records_total", number(sources.ingest.rejected[code].value()), one("code", name));
+  }
+  for (const auto& stream : context.engine.list()) add_stream(out, *stream);
+  for (const GroupStatus& group : context.engine.groups().list()) add_group(out, group);
+  if (context.views) {
+    sources.ingest.visible.each([&](const std::string& view, const Histogram& taken) {
+      out.add("tidemill_ingest_visible_seconds", taken, 1e6, one("view", view));
+    });
+    for (const views::ViewInfo& v : context.views->list()) {
+      const Labels l = one("view", v.name);
+      out.add("tidemill_view_rows", number(v.rows), l);
+      out.add("tidemill_view_parked_records", number(v.parked), l);
+      out.add("tidemill_view_applied_sequence", number(v.applied.sequence().value()), l);
+      out.add("tidemill_view_persisted_sequence", number(v.persisted.sequence().value()), l);
+      out.add("tidemill_view_ready", v.ready ? 1 : 0, l);
+    }
+  }
+  out.add("tidemill_tails", static_cast<double>(sources.tails.open.value()));
+  out.add("tidemill_tails_disconnected_total", number(sources.tails.disconnected.value()));
+  out.add("tidemill_waiting_requests", number(context.waits.waiting()));
+  return out.text();
+}
+
+}  // namespace tidemill

@@ -1,0 +1,183 @@
+#include "api/records/read.h"
+
+#include <array>
+#include <charconv>
+
+#include "api/errors/problem.h"
+#include "api/media_type.h"
+#include "api/records/tail.h"
+#include "storage/base/errors.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::uint32_t kLimitDefault = 100;
+constexpr std::uint32_t kLimitMax = 10'000;
+constexpr std::uint64_t kPageBytes = 8 << 20;
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return n;
+}
+
+}  // namespace
+
+// What a request asks for, with everything copied.
+struct Records::Ask {
+  std::shared_ptr<Stream> stream;
+  std::string from = "earliest";
+  HashRange range;
+  std::uint32_t limit = kLimitDefault;
+};
+
+Records::Records(ApiContext& context) : context_(context) {}
+Records::~Records() = default;
+
+void Records::get(Call& call, http::Responder responder) {
+  const auto refuse = [&](ErrorId id, std::string_view detail = {}) { responder.send(problem(id, detail)); };
+  if (context_.draining.load()) return refuse(ErrorId::draining);
+  Ask ask;
+  ask.stream = context_.engine.find(call.params[0]);
+  if (!ask.stream) return refuse(ErrorId::stream_not_found);
+  static constexpr std::array<std::string_view, 2> kOffered{kJson, "text/event-stream"};
+  const std::string_view type = negotiate(call.request.header("Accept"), kOffered);
+  if (type.empty()) return refuse(ErrorId::not_acceptable);
+  const bool live = type == kOffered[1];
+  if (live) ask.from = "latest";
+  if (const auto from = call.query.get("from")) ask.from = *from;
+  if (const std::string_view last = call.request.header("Last-Event-ID"); live && !last.empty()) {
+    if (!number(last)) return refuse(ErrorId::invalid_parameter, "`Last-Event-ID` is not one of ours.");
+    ask.from = last;
+  }
+  if (ask.from != "earliest" && ask.from != "latest" && !number(ask.from) && !parse_rfc3339(ask.from)) {
+    return refuse(ErrorId::invalid_parameter,
+                  "`from` is earliest, latest, a sequence number or an RFC 3339 time such as 2011-12-09T12:50:00Z.");
+  }
+  if (const auto limit = call.query.get("limit")) {
+    const auto n = number(*limit);
+    if (!n || *n < 1 || *n > kLimitMax)
+      return refuse(ErrorId::invalid_parameter, "`limit` is a number from 1 to 10,000.");
+    ask.limit = static_cast<std::uint32_t>(*n);
+  }
+  if (const auto shard = call.query.get("shard")) {
+    const auto n = number(*shard);
+    const ShardDefinition* found = nullptr;
+    for (const ShardDefinition& s : ask.stream->definition().shards) {
+      if (n && s.id.value() == *n) found = &s;
+    }
+    if (!found) return refuse(ErrorId::invalid_parameter, "`shard` is the number of one of the stream's shards.");
+    ask.range = found->range;
+  }
+  if (const auto after = call.query.get("after")) {
+    // Whatever a token names was durable when it was given: nothing to wait for, only to check.
+    const auto token = Token::decode(*after);
+    if (!token) return refuse(ErrorId::invalid_token);
+    if (token->stream != ask.stream->definition().id || !context_.engine.resolve(*ask.stream, *token)) {
+      return refuse(ErrorId::token_gone);
+    }
+  }
+  if (live) return tail(std::move(ask), std::move(responder));
+  page(std::move(ask), std::move(responder));
+}
+
+namespace {
+
+Result<Sequence> start_of(const Log& log, std::string_view from, Log& reader) {
+  if (from == "earliest") return log.start();
+  if (from == "latest") return next(log.durable());
+  if (const auto n = number(from)) return *n == 0 ? log.start() : Sequence(*n);
+  return reader.find(*parse_rfc3339(from));
+}
+
+}  // namespace
+
+void Records::page(Ask ask, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_, ask = std::move(ask)](http::Responder r) {
+    Log& log = ask.stream->log();
+    auto from = start_of(log, ask.from, log);
+    if (!from) return r.send(problem(error_id(from.error())));
+    ReadOptions options;
+    options.range = ask.range;
+    options.records_max = ask.limit;
+    options.bytes_max = kPageBytes;
+    http::Response response;
+    response.content_type = kJson;
+    std::string& out = response.body;
+    out = "{\"records\":[";
+    // Where a shard has little among much, several reads make a page; a page ends after a bounded look.
+    Sequence at = *from;
+    std::string lost;
+    std::uint32_t count = 0;
+    for (int round = 0; round < 16 && count < ask.limit && out.size() < kPageBytes; ++round) {
+      options.records_max = ask.limit - count;
+      options.bytes_max = kPageBytes - out.size();
+      auto batch = log.read(at, options);
+      if (!batch) {
+        if (batch.error() == StorageErrc::beyond_end) {
+          return r.send(problem(ErrorId::invalid_parameter,
+                                "`from` lies beyond the end of the stream: the next record "
+                                "is " +
+                                    std::to_string(log.durable().value() + 1) + "."));
+        }
+        if (batch.error() == StorageErrc::before_start) {
+          return r.send(problem(ErrorId::records_gone, {}, ",\"start\":" + std::to_string(log.start().value())));
+        }
+        return r.send(problem(error_id(batch.error())));
+      }
+      for (const LostRange& l : batch->lost) {
+        lost.append(lost.empty() ? "" : ",").append("{\"first\":" + std::to_string(l.first.value()));
+        lost.append(",\"last\":" + std::to_string(l.last.value()) + "}");
+      }
+      for (const Record& record : batch->records) {
+        if (count++ != 0) out.push_back(',');
+        append_record(out, *ask.stream, record);
+      }
+      const bool moved = batch->next > at;
+      at = batch->next;
+      if (!moved) break;
+      // Without a shard one read is what there is of a page, unless it was cut by what a commit holds.
+      if (context.draining.load()) break;
+    }
+    out.append("],\"next\":").append(std::to_string(at.value()));
+    if (!lost.empty()) out.append(",\"lost\":[").append(lost).append("]");
+    out.append("}\n");
+    r.send(std::move(response));
+  });
+}
+
+void Records::tail(Ask ask, http::Responder responder) {
+  // Where to begin may have to be looked up on disk; the answer's head is written on the loop.
+  auto shared = std::make_shared<http::Responder>(std::move(responder));
+  context_.workers.post([this, ask = std::move(ask), shared] {
+    Log& log = ask.stream->log();
+    auto from = start_of(log, ask.from, log);
+    if (!from) return shared->send(problem(error_id(from.error())));
+    if (*from > next(log.durable())) {
+      return shared->send(problem(ErrorId::invalid_parameter, "`from` lies beyond the end of the stream."));
+    }
+    const Sequence begin = std::max(*from, log.start());
+    shared->loop().post([this, ask, shared, begin] {
+      http::Response head;
+      head.content_type = "text/event-stream";
+      head.add_header("Cache-Control", "no-store");
+      auto tail = std::make_shared<Tail>(context_, metrics_, ask.stream, ask.range, begin, shared->stream(head));
+      {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(tails_, [](const auto& t) { return t.expired(); });
+        tails_.insert(tail);
+      }
+      tail->begin();
+    });
+  });
+}
+
+void Records::drain() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& weak : tails_) {
+    if (const auto tail = weak.lock()) tail->wake();
+  }
+}
+
+}  // namespace tidemill

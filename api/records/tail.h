@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+
+#include "api/context.h"
+#include "api/records/read.h"
+#include "engine/serial.h"
+
+namespace tidemill {
+
+// One client that watches a stream (text/event-stream). Runs on env.background whenever the log has published
+// something, hands what is new to the connection, and ends when the client is gone, too far behind, or the server
+// drains. The log's listener and a timer wake it; each holds it weakly or as long as it is open.
+class Tail final : public Serial {
+ public:
+  Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range, Sequence from,
+       std::shared_ptr<http::Stream> out);
+  ~Tail() override;
+  void begin();
+
+ private:
+  static constexpr std::size_t kBehindMax = 4 << 20;
+  static constexpr std::chrono::seconds kComment{15};
+  void run() override;
+  void end(bool abort);
+
+  ApiContext& context_;
+  TailMetrics& metrics_;
+  const std::shared_ptr<Stream> stream_;
+  const HashRange range_;
+  Sequence from_;
+  std::shared_ptr<http::Stream> out_;
+  std::shared_ptr<void> listener_;
+  std::shared_ptr<Tail> self_;  // until it ends
+  MonotonicTime comment_due_{};
+};
+
+}  // namespace tidemill

@@ -1,0 +1,118 @@
+#include "api/router/router.h"
+
+#include <algorithm>
+
+#include "api/errors/problem.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::size_t kSegmentsMax = 8;
+
+// Without the empty one before the first slash. Too many: the last holds the rest, and no route matches.
+std::size_t split(std::string_view path, std::array<std::string_view, kSegmentsMax>& out) {
+  std::size_t n = 0;
+  if (!path.starts_with('/')) return 0;
+  path.remove_prefix(1);
+  while (n < kSegmentsMax) {
+    const std::size_t slash = n + 1 == kSegmentsMax ? std::string_view::npos : path.find('/');
+    out[n++] = path.substr(0, slash);
+    if (slash == std::string_view::npos) break;
+    path.remove_prefix(slash + 1);
+  }
+  return n;
+}
+
+bool matches(std::span<const std::string_view> pattern, std::span<const std::string_view> path) {
+  if (pattern.size() != path.size()) return false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i].starts_with('{') ? path[i].empty() : pattern[i] != path[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
+  for (const Route& route : routes_) {
+    std::array<std::string_view, kSegmentsMax> segments;
+    const std::size_t n = split(route.path, segments);
+    patterns_.push_back({{segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(n)}});
+  }
+}
+
+std::string_view Router::label(std::uint16_t index) const {
+  return index == 0 || index > routes_.size() ? std::string_view("none") : routes_[index - 1].label;
+}
+
+std::string Router::allow(std::string_view path) const {
+  std::array<std::string_view, kSegmentsMax> segments;
+  const std::size_t n = split(path, segments);
+  std::vector<std::string_view> methods;
+  for (std::size_t i = 0; i < routes_.size(); ++i) {
+    if (matches(patterns_[i].segments, {segments.data(), n})) {
+      methods.push_back(routes_[i].method);
+      if (routes_[i].method == "GET") methods.push_back("HEAD");
+    }
+  }
+  if (methods.empty()) return {};
+  methods.push_back("OPTIONS");
+  std::sort(methods.begin(), methods.end());
+  std::string text;
+  for (const auto m : methods) text.append(text.empty() ? "" : ", ").append(m);
+  return text;
+}
+
+void Router::dispatch(const http::Request& request, http::Responder responder) const {
+  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
+  std::array<std::string_view, kSegmentsMax> segments;
+  const std::size_t n = split(request.path, segments);
+  for (std::size_t i = 0; i < routes_.size(); ++i) {
+    const Route& route = routes_[i];
+    const auto& pattern = patterns_[i].segments;
+    if (route.method != method || !matches(pattern, {segments.data(), n})) continue;
+    responder.set_label(static_cast<std::uint16_t>(i + 1));
+    auto query = http::Query::parse(request.query);
+    if (!query) {
+      return responder.send(
+          problem(ErrorId::target_invalid, "The query is not valid percent-encoding, or names a parameter twice."));
+    }
+    Call call{request, std::move(*query), {}, {}};
+    std::size_t param = 0;
+    for (std::size_t s = 0; s < pattern.size(); ++s) {
+      if (!pattern[s].starts_with('{')) continue;
+      auto value = http::percent_decode(segments[s]);
+      if (!value) return responder.send(problem(ErrorId::target_invalid, "The path is not valid percent-encoding."));
+      call.raw_params[param] = segments[s];
+      call.params[param++] = std::move(*value);
+    }
+    return route.handle(call, std::move(responder));
+  }
+  const std::string methods = allow(request.path);
+  if (methods.empty()) return responder.send(problem(ErrorId::not_found));
+  if (request.method == "OPTIONS") {
+    http::Response response;
+    response.status = 204;
+    response.add_header("Allow", methods);
+    return responder.send(std::move(response));
+  }
+  http::Response response = problem(ErrorId::method_not_allowed);
+  response.add_header("Allow", methods);
+  responder.send(std::move(response));
+}
+
+std::string_view scope_name(Scope scope) {
+  switch (scope) {
+    case Scope::open:
+      return "open";
+    case Scope::ingest:
+      return "ingest";
+    case Scope::read:
+      return "read";
+    case Scope::admin:
+      return "admin";
+  }
+  return "open";
+}
+
+}  // namespace tidemill

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/http/message.h"
+#include "api/http/responder.h"
+#include "api/http/target.h"
+
+namespace tidemill {
+
+// What a handler is given: good until it returns.
+struct Call {
+  const http::Request& request;
+  http::Query query;
+  std::array<std::string, 2> params;           // of the path template, decoded
+  std::array<std::string_view, 2> raw_params;  // as sent
+};
+
+enum class Scope { open, ingest, read, admin };  // what a key will have to allow
+
+struct Route {
+  std::string_view method;
+  std::string_view path;   // template: /v1/streams/{stream}/records
+  std::string_view takes;  // media types of the body, separated by ", "; empty: no body
+  std::string_view gives;  // media types of the answer
+  Scope scope;
+  std::string_view label;  // in metrics
+  std::function<void(Call&, http::Responder)> handle;
+};
+
+// Finds who answers. The table is the only home of paths and methods: dispatch, 405 and Allow, metric labels and the
+// test of docs/http-api.md come from it. Immutable once made; any thread.
+class Router {
+ public:
+  explicit Router(std::vector<Route> routes);
+
+  // Answers by itself what no route does: 404, 405, OPTIONS, a broken path or query.
+  void dispatch(const http::Request& request, http::Responder responder) const;
+
+  std::span<const Route> routes() const { return routes_; }
+  std::string_view label(std::uint16_t index) const;  // 0 is "none": refused before a route was found
+  std::size_t labels() const { return routes_.size() + 1; }
+
+ private:
+  struct Pattern {
+    std::vector<std::string_view> segments;  // a parameter begins with `{`
+  };
+  std::string allow(std::string_view path) const;
+
+  std::vector<Route> routes_;
+  std::vector<Pattern> patterns_;
+};
+
+std::string_view scope_name(Scope scope);
+
+}  // namespace tidemill

@@ -1,0 +1,98 @@
+#include "api/routes.h"
+
+#include "api/errors/problem.h"
+#include "api/pages/index.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::string_view kRecordTypes = "application/json, application/x-ndjson, text/csv";
+constexpr std::string_view kSqlTypes = "application/json, application/x-ndjson, text/csv";
+
+http::Response text(int status, std::string body) {
+  http::Response response;
+  response.status = status;
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = std::move(body);
+  response.add_header("Cache-Control", "no-store");
+  return response;
+}
+
+}  // namespace
+
+std::vector<Route> make_routes(const RouteTargets& t) {
+  using http::Responder;
+  ApiContext& context = t.context;
+  std::unique_ptr<Ingest>& ingest = t.ingest;
+  Records& records = t.records;
+  Streams& streams = t.streams;
+  ViewRoutes& views = t.views;
+
+  const auto healthz = [](Call&, Responder r) { r.send(text(200, "ok\n")); };
+  const auto readyz = [&context](Call&, Responder r) {
+    if (context.draining.load()) return r.send(problem(ErrorId::draining));
+    // Whether views are ready may be asked for without blocking.
+    if (context.views && !context.views->ready()) return r.send(problem(ErrorId::view_not_ready));
+    r.send(text(200, "ready\n"));
+  };
+  const auto readyz_ingest = [&context](Call&, Responder r) {
+    if (context.draining.load()) return r.send(problem(ErrorId::draining));
+    r.send(text(200, "ready\n"));
+  };
+  const auto metrics = [&context, collect = t.metrics](Call&, Responder r) {
+    on_worker(context, std::move(r), [collect](Responder responder) {
+      http::Response response;
+      response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+      response.body = collect();
+      responder.send(std::move(response));
+    });
+  };
+
+  // The busiest first: they are looked for in this order.
+  return {
+      {"POST", "/v1/streams/{stream}/records", kRecordTypes, "application/json", Scope::ingest, "ingest",
+       [&ingest](Call& c, Responder r) { ingest->post(c, std::move(r)); }},
+      {"GET", "/v1/streams/{stream}/records", "", "application/json, text/event-stream", Scope::read, "records",
+       [&records](Call& c, Responder r) { records.get(c, std::move(r)); }},
+      {"GET", "/v1/views/{view}/rows/{key}", "", "application/json", Scope::read, "view_row",
+       [&views](Call& c, Responder r) { views.row(c, std::move(r)); }},
+      {"GET", "/v1/views/{view}/rows", "", "application/json", Scope::read, "view_rows",
+       [&views](Call& c, Responder r) { views.rows(c, std::move(r)); }},
+      {"GET", "/customers/{id}", "", "application/json", Scope::read, "customer",
+       [&views](Call& c, Responder r) { views.short_form("customers", c, std::move(r)); }},
+      {"GET", "/invoices/{id}", "", "application/json", Scope::read, "invoice",
+       [&views](Call& c, Responder r) { views.short_form("invoices", c, std::move(r)); }},
+      {"POST", "/v1/sql", "application/json", kSqlTypes, Scope::read, "sql",
+       [&views](Call& c, Responder r) { views.sql(c, std::move(r)); }},
+      {"GET", "/v1/streams", "", "application/json", Scope::read, "streams",
+       [&streams](Call& c, Responder r) { streams.list(c, std::move(r)); }},
+      {"GET", "/v1/streams/{stream}", "", "application/json", Scope::read, "stream",
+       [&streams](Call& c, Responder r) { streams.get(c, std::move(r)); }},
+      {"PUT", "/v1/streams/{stream}", "application/json", "application/json", Scope::admin, "stream_put",
+       [&streams](Call& c, Responder r) { streams.put(c, std::move(r)); }},
+      {"DELETE", "/v1/streams/{stream}", "", "", Scope::admin, "stream_delete",
+       [&streams](Call& c, Responder r) { streams.remove(c, std::move(r)); }},
+      {"GET", "/v1/views", "", "application/json", Scope::read, "views",
+       [&views](Call& c, Responder r) { views.list(c, std::move(r)); }},
+      {"GET", "/v1/views/{view}", "", "application/json", Scope::read, "view",
+       [&views](Call& c, Responder r) { views.get(c, std::move(r)); }},
+      {"PUT", "/v1/views/{view}", "application/json, application/sql", "application/json", Scope::admin, "view_put",
+       [&views](Call& c, Responder r) { views.put(c, std::move(r)); }},
+      {"DELETE", "/v1/views/{view}", "", "", Scope::admin, "view_delete",
+       [&views](Call& c, Responder r) { views.remove(c, std::move(r)); }},
+      {"POST", "/v1/views/{view}/verify", "", "application/json", Scope::admin, "view_verify",
+       [&views](Call& c, Responder r) { views.verify(c, std::move(r)); }},
+      {"GET", "/v1/groups", "", "application/json", Scope::read, "groups",
+       [&streams](Call& c, Responder r) { streams.groups(c, std::move(r)); }},
+      {"GET", "/v1/groups/{group}", "", "application/json", Scope::read, "group",
+       [&streams](Call& c, Responder r) { streams.group(c, std::move(r)); }},
+      {"GET", "/healthz", "", "text/plain", Scope::open, "healthz", healthz},
+      {"GET", "/readyz", "", "text/plain", Scope::open, "readyz", readyz},
+      {"GET", "/readyz/ingest", "", "text/plain", Scope::open, "readyz_ingest", readyz_ingest},
+      {"GET", "/metrics", "", "text/plain", Scope::open, "metrics", metrics},
+      {"GET", "/", "", "text/html", Scope::open, "index",
+       [&context](Call&, Responder r) { index_page(context, std::move(r)); }},
+  };
+}
+
+}  // namespace tidemill

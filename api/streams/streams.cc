@@ -1,0 +1,206 @@
+#include "api/streams/streams.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "api/errors/problem.h"
+#include "api/json_input.h"
+#include "engine/json/writer.h"
+
+namespace tidemill {
+namespace {
+
+std::string hex(HashKey k) {
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(k.high),
+                static_cast<unsigned long long>(k.low));
+  return text;
+}
+
+std::string_view type_name(FieldType type) {
+  return type == FieldType::integer ? "integer" : type == FieldType::number ? "number" : "text";
+}
+
+void write_stream(JsonWriter& json, const ApiContext& context, const Stream& stream, bool whole) {
+  const StreamDefinition& d = stream.definition();
+  const LogStatus status = stream.log().status();
+  json.begin_object().field("name", d.name).field("partition_key", d.partition_key);
+  json.name("fields").begin_object();
+  for (const auto& [name, type] : d.fields) json.field(name, type_name(type));
+  json.end_object();
+  json.name("archive").begin_object().field("enabled", d.archive.enabled);
+  json.field("size_bytes", d.archive.size_bytes);
+  json.field("age_seconds", static_cast<double>(d.archive.age.count()) / 1000).end_object();
+  if (whole) {
+    json.name("shards").begin_array();
+    for (const ShardDefinition& s : d.shards) {
+      json.begin_object().field("shard", s.id.value()).field("first_hash", hex(s.range.first));
+      json.field("last_hash", hex(s.range.last)).field("open", s.open);
+      json.name("parents").begin_array();
+      for (const ShardId p : s.parents) json.value(p.value());
+      json.end_array().end_object();
+    }
+    json.end_array();
+    json.field("idempotency_keys", context.engine.options().log.request_window);
+    json.name("views").begin_array();
+    if (context.views) {
+      for (const auto& view : context.views->reading(d.name)) json.value(view);
+    }
+    json.end_array();
+  } else {
+    json.field("shards", static_cast<std::uint64_t>(d.shards.size()));
+  }
+  json.field("created", format_rfc3339(d.created));
+  json.field("first_sequence", status.start.value()).field("last_sequence", status.durable.value());
+  json.field("bytes", status.bytes).field("accepting", status.accepting);
+  json.name("last_time");
+  if (status.durable.value() == 0) {
+    json.null();
+  } else {
+    json.value(format_rfc3339(status.last_time));
+  }
+  json.name("lost").begin_array();
+  for (const LostRange& lost : status.damage) {
+    json.begin_object().field("first", lost.first.value()).field("last", lost.last.value()).end_object();
+  }
+  json.end_array().end_object();
+}
+
+http::Response answer(int status, std::string body) {
+  http::Response response;
+  response.status = status;
+  response.content_type = kJson;
+  response.body = std::move(body);
+  response.body.push_back('\n');
+  return response;
+}
+
+void write_group(JsonWriter& json, const GroupStatus& g) {
+  json.begin_object().field("name", g.name).field("stream", g.stream).field("consumer", g.consumer);
+  json.field("applied", g.applied.sequence().value()).field("persisted", g.persisted.sequence().value());
+  json.field("durable", g.durable.value()).field("lag_records", g.lag_records).field("lag_seconds", g.lag_seconds);
+  json.field("retries", g.retries).name("last_error");
+  if (g.last_error.empty()) {
+    json.null();
+  } else {
+    json.begin_object().field("message", g.last_error).field("time", format_rfc3339(g.last_error_time)).end_object();
+  }
+  json.name("shards").begin_array();
+  for (const GroupShardStatus& s : g.shards) {
+    json.begin_object().field("shard", s.shard.value()).field("applied", s.applied.sequence().value());
+    json.field("persisted", s.persisted.sequence().value());
+    json.field("lag_records", s.lag_records).field("lag_seconds", s.lag_seconds).end_object();
+  }
+  json.end_array().end_object();
+}
+
+}  // namespace
+
+void Streams::list(Call&, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
+    std::string out;
+    JsonWriter json(out);
+    json.begin_object().name("streams").begin_array();
+    for (const auto& stream : context.engine.list()) write_stream(json, context, *stream, false);
+    json.end_array().end_object();
+    r.send(answer(200, std::move(out)));
+  });
+}
+
+void Streams::get(Call& call, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
+    const auto stream = context.engine.find(name);
+    if (!stream) return r.send(problem(ErrorId::stream_not_found));
+    std::string out;
+    JsonWriter json(out);
+    write_stream(json, context, *stream, true);
+    r.send(answer(200, std::move(out)));
+  });
+}
+
+void Streams::put(Call& call, http::Responder responder) {
+  if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
+  on_worker(context_, std::move(responder),
+            [&context = context_, name = call.params[0], body = std::string(call.request.body)](http::Responder r) {
+              if (!valid_stream_name(name) || name.starts_with('_')) {
+                return r.send(problem(ErrorId::invalid_stream_name));
+              }
+              const auto input = parse_stream_input(body);
+              if (const auto* error = std::get_if<InputError>(&input)) {
+                return r.send(problem(ErrorId::invalid_body, error->message));
+              }
+              const auto& in = std::get<StreamInput>(input);
+              const auto existing = context.engine.find(name);
+              StreamDefinition d;
+              if (existing) d = existing->definition();
+              d.name = name;
+              if (in.partition_key) d.partition_key = *in.partition_key;
+              if (in.fields) d.fields = *in.fields;
+              if (in.archive_enabled) d.archive.enabled = *in.archive_enabled;
+              if (in.archive_size_bytes) d.archive.size_bytes = *in.archive_size_bytes;
+              if (in.archive_age) d.archive.age = *in.archive_age;
+              if (existing && in.shards) {
+                const auto open = std::count_if(d.shards.begin(), d.shards.end(), [](const auto& s) { return s.open; });
+                if (static_cast<std::uint32_t>(open) != *in.shards) {
+                  return r.send(problem(ErrorId::stream_exists,
+                                        "The number of shards of a stream that exists cannot be changed by PUT."));
+                }
+              }
+              auto made = existing ? context.engine.change(d) : context.engine.create(d, in.shards.value_or(4));
+              if (!made) return r.send(problem(error_id(made.error())));
+              std::string out;
+              JsonWriter json(out);
+              write_stream(json, context, **made, true);
+              r.send(answer(existing ? 200 : 201, std::move(out)));
+            });
+}
+
+void Streams::remove(Call& call, http::Responder responder) {
+  if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
+  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
+    if (name.starts_with('_') || !context.engine.find(name)) return r.send(problem(ErrorId::stream_not_found));
+    if (context.views) {
+      if (const auto readers = context.views->reading(name); !readers.empty()) {
+        std::string members;
+        JsonWriter json(members);
+        json.begin_array();
+        for (const auto& view : readers) json.value(view);
+        json.end_array();
+        std::string names;
+        for (const auto& view : readers) names.append(names.empty() ? "" : ", ").append(view);
+        return r.send(
+            problem(ErrorId::stream_in_use, "Views over this stream: " + names + ".", ",\"views\":" + members));
+      }
+    }
+    if (const auto removed = context.engine.remove(name); !removed) {
+      return r.send(problem(error_id(removed.error())));
+    }
+    http::Response response;
+    response.status = 204;
+    r.send(std::move(response));
+  });
+}
+
+void Streams::groups(Call&, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
+    std::string out;
+    JsonWriter json(out);
+    json.begin_object().name("groups").begin_array();
+    for (const GroupStatus& g : context.engine.groups().list()) write_group(json, g);
+    json.end_array().end_object();
+    r.send(answer(200, std::move(out)));
+  });
+}
+
+void Streams::group(Call& call, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
+    const auto status = context.engine.groups().find(name);
+    if (!status) return r.send(problem(ErrorId::group_not_found));
+    std::string out;
+    JsonWriter json(out);
+    write_group(json, *status);
+    r.send(answer(200, std::move(out)));
+  });
+}
+
+}  // namespace tidemill

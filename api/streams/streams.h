@@ -1,0 +1,23 @@
+#pragma once
+
+#include "api/context.h"
+#include "api/router/router.h"
+
+namespace tidemill {
+
+// Streams and groups: what they are, how far they are; creating, changing and removing streams.
+class Streams {
+ public:
+  explicit Streams(ApiContext& context) : context_(context) {}
+  void list(Call& call, http::Responder responder);
+  void get(Call& call, http::Responder responder);
+  void put(Call& call, http::Responder responder);
+  void remove(Call& call, http::Responder responder);
+  void groups(Call& call, http::Responder responder);
+  void group(Call& call, http::Responder responder);
+
+ private:
+  ApiContext& context_;
+};
+
+}  // namespace tidemill

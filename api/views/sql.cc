@@ -1,0 +1,125 @@
+#include <array>
+
+#include "api/errors/problem.h"
+#include "api/json_input.h"
+#include "api/media_type.h"
+#include "api/views/rows_json.h"
+#include "api/views/view_routes.h"
+#include "engine/json/writer.h"
+
+namespace tidemill {
+namespace {
+
+enum class Shape { json, ndjson, csv };
+
+// Writes a result as it comes, and stops the query where the answer would grow beyond its limit.
+class Writer final : public views::QuerySink {
+ public:
+  Writer(Shape shape, std::uint64_t bytes_max) : shape_(shape), bytes_max_(bytes_max) {}
+
+  bool columns(const std::vector<views::Column>& columns, const views::AsOf& as_of) override {
+    columns_ = columns;
+    append_as_of(as_of_, as_of);
+    if (shape_ == Shape::json) {
+      out_.append("{\"columns\":[");
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        if (i != 0) out_.push_back(',');
+        append_json_string(out_, columns[i].name);
+      }
+      out_.append("],\"rows\":[");
+    } else if (shape_ == Shape::csv) {
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        if (i != 0) out_.push_back(',');
+        append_csv_field(out_, columns[i].name);
+      }
+      out_.append("\r\n");
+    }
+    return true;
+  }
+
+  bool row(const views::Row& row) override {
+    const std::size_t before = out_.size();
+    switch (shape_) {
+      case Shape::json:
+        if (rows_ != 0) out_.push_back(',');
+        append_row_array(out_, row);
+        break;
+      case Shape::ndjson:
+        append_row_object(out_, columns_, row);
+        out_.push_back('\n');
+        break;
+      case Shape::csv:
+        for (std::size_t i = 0; i < row.size(); ++i) {
+          if (i != 0) out_.push_back(',');
+          append_csv_value(out_, row[i]);
+        }
+        out_.append("\r\n");
+        break;
+    }
+    if (out_.size() > bytes_max_) {
+      out_.resize(before);
+      cut_ = true;
+      return false;
+    }
+    ++rows_;
+    return true;
+  }
+
+  http::Response finish(bool truncated) {
+    truncated = truncated || cut_;
+    http::Response response;
+    if (shape_ == Shape::json) {
+      response.content_type = kJson;
+      out_.append("],\"as_of\":").append(as_of_.empty() ? "null" : as_of_);
+      if (truncated) out_.append(",\"truncated\":true");
+      out_.append("}\n");
+    } else {
+      response.content_type = shape_ == Shape::csv ? kCsv : kNdjson;
+      if (!as_of_.empty()) response.add_header("Tidemill-As-Of", as_of_);
+      if (truncated) response.add_header("Tidemill-Truncated", "true");
+    }
+    response.body = std::move(out_);
+    return response;
+  }
+
+ private:
+  const Shape shape_;
+  const std::uint64_t bytes_max_;
+  std::vector<views::Column> columns_;
+  std::string as_of_;
+  std::string out_;
+  std::uint64_t rows_ = 0;
+  bool cut_ = false;
+};
+
+}  // namespace
+
+void ViewRoutes::sql(Call& call, http::Responder responder) {
+  if (!context_.views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
+  static constexpr std::array<std::string_view, 3> kOffered{kJson, kNdjson, "text/csv"};
+  const std::string_view type = negotiate(call.request.header("Accept"), kOffered);
+  if (type.empty()) return responder.send(problem(ErrorId::not_acceptable));
+  const Shape shape = type == kOffered[0] ? Shape::json : type == kOffered[1] ? Shape::ndjson : Shape::csv;
+  auto input = parse_sql_input(call.request.body);
+  if (const auto* error = std::get_if<InputError>(&input)) {
+    return responder.send(problem(ErrorId::invalid_body, error->message));
+  }
+  when_visible(call, std::move(responder), {}, {},
+               [this, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
+                 on_worker(context_, std::move(ready), [&context = context_, shape, in](http::Responder r) {
+                   const auto limits = context.limits();
+                   Writer writer(shape, limits->sql.bytes_max);
+                   const auto end = context.views->query(in.sql, in.params, limits->sql, writer);
+                   if (const auto* error = std::get_if<views::SqlError>(&end)) {
+                     ErrorId id = ErrorId::invalid_sql;
+                     for (const ErrorEntry& entry : error_catalogue()) {
+                       if (entry.code == error->code) id = entry.id;
+                     }
+                     return r.send(problem(id, error->message));
+                   }
+                   r.send(writer.finish(std::get<views::QueryEnd>(end).truncated));
+                 });
+               });
+}
+
+}  // namespace tidemill

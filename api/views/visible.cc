@@ -1,0 +1,76 @@
+#include "api/errors/problem.h"
+#include "api/views/rows_json.h"
+#include "api/views/view_routes.h"
+#include "storage/seam/clock.h"
+
+namespace tidemill {
+
+void ViewRoutes::when_visible(Call& call, http::Responder responder, std::vector<std::string> names,
+                              std::string stream_name, Then then) {
+  const auto refuse = [&](ErrorId id, std::string_view detail = {}) { responder.send(problem(id, detail)); };
+  if (context_.draining.load()) return refuse(ErrorId::draining);
+  const auto wait = wait_of(call.query);
+  if (!wait) return refuse(ErrorId::invalid_parameter, "`wait` is a number of milliseconds.");
+  std::shared_ptr<Stream> stream;
+  Position position;
+  if (const auto after = call.query.get("after")) {
+    const auto token = Token::decode(*after);
+    if (!token) return refuse(ErrorId::invalid_token);
+    stream = context_.engine.find(token->stream);
+    if (!stream) return refuse(ErrorId::token_gone);
+    if (!stream_name.empty() && stream->name() != stream_name) {
+      return refuse(ErrorId::invalid_token,
+                    "The token is of stream " + stream->name() + ", the view reads " + stream_name + ".");
+    }
+    const auto resolved = context_.engine.resolve(*stream, *token);
+    if (!resolved) return refuse(error_id(resolved.error()));
+    position = *resolved;
+    if (stream_name.empty()) names = context_.views->reading(stream->name());
+  }
+  const MonotonicTime until = context_.env.clock.monotonic() + *wait;
+  http::Loop& loop = responder.loop();
+  auto shared = std::make_shared<http::Responder>(std::move(responder));
+  Then reached = std::move(then);
+  if (stream) {
+    reached = [this, &loop, names, position, until, stream, then = std::move(reached)](http::Responder r) {
+      auto held = std::make_shared<http::Responder>(std::move(r));
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - context_.env.clock.monotonic());
+      context_.waits.until_applied(
+          loop, *context_.views, names, position, std::max(left, std::chrono::milliseconds(0)),
+          [this, held, names, stream, then](bool visible) {
+            if (visible) return then(std::move(*held));
+            if (context_.draining.load()) return held->send(problem(ErrorId::draining));
+            Position least = Position::through(stream->log().durable());
+            for (const auto& name : names) {
+              if (const auto info = context_.views->find(name)) least = std::min(least, info->applied);
+            }
+            views::AsOf as_of{.position = least, .token = {}};
+            as_of.token = context_.engine.token(*stream, stream->log().status().epoch, least.sequence()).encode();
+            std::string members(",\"as_of\":");
+            append_as_of(members, as_of);
+            held->send(problem(ErrorId::not_yet_visible, {}, members));
+          });
+    };
+  }
+  when_ready(std::move(shared), names, until, std::move(reached));
+}
+
+// A row once shown is never shown older: after a start a view is not read until it is again where it was.
+void ViewRoutes::when_ready(std::shared_ptr<http::Responder> responder, std::vector<std::string> names,
+                            MonotonicTime until, Then then) {
+  bool ready = names.empty() ? context_.views->ready() : true;
+  for (const auto& name : names) {
+    const auto info = context_.views->find(name);
+    if (info && !info->ready) ready = false;
+  }
+  if (ready) return then(std::move(*responder));
+  if (context_.draining.load()) return responder->send(problem(ErrorId::draining));
+  if (context_.env.clock.monotonic() >= until) return responder->send(problem(ErrorId::view_not_ready));
+  http::Loop& loop = responder->loop();
+  loop.post_after(std::chrono::milliseconds(10),
+                  [this, responder = std::move(responder), names = std::move(names), until, then = std::move(then)] {
+                    when_ready(responder, names, until, then);
+                  });
+}
+
+}  // namespace tidemill
