@@ -1,0 +1,164 @@
+// The archive as it runs in the server: a real log, the groups' runtime, power cuts and kills.
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "consumers/archive/archive.h"
+#include "tests/engine/engine_world.h"
+#include "tests/support/real_env.h"
+
+namespace tidemill {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
+ protected:
+  std::uint32_t shards() const { return GetParam(); }
+
+  bool start(EngineWorld& w) {
+    if (w.try_open() != ErrorCode()) return false;
+    if (w.engine->find("s") == nullptr) {
+      StreamDefinition definition;
+      definition.name = "s";
+      definition.archive.size_bytes = 200;
+      if (!w.engine->create(std::move(definition), shards())) return false;
+    }
+    return add_archive(w.engine->groups(), w.sim.env, w.engine->find("s"), "/data/archive/s").has_value();
+  }
+
+  // Appends and lets time pass; then stops. False: the power went.
+  bool live(EngineWorld& w, int records, std::uint64_t& acknowledged) {
+    if (!start(w)) return false;
+    for (int i = 0; i < records; ++i) {
+      const std::string key = "key" + std::to_string(w.sim.random.below(9));
+      const OneRecord& one = w.put(*w.engine->find("s"), key, "{\"n\":" + std::to_string(++number_) + "}");
+      if (!one.ok()) return false;
+      acknowledged = std::max(acknowledged, one.append.first.value());
+      if (i % 4 == 0) w.sim.executor.run_for(std::chrono::seconds(w.sim.random.below(40)));
+    }
+    return w.engine->close().has_value();
+  }
+
+  // What is durable is in exactly one text file each, in the order of the log within a key.
+  void check(EngineWorld& w, std::uint64_t acknowledged) {
+    ASSERT_TRUE(start(w));
+    const auto log = w.engine->find("s")->shared_log();
+    ASSERT_GE(log->durable().value(), acknowledged);
+    w.sim.executor.run_for(62s);  // by age, with nobody sending anything
+    std::multiset<std::string> found;
+    for (const auto& path : w.sim.files.all_files()) {
+      EXPECT_FALSE(path.ends_with(".part")) << path;
+      if (!path.ends_with(".txt")) continue;
+      const std::string text = *w.sim.files.content(path);
+      for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
+        found.insert(text.substr(at, text.find('\n', at) - at));
+    }
+    std::multiset<std::string> expected;
+    for (Sequence from(1); from <= log->durable();) {
+      const auto batch = log->read(from, {});
+      ASSERT_TRUE(batch);
+      for (const Record& r : batch->records) expected.emplace(r.data);
+      from = batch->next;
+    }
+    ASSERT_EQ(found, expected);
+    const auto group = w.engine->groups().find("s:archive");
+    ASSERT_TRUE(group);
+    EXPECT_EQ(group->last_error, "");
+    EXPECT_EQ(group->applied, Position::through(log->durable()));
+  }
+
+  std::uint64_t number_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(ShardsAndLanes, ArchiveInEngine, ::testing::Values(1, 3, 300));
+
+TEST_P(ArchiveInEngine, ExactlyOnceOverAPowerCutAtEveryStep) {
+  std::uint64_t cut = 1;
+  const std::uint64_t stride = shards() == 3 ? 1 : 7;
+  for (bool done = false; !done; cut += stride) {
+    SCOPED_TRACE("cut at step " + std::to_string(cut));
+    EngineWorld w(cut);
+    std::uint64_t acknowledged = 0;
+    w.sim.files.cut_at_step(cut);
+    done = live(w, 16, acknowledged);
+    w.crash();
+    check(w, acknowledged);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(cut, 100u);
+}
+
+TEST_P(ArchiveInEngine, ExactlyOnceOverManyLivesAndFailures) {
+  EngineWorld w(shards());
+  std::uint64_t acknowledged = 0;
+  for (int round = 0; round < 30; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    if (round % 3 == 1)
+      w.sim.files.fail({.op = DiskOp::change,
+                        .path_contains = "/archive/",
+                        .nth = 5 + w.sim.random.below(20),
+                        .times = 3,
+                        .error = w.sim.random.one_in(2) ? 5 : 28});
+    if (round % 2 == 0) w.sim.files.cut_at_step(w.sim.files.steps() + 1 + w.sim.random.below(200));
+    (void)live(w, 12, acknowledged);
+    w.sim.files.clear_faults();
+    if (round % 2 == 0)
+      w.crash();
+    else
+      w.kill();
+  }
+  w.crash();
+  check(w, acknowledged);
+  EXPECT_GT(acknowledged, 50u);
+}
+
+// The same on threads and a real disk; what a race detector is to look at.
+TEST(ArchiveOnThreads, EachRecordOnce) {
+  RealEnv real;
+  const std::string data = real.directory / "data";
+  constexpr int kRecords = 2000;
+  std::deque<std::unique_ptr<OneRecord>> records;
+  for (int life = 0; life < 2; ++life) {
+    Engine::Options options;
+    options.data = data;
+    auto engine = Engine::open(real.env, options);
+    ASSERT_TRUE(engine);
+    if (life == 0) {
+      StreamDefinition definition;
+      definition.name = "s";
+      definition.archive.size_bytes = 5000;
+      ASSERT_TRUE((*engine)->create(std::move(definition), 8));
+    }
+    const auto stream = (*engine)->find("s");
+    ASSERT_TRUE(add_archive((*engine)->groups(), real.env, stream, data + "/archive/s"));
+    for (int i = 0; i < kRecords; ++i) {
+      records.push_back(std::make_unique<OneRecord>(
+          "key" + std::to_string(i), "{\"n\":" + std::to_string(life * kRecords + i) + "}", real.env.clock.wall()));
+      stream->log().append(&records.back()->append);
+    }
+    ASSERT_TRUE((*engine)->close());  // answers all, archives all
+  }
+  std::map<std::string, int> times;
+  const auto walk = [&](auto&& self, const std::string& path) -> void {
+    for (const auto& entry : *real.files.list(path)) {
+      const std::string child = path + "/" + entry.name;
+      if (entry.is_directory) {
+        self(self, child);
+        continue;
+      }
+      EXPECT_FALSE(child.ends_with(".part"));
+      if (!child.ends_with(".txt")) continue;
+      const std::string text = *read_file(real.files, child, 1 << 20);
+      for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
+        ++times[text.substr(at, text.find('\n', at) - at)];
+    }
+  };
+  walk(walk, data + "/archive/s");
+  EXPECT_EQ(times.size(), 2u * kRecords);
+  for (const auto& [line, n] : times) EXPECT_EQ(n, 1) << line;
+}
+
+}  // namespace
+}  // namespace tidemill
