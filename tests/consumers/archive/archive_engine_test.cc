@@ -118,9 +118,9 @@ TEST_P(ArchiveInEngine, ExactlyOnceOverManyLivesAndFailures) {
 TEST(ArchiveOnThreads, EachRecordOnce) {
   RealEnv real;
   const std::string data = real.directory / "data";
-  constexpr int kRecords = 2000;
+  constexpr std::uint64_t kRecords = 2000;
   std::deque<std::unique_ptr<OneRecord>> records;
-  for (int life = 0; life < 2; ++life) {
+  for (std::uint64_t life = 0; life < 2; ++life) {
     Engine::Options options;
     options.data = data;
     auto engine = Engine::open(real.env, options);
@@ -133,12 +133,21 @@ TEST(ArchiveOnThreads, EachRecordOnce) {
     }
     const auto stream = (*engine)->find("s");
     ASSERT_TRUE(add_archive((*engine)->groups(), real.env, stream, data + "/archive/s"));
-    for (int i = 0; i < kRecords; ++i) {
+    for (std::uint64_t i = 0; i < kRecords; ++i) {
       records.push_back(std::make_unique<OneRecord>(
           "key" + std::to_string(i), "{\"n\":" + std::to_string(life * kRecords + i) + "}", real.env.clock.wall()));
       stream->log().append(&records.back()->append);
     }
-    ASSERT_TRUE((*engine)->close());  // answers all, archives all
+    const auto caught_up = real.env.background.make_signal();
+    std::function<void()> look = [&] {
+      if ((*engine)->groups().find("s:archive")->applied.sequence().value() == (life + 1) * kRecords)
+        caught_up->set();
+      else
+        real.env.background.post_after(1ms, look);
+    };
+    look();
+    caught_up->wait();
+    ASSERT_TRUE((*engine)->close());
   }
   std::map<std::string, int> times;
   const auto walk = [&](auto&& self, const std::string& path) -> void {
@@ -156,7 +165,7 @@ TEST(ArchiveOnThreads, EachRecordOnce) {
     }
   };
   walk(walk, data + "/archive/s");
-  EXPECT_EQ(times.size(), 2u * kRecords);
+  EXPECT_EQ(times.size(), 2 * kRecords);
   for (const auto& [line, n] : times) EXPECT_EQ(n, 1) << line;
 }
 
