@@ -35,11 +35,11 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
       last_time_ms_(recovered.running_max.time_since_epoch().count()),
       segments_(env, directory_, recovered.segments),
       cache_(options.tail_cache_bytes),
-      reader_(env, segments_, cache_),
-      queue_(options, std::move(recovered.window)),
+      reader_(segments_, cache_),
+      queue_(options, std::move(recovered.answers.window)),
       writer_(env, directory_, options, recovered),
-      unsnapshotted_bytes_(recovered.unsnapshotted_bytes),
-      snapshotted_requests_(recovered.unsnapshotted_bytes == 0 ? recovered.requests : 0),
+      unsnapshotted_bytes_(recovered.answers.unsnapshotted_bytes),
+      snapshotted_requests_(recovered.answers.unsnapshotted_bytes == 0 ? recovered.requests : 0),
       mark_file_(std::move(mark)) {
   for (std::size_t i = 0; i < kNotesMax; ++i) {
     notes_[i] = recovered.notes[i] ? recovered.notes[i]->value() : kNoNote;

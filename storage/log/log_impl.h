@@ -14,6 +14,7 @@
 #include "storage/log/log_reader.h"
 #include "storage/log/mark_file.h"
 #include "storage/log/recovery.h"
+#include "storage/log/request_snapshot.h"
 #include "storage/log/segment_writer.h"
 #include "storage/log/segments.h"
 #include "storage/log/tail_cache.h"

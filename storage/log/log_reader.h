@@ -10,7 +10,7 @@ namespace tidemill {
 // calls at once.
 class LogReader {
  public:
-  LogReader(Env& env, Segments& segments, TailCache& cache) : env_(env), segments_(segments), cache_(cache) {}
+  LogReader(Segments& segments, TailCache& cache) : segments_(segments), cache_(cache) {}
   // `from` lies between the log's start and durable + 1.
   Result<RecordBatch> read(Sequence from, Sequence durable, const ReadOptions& options);
 
@@ -19,7 +19,6 @@ class LogReader {
   // Goes on in the segment where batch.next belongs, to its end or until the batch is full.
   Result<void> read_segment(Call& call);
 
-  Env& env_;
   Segments& segments_;
   TailCache& cache_;
 };

@@ -7,6 +7,7 @@
 #include "storage/base/errors.h"
 #include "storage/log/commit_reader.h"
 #include "storage/log/commit_writer.h"
+#include "storage/log/request_recovery.h"
 #include "storage/log/segment_scanner.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/random.h"
@@ -22,7 +23,6 @@ class Recovery {
       : env_(env), directory_(directory), options_(options), mark_file_(mark) {}
 
   Result<RecoveredLog> run() {
-    out_.window = RequestWindow(options_.request_window);
     RETURN_IF_ERROR(list());
     ASSIGN_OR_RETURN(mark_, mark_file_.read());
     RETURN_IF_ERROR(drop_superseded());
@@ -37,7 +37,8 @@ class Recovery {
     }
     if (last_) RETURN_IF_ERROR(scan_last());
     judge_tail();
-    RETURN_IF_ERROR(recover_requests());
+    const RequestSearch search{incarnation_, names_, last_, end_, out_.requests};
+    ASSIGN_OR_RETURN(out_.answers, recover_requests(env_, directory_, search, options_.request_window));
     RETURN_IF_ERROR(begin_segment());
     clean_up();
     return std::move(out_);
@@ -50,8 +51,6 @@ class Recovery {
   Result<void> open_last();
   Result<void> scan_last();
   void judge_tail();
-  Result<void> recover_requests();
-  Result<void> scan_requests(const SegmentFile& segment, ByteOffset begin, ByteOffset end);
   Result<std::shared_ptr<SegmentFill>> make_fill(std::uint64_t bytes_min);
   Result<void> begin_segment();
   void clean_up();
@@ -76,7 +75,6 @@ class Recovery {
   // Of the last segment.
   std::vector<IndexEntry> entries_;
   std::optional<SegmentScanner::Found> last_commit_;
-  std::uint32_t last_commit_requests_ = 0;
   std::uint64_t before_last_checksum_ = 0;
   ByteOffset end_{kSegmentHeaderBytes};  // of the last valid commit
   bool damaged_ = false;
@@ -237,58 +235,6 @@ void Recovery::judge_tail() {
   } else {
     copy_last_ = last_commit_.has_value();
   }
-}
-
-Result<void> Recovery::scan_requests(const SegmentFile& segment, ByteOffset begin, ByteOffset end) {
-  SegmentScanner scanner(segment, begin, end, SegmentScanner::Depth::header, kReadBytes);
-  for (;;) {
-    auto found = scanner.next();
-    if (!found) {
-      env_.logger.error("keyed requests could not be read back; their retries will not be recognised",
-                        {{"file", segment.path}, {"cause", found.error().message()}});
-      return {};
-    }
-    if (!*found) return {};
-    const CommitHeader& h = (*found)->header;
-    if (h.requests == 0) continue;
-    ASSIGN_OR_RETURN(const auto bytes, scanner.bytes((*found)->offset.value(), h.header_bytes));
-    const auto requests = read_requests(bytes, h);
-    if (!requests) continue;
-    for (const StoredRequest& r : *requests) out_.window.add(r.identity, r.first, r.accepted, r.rejected);
-  }
-}
-
-// The snapshot, and then the commits after it. Without a snapshot: as far back as the window reaches.
-Result<void> Recovery::recover_requests() {
-  const auto snapshot = read_snapshot(env_.files, directory_, incarnation_, out_.window, options_.request_window);
-  if (!last_) return {};
-  const std::uint64_t enough =
-      std::max(snapshot ? snapshot->requests : 0,
-               out_.requests - std::min<std::uint64_t>(out_.requests, options_.request_window));
-  // Back to the segment that holds request number `enough`.
-  std::vector<std::shared_ptr<SegmentFile>> segments{last_};
-  for (std::size_t i = names_.size() - 1; i-- > 0 && segments.back()->header.requests_before > enough;) {
-    if (snapshot && segments.back()->name.id <= snapshot->segment) break;
-    auto segment = open_segment(env_.files, directory_, names_[i], OpenMode::read, env_.logger);
-    if (!segment && segment.error() != StorageErrc::damaged) return segment.error();
-    if (!segment) break;
-    segments.push_back(std::move(*segment));
-  }
-  for (std::size_t i = segments.size(); i-- > 0;) {
-    const SegmentFile& s = *segments[i];
-    ByteOffset begin(kSegmentHeaderBytes);
-    ByteOffset end(s.header.bytes);
-    if (snapshot && snapshot->segment == s.name.id) begin = snapshot->end;
-    if (i == 0) {
-      end = end_;
-    } else if (segments[i - 1]->header.predecessor.id == s.name.id) {
-      end = segments[i - 1]->header.predecessor.end;
-    }
-    if (begin >= end) continue;
-    out_.unsnapshotted_bytes += end.value() - begin.value();
-    RETURN_IF_ERROR(scan_requests(s, begin, end));
-  }
-  return {};
 }
 
 // Of the usual size, or as small as can be where the disk is full: a log that cannot take records can still serve.

@@ -9,8 +9,7 @@
 
 #include "storage/log/log.h"
 #include "storage/log/mark_file.h"
-#include "storage/log/request_snapshot.h"
-#include "storage/log/request_window.h"
+#include "storage/log/request_recovery.h"
 #include "storage/log/segments.h"
 
 namespace tidemill {
@@ -24,8 +23,7 @@ struct RecoveredLog {
   WallTime running_max{};
   std::uint64_t requests = 0;       // keyed requests in the whole log
   std::uint64_t last_checksum = 0;  // of the last commit's header
-  RequestWindow window{0};
-  std::uint64_t unsnapshotted_bytes = 0;  // of the log, read to find the requests that the snapshot does not hold
+  RecoveredRequests answers{RequestWindow(0)};
   std::array<std::optional<Sequence>, kNotesMax> notes;
   SegmentId last_id;  // the highest ever used
 };

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "storage/log/request_window.h"
+#include "storage/log/segment_file.h"
+#include "storage/seam/env.h"
+
+namespace tidemill {
+
+// Where the keyed requests of a log are to be found at a start.
+struct RequestSearch {
+  Incarnation incarnation;
+  std::span<const SegmentName> names;  // ascending
+  std::shared_ptr<SegmentFile> last;   // the last of them; null: its header is damaged
+  ByteOffset end;                      // of its last valid commit
+  std::uint64_t requests = 0;          // keyed requests in the whole log
+};
+
+struct RecoveredRequests {
+  RequestWindow window;
+  std::uint64_t unsnapshotted_bytes = 0;  // of the log, read to find the requests that the snapshot does not hold
+};
+
+// The snapshot, and then the commits after it. Without a snapshot: as far back as the window reaches.
+Result<RecoveredRequests> recover_requests(Env& env, const std::string& directory, const RequestSearch& search,
+                                           std::uint32_t keys_max);
+
+}  // namespace tidemill
