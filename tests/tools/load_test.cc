@@ -172,6 +172,7 @@ TEST_F(LoadTest, AllRowsOnceAndEachKeyInOrderDownOneConnection) {
   EXPECT_EQ(run(options(sample(30'000))), kOk) << err_;
   expect_sample_once(30'000);
   EXPECT_EQ(connections_of_lane_.size(), 4u);
+  EXPECT_EQ(posts_, 8 * 4) << "adjacent invoice numbers are spread over all lanes";
   for (const auto& [lane, connections] : connections_of_lane_) EXPECT_EQ(connections.size(), 1u) << lane;
 }
 
@@ -396,9 +397,9 @@ TEST_F(LoadTest, WrongUse) {
   o = options(path);
   o.remote.url = "https://x";
   EXPECT_EQ(run(o), kWrongUse);
-  before_ = [](int, const Request&) { return Reply{.status = 413, .body = R"({"detail":"The body is too large."})"}; };
+  before_ = [](int, const Request&) { return Reply{.status = 413, .body = R"({"title":"The body is too large.","detail":"Send less."})"}; };
   EXPECT_EQ(run(options(path)), kWrongUse);
-  EXPECT_THAT(err_, HasSubstr("The body is too large. (HTTP 413)"));
+  EXPECT_THAT(err_, HasSubstr("The body is too large. Send less. (HTTP 413)"));
   definition_ = R"({"name":"retail"})";
   EXPECT_EQ(run(options(path)), kWrongUse);
   EXPECT_THAT(err_, HasSubstr("has no partition key"));

@@ -23,7 +23,7 @@ class Program {
     });
     app_.footer(
         "`tidemill COMMAND --help` says more of each.\n\n"
-                "  tidemill load sales.csv              send it a CSV file\n"
+        "  tidemill load sales.csv              send it a CSV file\n"
         "  tidemill sql 'SELECT * FROM customers ORDER BY revenue DESC LIMIT 5'");
     add_load();
     add_sample();

@@ -82,8 +82,12 @@ std::string problem_text(const HttpResponse& response) {
   const auto json = nlohmann::json::parse(response.body, nullptr, false);
   std::string text = "HTTP " + std::to_string(response.status);
   if (json.is_object()) {
-    for (const char* name : {"detail", "message", "title"})
-      if (json.contains(name) && json[name].is_string()) return json[name].get<std::string>() + " (" + text + ")";
+    // RFC 9457: `title` says what is wrong, `detail` what of this request, and what to do.
+    std::string said;
+    for (const char* name : {"title", "detail"})
+      if (json.contains(name) && json[name].is_string())
+        said += (said.empty() ? "" : " ") + json[name].get<std::string>();
+    if (!said.empty()) return said + " (" + text + ")";
   }
   if (!response.body.empty() && response.body.size() < 300) text += ": " + response.body;
   return text;
