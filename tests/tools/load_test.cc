@@ -397,7 +397,9 @@ TEST_F(LoadTest, WrongUse) {
   o = options(path);
   o.remote.url = "https://x";
   EXPECT_EQ(run(o), kWrongUse);
-  before_ = [](int, const Request&) { return Reply{.status = 413, .body = R"({"title":"The body is too large.","detail":"Send less."})"}; };
+  before_ = [](int, const Request&) {
+    return Reply{.status = 413, .body = R"({"title":"The body is too large.","detail":"Send less."})"};
+  };
   EXPECT_EQ(run(options(path)), kWrongUse);
   EXPECT_THAT(err_, HasSubstr("The body is too large. Send less. (HTTP 413)"));
   definition_ = R"({"name":"retail"})";

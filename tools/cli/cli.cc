@@ -23,14 +23,17 @@ class Program {
     });
     app_.footer(
         "`tidemill COMMAND --help` says more of each.\n\n"
+        "  tidemill serve                       a server on 127.0.0.1:7077 with its data in ./data\n"
         "  tidemill load sales.csv              send it a CSV file\n"
         "  tidemill sql 'SELECT * FROM customers ORDER BY revenue DESC LIMIT 5'");
+    add_serve();
     add_load();
     add_sample();
     add_put();
     add_tail();
     add_sql();
     add_view();
+    add_status();
     add_config();
     add_rest();
   }
@@ -48,7 +51,9 @@ class Program {
   CLI::App* add(const char* name, const char* description, const char* examples, std::function<int()> run) {
     CLI::App* command = app_.add_subcommand(name, description);
     command->footer(std::string("Examples:\n") + examples);
-    command->callback([this, run = std::move(run)] { chosen_ = run; });
+    command->callback([this, command, run = std::move(run)] {
+      if (command->get_subcommands().empty()) chosen_ = run;  // else a subcommand of its own was chosen before
+    });
     return command;
   }
 
@@ -57,6 +62,34 @@ class Program {
         ->type_name("URL");
     command->add_option("--key", remote.key, "Sent as Authorization: Bearer (else API_KEY, also from .env)")
         ->type_name("KEY");
+  }
+
+  void setting(CLI::App* command, const char* flag, const char* key, const char* help, const char* type) {
+    command
+        ->add_option_function<std::string>(
+            flag, [this, key](const std::string& value) { serve_.settings.emplace_back(key, value); }, help)
+        ->type_name(type);
+  }
+
+  void add_serve() {
+    CLI::App* c =
+        add("serve", "Run the server",
+            "  tidemill serve\n"
+            "  tidemill serve --config tidemill.toml --data /var/lib/tidemill\n"
+            "  tidemill serve --print-config > tidemill.toml\n"
+            "Signals: SIGTERM and Ctrl-C drain and stop; SIGHUP reads the configuration again (log level and\n"
+            "limits are taken over, the rest is named).\n"
+            "Exit codes: 0 stopped cleanly, 1 could not stop cleanly, 2 wrong use or configuration, 3 could not\n"
+            "start (port or directory in use, no permission, a newer layout).",
+            [this] { return serve(serve_); });
+    c->add_option("--config", serve_.config, "A TOML file (docs/configuration.md); else the built-in configuration")
+        ->type_name("FILE");
+    setting(c, "--data", "server.data", "The data directory, made when missing (default ./data)", "DIR");
+    setting(c, "--listen", "server.listen", "Where to serve HTTP (default 127.0.0.1:7077)", "ADDR:PORT");
+    setting(c, "--log-level", "log.level", "debug, info, warning or error", "LEVEL");
+    setting(c, "--log-format", "log.format", "auto (text on a terminal, else JSON lines), text or json", "FORMAT");
+    c->add_flag("--open", serve_.open, "Allow an address other than loopback, although there are no keys yet");
+    c->add_flag("--print-config", serve_.print_config, "Print the whole effective configuration and stop");
   }
 
   void add_load() {
@@ -77,6 +110,7 @@ class Program {
         ->capture_default_str()
         ->type_name("CHAR");
     c->add_option("--text", load_.text_columns, "This column is text, whatever it looks like (may be repeated)")
+        ->allow_extra_args(false)
         ->type_name("COLUMN");
     c->add_option("--key-column", load_.key_column,
                   "Rows with the same value here stay in order (default: the stream's partition key)")
@@ -143,7 +177,9 @@ class Program {
                       [this] { return sql(sql_); });
     add_remote(c, sql_.remote);
     c->add_option("statement", sql_.statement, "A SELECT; - or nothing: from standard input");
-    c->add_option("--param", sql_.params, "The value of a ? (may be repeated; JSON, else text)")->type_name("VALUE");
+    c->add_option("--param", sql_.params, "The value of a ? (may be repeated; JSON, else text)")
+        ->allow_extra_args(false)
+        ->type_name("VALUE");
     c->add_option("--after", sql_.after, "Wait until the views show this token")->type_name("TOKEN");
     c->add_option("--format", sql_.format, "table, csv, ndjson or json (auto: table on a terminal, else csv)")
         ->check(CLI::IsMember({"auto", "table", "csv", "ndjson", "json"}))
@@ -152,16 +188,40 @@ class Program {
   }
 
   void add_view() {
-    CLI::App* c = add("view", "Show the views, a view's rows, or one row",
+    CLI::App* c = add("view", "Show the views, a view's rows, or one row; create or drop a view",
                       "  tidemill view\n"
                       "  tidemill view customers\n"
-                      "  tidemill view customers 17850",
+                      "  tidemill view customers 17850\n"
+                      "  tidemill view create by_country 'SELECT Country AS country, count(*) AS lines FROM retail\n"
+                      "    GROUP BY Country'\n"
+                      "  tidemill view drop by_country",
                       [this] { return view(view_); });
     add_remote(c, view_.remote);
     c->add_option("view", view_.view, "Which one");
     c->add_option("key", view_.key, "Which row; parts of a composite key are joined by commas");
     c->add_option("--prefix", view_.prefix, "Only keys that begin so")->type_name("TEXT");
     c->add_option("--limit", view_.limit, "How many rows")->capture_default_str()->type_name("N");
+    CLI::App* create = c->add_subcommand("create", "Define a view");
+    create->add_option("view", view_.view, "Its name")->required();
+    create->add_option("sql", view_.sql,
+                       "SELECT ... FROM a stream ... GROUP BY ...; - or nothing: from standard input");
+    add_remote(create, view_.remote);
+    create->footer("Examples:\n  tidemill view create by_country < by_country.sql");
+    create->callback([this] { chosen_ = [this] { return view_create(view_); }; });
+    CLI::App* drop = c->add_subcommand("drop", "Remove a view; its stream stays");
+    drop->add_option("view", view_.view, "Its name")->required();
+    add_remote(drop, view_.remote);
+    drop->footer("Examples:\n  tidemill view drop by_country");
+    drop->callback([this] { chosen_ = [this] { return view_drop(view_); }; });
+  }
+
+  void add_status() {
+    CLI::App* c = add("status", "Show on one screen how the server is doing; exit code 1 when something needs a hand",
+                      "  tidemill status\n"
+                      "  watch -n 2 tidemill status",
+                      [this] { return status(status_); });
+    add_remote(c, status_.remote);
+    c->add_flag("--json", status_.json, "For machines");
   }
 
   void add_config() {
@@ -171,10 +231,23 @@ class Program {
     check->add_option("file", config_.file, "The TOML file (else the built-in configuration and the environment)");
     check->footer("Examples:\n  tidemill config check tidemill.toml");
     check->callback([this] { chosen_ = [this] { return config_check(config_); }; });
+    CLI::App* diff =
+        c->add_subcommand("diff", "Show what differs between a file and a running server; exit code 1 if so");
+    diff->add_option("file", config_.file, "The TOML file (else the built-in configuration and the environment)");
+    diff->footer("Examples:\n  tidemill config diff tidemill.toml\n`tidemill apply` makes the server follow the file.");
+    diff->callback([this] { chosen_ = [this] { return config_diff(config_); }; });
+    add_remote(diff, config_.remote);
     CLI::App* page = c->add_subcommand("markdown", "Print docs/configuration.md");
     page->group("");
     page->callback(
         [this] { chosen_ = [] { return std::fputs(config_markdown().c_str(), stdout) < 0 ? kWrongUse : kOk; }; });
+
+    CLI::App* a = add("apply", "Make a running server's streams and views follow a configuration file",
+                      "  tidemill apply tidemill.toml\n"
+                      "Creates what is missing and changes what can be changed; it removes nothing.",
+                      [this] { return config_apply(config_); });
+    a->add_option("file", config_.file, "The TOML file")->required();
+    add_remote(a, config_.remote);
   }
 
   void add_rest() {

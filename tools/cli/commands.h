@@ -93,8 +93,11 @@ struct ViewOptions {
   std::string key;   // empty: its definition and first rows
   std::string prefix;
   std::uint32_t limit = 20;
+  std::string sql;  // create: empty or "-": standard input
 };
 int view(const ViewOptions& options);
+int view_create(const ViewOptions& options);
+int view_drop(const ViewOptions& options);
 
 struct StatusOptions {
   Remote remote;

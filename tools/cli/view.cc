@@ -1,4 +1,6 @@
 #include <cstdio>
+#include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "tools/cli/remote.h"
@@ -71,6 +73,37 @@ int view(const ViewOptions& options) {
   out += "(" + std::to_string(rows.size()) + (rows.size() == 1 ? " row" : " rows") +
          (more ? ", and more: --limit, --prefix" : "") + ")\n";
   return print(out);
+}
+
+int view_create(const ViewOptions& options) {
+  std::string error;
+  const auto server = resolve(options.remote, error);
+  if (!server) return wrong_use("view create", error);
+  std::string statement = options.sql;
+  if (statement.empty() || statement == "-")
+    statement.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+  std::string body;
+  try {
+    body = Json{{"sql", statement}}.dump();
+  } catch (const Json::exception&) {
+    return wrong_use("view create", "the definition is not valid UTF-8");
+  }
+  HttpRequest request = server->request("PUT", "/v1/views/" + percent_encode(options.view));
+  request.headers.emplace_back("Content-Type", "application/json");
+  request.body = body;
+  const Answer answer = call(*server, "view create", request);
+  if (answer.exit_code != kOk) return answer.exit_code;
+  return print("view " + options.view + (answer.response.status == 201 ? " created\n" : " is there\n"));
+}
+
+int view_drop(const ViewOptions& options) {
+  std::string error;
+  const auto server = resolve(options.remote, error);
+  if (!server) return wrong_use("view drop", error);
+  const Answer answer =
+      call(*server, "view drop", server->request("DELETE", "/v1/views/" + percent_encode(options.view)));
+  if (answer.exit_code != kOk) return answer.exit_code;
+  return print("view " + options.view + " dropped\n");
 }
 
 }  // namespace tidemill::cli

@@ -1,0 +1,192 @@
+// The small commands, whole, from their command line to what they print, against canned answers.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "tests/tools/http_stub.h"
+#include "tools/cli/cli.h"
+#include "tools/cli/commands.h"
+
+namespace tidemill::cli {
+namespace {
+
+using testing::HasSubstr;
+using Reply = HttpStub::Reply;
+using Request = HttpStub::Request;
+
+class Commands : public testing::Test {
+ protected:
+  Commands()
+      : stub_([this](const Request& r) {
+          const std::lock_guard lock(mutex_);
+          requests_.push_back(r);
+          if (const auto it = replies_.find(r.method + " " + r.target); it != replies_.end()) return it->second;
+          return Reply{.status = 404,
+                       .body = R"({"title":"There is nothing.","detail":"Look elsewhere.","code":"not_found"})"};
+        }) {}
+
+  int run(std::vector<std::string> words) {
+    words.insert(words.begin(), "tidemill");
+    words.push_back("--url");
+    words.push_back(stub_.url());
+    std::vector<char*> argv;
+    for (std::string& w : words) argv.push_back(w.data());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int code = cli::run(static_cast<int>(argv.size()), argv.data());
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return code;
+  }
+  const Request& last() const { return requests_.back(); }
+  static std::string config(const std::string& toml) {
+    const std::string path = testing::TempDir() + "tidemill_commands.toml";
+    std::FILE* f = std::fopen(path.c_str(), "w");
+    std::fputs(toml.c_str(), f);
+    std::fclose(f);
+    return path;
+  }
+
+  std::mutex mutex_;
+  std::map<std::string, Reply> replies_;
+  std::vector<Request> requests_;
+  std::string out_, err_;
+  HttpStub stub_;
+};
+
+TEST_F(Commands, PutSendsARecord) {
+  replies_["POST /v1/streams/orders/records?ack=view"] = {.body = R"({"accepted":1})"};
+  EXPECT_EQ(run({"put", "--stream", "orders", "--ack", "view", "--partition-key", "k", "--idempotency-key", "once",
+                 "--key", "secret", R"({"id":1})"}),
+            kOk)
+      << err_;
+  EXPECT_EQ(out_, "{\"accepted\":1}\n");
+  EXPECT_EQ(last().body, R"({"id":1})");
+  EXPECT_EQ(last().headers.at("content-type"), "application/json");
+  EXPECT_EQ(last().headers.at("tidemill-partition-key"), "k");
+  EXPECT_EQ(last().headers.at("idempotency-key"), "once");
+  EXPECT_EQ(last().headers.at("authorization"), "Bearer secret");
+}
+
+TEST_F(Commands, ProblemsAreSaidWithTheirRemedy) {
+  EXPECT_EQ(run({"put", "{}"}), kWrongUse);
+  EXPECT_EQ(err_, "tidemill put: There is nothing. Look elsewhere. (HTTP 404)\n");
+}
+
+TEST_F(Commands, TailPrintsPagesAsTheyAreSpelled) {
+  replies_["GET /v1/streams/retail/records?from=earliest&limit=1000"] = {
+      .body = R"({"records":[{"sequence":1,"data":{"n":1e2,"t":"],"}},{"sequence":2,"data":{"n":1.0}}],"next":3})"};
+  replies_["GET /v1/streams/retail/records?from=3&limit=1000"] = {.body = R"({"records":[],"next":3})"};
+  EXPECT_EQ(run({"tail", "--from", "earliest", "--no-follow", "--data-only"}), kOk) << err_;
+  EXPECT_EQ(out_, "{\"n\":1e2,\"t\":\"],\"}\n{\"n\":1.0}\n");
+  EXPECT_EQ(run({"tail", "nosuch", "--no-follow"}), kWrongUse);
+}
+
+TEST_F(Commands, TailFollowsEventsAndStopsAtItsLimit) {
+  // Cut in the middle of an event.
+  std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string piece :
+       {": hello\n\nid: 5\ndata: {\"sequence\":5}\n\nid: 6\ndat", "a: {\"sequence\":6}\r\n\r\nid: 7\n"}) {
+    char size[16];
+    std::snprintf(size, sizeof size, "%zx\r\n", piece.size());
+    head += size + piece + "\r\n";
+  }
+  replies_["GET /v1/streams/retail/records?from=latest&shard=s0001"].raw = head;
+  EXPECT_EQ(run({"tail", "--limit", "2", "--shard", "s0001"}), kOk) << err_;
+  EXPECT_EQ(out_, "{\"sequence\":5}\n{\"sequence\":6}\n");
+  EXPECT_EQ(last().headers.at("accept"), "text/event-stream");
+}
+
+TEST_F(Commands, SqlPrintsATable) {
+  replies_["POST /v1/sql"] = {
+      .body = R"({"columns":["country",{"name":"n"}],"rows":[["France",12],[null,3]],"as_of":{},"truncated":true})"};
+  EXPECT_EQ(run({"sql", "--format", "table", "--param", "17850", "--param", "x", "SELECT 1"}), kOk) << err_;
+  EXPECT_EQ(out_,
+            "country   n\n"
+            "-------  --\n"
+            "France   12\n"
+            "          3\n"
+            "(2 rows, cut by the server's limit)\n");
+  EXPECT_EQ(last().body, R"({"sql":"SELECT 1","params":[17850,"x"]})");
+  replies_["POST /v1/sql"] = {.body = "a,b\r\n1,2\r\n"};
+  EXPECT_EQ(run({"sql", "SELECT 1"}), kOk);
+  EXPECT_EQ(out_, "a,b\r\n1,2\r\n") << "not a terminal: CSV";
+  EXPECT_EQ(last().headers.at("accept"), "text/csv");
+  EXPECT_EQ(run({"sql", " ; "}), kWrongUse);
+}
+
+TEST_F(Commands, ViewsRowsAndOneRow) {
+  replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers","stream":"retail","sql":"...","rows":2}]})"};
+  EXPECT_EQ(run({"view"}), kOk) << err_;
+  EXPECT_EQ(out_, "name       stream  rows\n---------  ------  ----\ncustomers  retail     2\n");
+  replies_["GET /v1/views/customers/rows?limit=20"] = {.body = R"({"rows":[{"id":"1"},{"id":"2"}],"cursor":"c"})"};
+  EXPECT_EQ(run({"view", "customers"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("(2 rows, and more"));
+  replies_["GET /v1/views/by/rows/a%2Fb,2011"] = {.body = R"({"row":{"k":"a/b","y":2011},"as_of":{}})"};
+  EXPECT_EQ(run({"view", "by", "a/b,2011"}), kOk);
+  EXPECT_EQ(out_, "k  a/b\ny  2011\n");
+}
+
+TEST_F(Commands, ViewsAreCreatedAndDropped) {
+  replies_["PUT /v1/views/v"] = {.status = 201, .body = "{}"};
+  replies_["DELETE /v1/views/v"] = {.status = 204};
+  EXPECT_EQ(run({"view", "create", "v", "SELECT a, count(*) FROM retail GROUP BY a"}), kOk) << err_;
+  EXPECT_EQ(nlohmann::json::parse(last().body)["sql"], "SELECT a, count(*) FROM retail GROUP BY a");
+  EXPECT_EQ(run({"view", "drop", "v"}), kOk) << err_;
+  EXPECT_EQ(last().method, "DELETE");
+}
+
+TEST_F(Commands, DiffAndApply) {
+  const std::string path = config(
+      "[streams.a]\nshards = 2\npartition_key = \"id\"\nfields = { n = \"integer\", t = \"text\" }\n[streams.b]\n"
+      "[views.v]\nsql = \"SELECT  x\"\n[views.w]\nsql = \"SELECT y\"\n");
+  replies_["GET /v1/streams/a"] = {
+      .body =
+          R"({"name":"a","shards":[{"shard":0,"open":true},{"shard":1,"open":true},{"shard":2,"open":false}],"partition_key":"id","fields":{"n":"integer"},"archive":{"enabled":true,"size_bytes":5242880,"age_seconds":60.0}})"};
+  replies_["GET /v1/views/v"] = {.body = R"({"name":"v","sql":"SELECT x;"})"};
+  EXPECT_EQ(run({"config", "diff", path}), kPartly) << err_;
+  EXPECT_EQ(out_, "stream b: does not exist\nview w: does not exist\n");
+
+  replies_["PUT /v1/streams/b"] = {.status = 201, .body = "{}"};
+  EXPECT_EQ(run({"apply", path}), kPartly) << "the view is refused (404)";
+  EXPECT_THAT(out_, HasSubstr("stream b created: done"));
+  EXPECT_THAT(err_, HasSubstr("view w created: There is nothing."));
+  replies_["PUT /v1/views/w"] = {.status = 201, .body = "{}"};
+  EXPECT_EQ(run({"apply", path}), kOk) << err_;
+
+  replies_["GET /v1/streams/b"] = replies_["GET /v1/streams/a"];
+  replies_["GET /v1/views/w"] = {.body = R"({"name":"w","sql":"SELECT y"})"};
+  EXPECT_EQ(run({"config", "diff", path}), kPartly);
+  EXPECT_THAT(out_, HasSubstr("stream b: shards is 2, the configuration says 4\n"));
+  EXPECT_THAT(out_, HasSubstr("stream b: partition_key is id, the configuration says empty\n"));
+  std::remove(path.c_str());
+}
+
+TEST_F(Commands, StatusSaysWhatNeedsAHand) {
+  replies_["GET /readyz"] = {.body = "{}"};
+  replies_["GET /readyz/ingest"] = {.body = "{}"};
+  replies_["GET /v1/streams"] = {.body = R"({"streams":[{"name":"retail"}]})"};
+  replies_["GET /v1/streams/retail/records?from=latest&limit=1"] = {.body = R"({"records":[],"next":1001})"};
+  replies_["GET /v1/groups"] = {
+      .body = R"({"groups":[{"name":"retail:archive","lag_records":5,"lag_seconds":0.25,"last_error":null}]})"};
+  replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers","rows":10,"parked":0,"ready":true}]})"};
+  EXPECT_EQ(run({"status"}), kOk) << err_;
+  for (const char* what :
+       {"ready", "retail    1,000", "retail:archive            5          0.2", "customers    10       0  yes"})
+    EXPECT_THAT(out_, HasSubstr(what));
+  replies_["GET /v1/groups"] = {
+      .body =
+          R"({"groups":[{"name":"retail:archive","lag_records":5,"lag_seconds":1,"last_error":{"message":"disk full","time":"x"}}]})"};
+  replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers","rows":10,"parked":2,"ready":true}]})"};
+  EXPECT_EQ(run({"status", "--json"}), kPartly);
+  const auto json = nlohmann::json::parse(out_);
+  ASSERT_EQ(json["troubles"].size(), 2u);
+  EXPECT_THAT(json["troubles"][0].get<std::string>(), HasSubstr("disk full"));
+  EXPECT_THAT(json["troubles"][1].get<std::string>(), HasSubstr("parked 2"));
+}
+
+}  // namespace
+}  // namespace tidemill::cli

@@ -1,0 +1,222 @@
+#include "tools/cli/serve/server.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "consumers/archive/archive.h"
+#include "storage/base/errors.h"
+#include "storage/seam/clock.h"
+#include "storage/seam/random.h"
+#include "tools/cli/serve/differences.h"
+
+namespace tidemill::cli {
+namespace {
+
+std::size_t cores() {
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::string archive_group(const Stream& stream) {
+  return stream.name() + ":archive";
+}
+
+// What to do about an error that keeps the server from starting.
+std::string remedy(const ErrorCode& error, const std::string& data) {
+  if (error == StorageErrc::directory_in_use)
+    return "another server holds the directory " + data + ": stop it, or choose another directory with --data";
+  if (error == StorageErrc::layout_too_new)
+    return "the directory " + data + " was written by a later version: run that version, or a later one";
+  if (error == boost::system::errc::permission_denied)
+    return "this user may not write to " + data + ": change its owner, or choose another directory with --data";
+  if (error == boost::system::errc::no_space_on_device)
+    return "the disk of " + data + " is full: make room and start again";
+  if (error == boost::system::errc::read_only_file_system)
+    return "the disk of " + data + " is mounted read-only: choose another directory with --data";
+  return "see the lines above; the data directory is " + data;
+}
+
+}  // namespace
+
+MemoryShares share_memory(std::uint64_t limit) {
+  // What is left over is for the allocator's slack, SQL statements and the groups' batches.
+  return {limit / 8 * 3, limit / 8, limit / 8, limit / 16};
+}
+
+ApiLimits api_limits(const Config& config) {
+  ApiLimits limits;
+  limits.http.header_bytes = config.headers;
+  limits.http.body_bytes = config.body;
+  limits.http.memory_bytes = std::max<std::uint64_t>(share_memory(config.memory).requests, config.body * 2);
+  limits.http.connections = config.connections;
+  limits.http.header_timeout = config.header_timeout;
+  limits.http.idle_timeout = config.idle_timeout;
+  limits.record_bytes = config.record;
+  limits.sql.rows_max = config.sql_rows;
+  limits.sql.bytes_max = config.sql_bytes;
+  limits.sql.time_max = config.sql_time;
+  return limits;
+}
+
+RunningServer::RunningServer(const Config& config, ProgramLogger& logger)
+    : config_(config),
+      logger_(logger),
+      flush_("flush", 2),
+      background_("background", std::max<std::size_t>(3, cores() + 1)),
+      workers_("worker", std::max<std::size_t>(4, cores())),
+      env_{files_, system_clock(), system_random(), flush_, background_, logger} {}
+
+RunningServer::~RunningServer() {
+  if (!stopped_) stop();
+}
+
+bool RunningServer::start() {
+  if (!open_parts()) return false;
+  attach_archives();
+  if (!create_missing()) return false;
+
+  std::string error;
+  const auto address = parse_address(config_.listen, error);
+  ApiOptions options;
+  options.host = address->host;
+  options.port = address->port;
+  options.threads = config_.threads;
+  options.limits = api_limits(config_);
+  auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
+  if (!api) return false;  // it said why, and what to do
+  api_ = std::move(*api);
+  const std::string host = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
+  logger_.info("serving", {{"url", "http://" + host + ":" + std::to_string(api_->port())}});
+  return true;
+}
+
+bool RunningServer::open_parts() {
+  const MemoryShares memory = share_memory(config_.memory);
+  Engine::Options options;
+  options.data = config_.data;
+  options.log.segment_bytes_max = config_.segment;
+  options.log.segment_bytes_first = std::min(options.log.segment_bytes_first, config_.segment);
+  options.log.queue_bytes_max = memory.queue;
+  options.log.tail_cache_bytes = memory.tail_cache;
+  options.log.request_window = static_cast<std::uint32_t>(config_.idempotency_keys);
+  auto engine = Engine::open(env_, options);
+  if (!engine) {
+    logger_.error("cannot open the data directory", {{"directory", config_.data},
+                                                     {"cause", engine.error().message()},
+                                                     {"remedy", remedy(engine.error(), config_.data)}});
+    return false;
+  }
+  engine_ = std::move(*engine);
+  if (const auto space = files_.space(config_.data)) {
+    logger_.info("data directory", {{"directory", config_.data},
+                                    {"instance", engine_->directory().instance()},
+                                    {"free_bytes", std::to_string(space->free_bytes)},
+                                    {"total_bytes", std::to_string(space->total_bytes)}});
+  }
+
+  views::Views::Options view_options;
+  view_options.directory = engine_->directory().views();
+  view_options.memory_bytes = memory.views;
+  auto views = views::Views::open(env_, *engine_, view_options);
+  if (!views) {
+    logger_.error("cannot open the views", {{"directory", view_options.directory},
+                                            {"cause", views.error().message()},
+                                            {"remedy", remedy(views.error(), config_.data)}});
+    return false;
+  }
+  views_ = std::move(*views);
+  return true;
+}
+
+// A group that files the stream's records, for each stream that wants one, now and later.
+void RunningServer::attach_archives() {
+  const auto attach = [this](const std::shared_ptr<Stream>& stream) {
+    if (!stream->definition().archive.enabled) return;
+    const auto added = add_archive(engine_->groups(), env_, stream, engine_->directory().archive(stream->name()));
+    if (!added)
+      logger_.error("the stream is not archived", {{"stream", stream->name()}, {"cause", added.error().message()}});
+  };
+  const auto detach = [this](const std::shared_ptr<Stream>& stream) {
+    if (!engine_->groups().find(archive_group(*stream))) return;
+    const auto removed = engine_->groups().remove(archive_group(*stream));
+    if (!removed)
+      logger_.error("the archive did not close cleanly",
+                    {{"stream", stream->name()}, {"cause", removed.error().message()}});
+  };
+  engine_->on_stream(attach);
+  engine_->on_change([attach, detach](const std::shared_ptr<Stream>& stream) {
+    detach(stream);  // seals the open files; the new one goes on behind them
+    attach(stream);
+  });
+  engine_->on_remove(detach);
+}
+
+// The configuration creates what is missing, and never changes what exists.
+bool RunningServer::create_missing() {
+  for (const StreamConfig& wanted : config_.streams) {
+    if (const auto there = engine_->find(wanted.name)) {
+      for (const std::string& difference : differences(wanted, there->definition()))
+        logger_.warning("configuration and store differ; the store holds (`tidemill apply` changes it)",
+                        {{"difference", difference}});
+      continue;
+    }
+    const auto created = engine_->create(definition_of(wanted), static_cast<std::uint32_t>(wanted.shards));
+    if (!created) {
+      logger_.error("cannot create a stream of the configuration", {{"stream", wanted.name},
+                                                                    {"cause", created.error().message()},
+                                                                    {"remedy", remedy(created.error(), config_.data)}});
+      return false;
+    }
+    logger_.info("stream created", {{"stream", wanted.name}, {"shards", std::to_string(wanted.shards)}});
+  }
+  for (const ViewConfig& wanted : config_.views) {
+    if (const auto there = views_->find(wanted.name)) {
+      for (const std::string& difference : differences(wanted, *there))
+        logger_.warning("configuration and store differ; the store holds", {{"difference", difference}});
+      continue;
+    }
+    const auto created = views_->create(wanted.name, wanted.sql);
+    if (const auto* error = std::get_if<views::SqlError>(&created)) {
+      logger_.error("cannot create a view of the configuration",
+                    {{"view", wanted.name}, {"code", error->code}, {"cause", error->message}});
+      return false;
+    }
+    logger_.info("view created", {{"view", wanted.name}});
+  }
+  return true;
+}
+
+void RunningServer::apply_limits(const Config& config) {
+  config_ = config;
+  if (api_) api_->set_limits(api_limits(config_));
+}
+
+bool RunningServer::stop() {
+  stopped_ = true;
+  bool clean = true;
+  if (api_) {
+    api_->drain();
+    api_->stop(config_.drain);
+    logger_.info("requests answered");
+  }
+  if (engine_) {
+    if (const auto closed = engine_->close(); !closed) {
+      logger_.error("the engine did not close cleanly", {{"cause", closed.error().message()}});
+      clean = false;
+    }
+  }
+  if (views_) {
+    if (const auto closed = views_->close(); !closed) {
+      logger_.error("the views did not close cleanly", {{"cause", closed.error().message()}});
+      clean = false;
+    }
+  }
+  api_.reset();
+  workers_.stop();
+  views_.reset();
+  engine_.reset();
+  background_.stop();
+  flush_.stop();
+  return clean;
+}
+
+}  // namespace tidemill::cli

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "api/server.h"
+#include "storage/seam/posix_file_system.h"
+#include "storage/seam/thread_executor.h"
+#include "tools/cli/config/config.h"
+#include "tools/cli/log/program_logger.h"
+
+namespace tidemill::cli {
+
+// All parts of a running server, made in order and taken down in reverse. Owned by `serve`, on its thread.
+class RunningServer {
+ public:
+  RunningServer(const Config& config, ProgramLogger& logger);
+  ~RunningServer();  // stop(), if that has not been done
+
+  // Opens the directory, recovers, creates what the configuration names and is missing, listens. False: it said why.
+  bool start();
+  // What can be changed while it runs.
+  void apply_limits(const Config& config);
+  // Answers what is under way, seals the text files, flushes the views, closes the logs. False: something of that
+  // failed; it said what. Nothing acknowledged is lost by that.
+  bool stop();
+
+ private:
+  bool open_parts();
+  bool create_missing();
+  void attach_archives();
+
+  Config config_;
+  ProgramLogger& logger_;
+  PosixFileSystem files_;
+  ThreadExecutor flush_;
+  ThreadExecutor background_;
+  ThreadExecutor workers_;
+  Env env_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<views::Views> views_;
+  std::unique_ptr<ApiServer> api_;
+  bool stopped_ = false;
+};
+
+// How the memory that the configuration allows is dealt out.
+struct MemoryShares {
+  std::uint64_t views = 0;       // caches, write buffers, resident rows
+  std::uint64_t requests = 0;    // bodies and answers on their way
+  std::uint64_t queue = 0;       // appends in flight
+  std::uint64_t tail_cache = 0;  // recent records for readers
+};
+MemoryShares share_memory(std::uint64_t limit);
+ApiLimits api_limits(const Config& config);
+
+}  // namespace tidemill::cli
