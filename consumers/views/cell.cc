@@ -7,8 +7,6 @@
 namespace tidemill::views {
 namespace {
 
-constexpr double kExact = 9007199254740992.0;  // 2^53
-
 int compare_numbers(Cell a, Cell b) {
   auto sign = [](auto x, auto y) { return x < y ? -1 : (x > y ? 1 : 0); };
   if (a.type() == CellType::integer && b.type() == CellType::integer) return sign(a.integer(), b.integer());
@@ -24,13 +22,6 @@ int compare_numbers(Cell a, Cell b) {
 }
 
 }  // namespace
-
-Cell canonical(Cell cell) {
-  if (cell.type() != CellType::real) return cell;
-  double v = cell.real();
-  if (v >= -kExact && v <= kExact && v == std::trunc(v)) return Cell::integer(static_cast<std::int64_t>(v));
-  return cell;
-}
 
 int compare(Cell a, Cell b) {
   auto rank = [](Cell c) { return c.is_null() ? 0 : (c.is_number() ? 1 : 2); };

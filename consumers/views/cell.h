@@ -54,7 +54,14 @@ class Cell {
 };
 
 // One value, one form: a real without a fraction within +-2^53 becomes an integer, -0.0 becomes 0.
-Cell canonical(Cell cell);
+inline Cell canonical(Cell cell) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  if (cell.type() != CellType::real) return cell;
+  double v = cell.real();
+  if (!(v >= -kExact && v <= kExact)) return cell;
+  auto whole = static_cast<std::int64_t>(v);
+  return static_cast<double>(whole) == v ? Cell::integer(whole) : cell;
+}
 // SQLite's order: NULL, then numbers by value, then text by bytes. Both canonical. <0, 0, >0; 0 only for the same
 // value.
 int compare(Cell a, Cell b);

@@ -34,7 +34,9 @@ bool get_varint(std::string_view& in, std::uint64_t& v) {
 }
 
 void put_u64(std::uint64_t v, std::string& out) {
-  for (int i = 0; i < 8; ++i) out += static_cast<char>(v >> (8 * i));
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(v >> (8 * i));
+  out.append(bytes, 8);
 }
 
 bool get_u64(std::string_view& in, std::uint64_t& v) {
@@ -46,7 +48,9 @@ bool get_u64(std::string_view& in, std::uint64_t& v) {
 }
 
 void put_u64_big(std::uint64_t v, std::string& out) {
-  for (int i = 7; i >= 0; --i) out += static_cast<char>(v >> (8 * i));
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(v >> (56 - 8 * i));
+  out.append(bytes, 8);
 }
 
 bool get_u64_big(std::string_view& in, std::uint64_t& v) {

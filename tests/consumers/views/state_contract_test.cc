@@ -11,6 +11,12 @@
 #include "tests/consumers/views/memory_view.h"
 
 namespace tidemill::views {
+
+// For the names that ctest shows.
+void PrintTo(const AggregateCall& c, std::ostream* out) {
+  *out << c.function << (c.distinct ? "_distinct" : "") << (c.limit ? std::to_string(c.limit) : "");
+}
+
 namespace {
 
 // A state and its members, in memory.
@@ -80,6 +86,10 @@ AggregateCall call(std::string function, bool distinct = false, std::uint64_t li
   c.arguments = {0};
   c.limit = limit;
   return c;
+}
+
+std::string name_of(const AggregateCall& c) {
+  return c.function + (c.distinct ? "_distinct" : "") + (c.limit ? std::to_string(c.limit) : "");
 }
 
 class Contract : public testing::TestWithParam<AggregateCall> {
@@ -194,10 +204,7 @@ INSTANTIATE_TEST_SUITE_P(All, Contract,
                          testing::Values(call("count"), call("count", true), call("sum"), call("avg"), call("min"),
                                          call("max"), call("first"), call("last"), call("collect", false, 1'000),
                                          call("collect", false, 5)),
-                         [](const auto& info) {
-                           return info.param.function + (info.param.distinct ? "_distinct" : "") +
-                                  (info.param.limit ? std::to_string(info.param.limit) : "");
-                         });
+                         [](const auto& info) { return name_of(info.param); });
 
 TEST(Aggregates, OfNothing) {
   Records r;
