@@ -1,0 +1,114 @@
+#include "tests/api/api_world.h"
+
+namespace tidemill {
+namespace {
+
+void fill(ApiWorld& world, int count) {
+  std::string body;
+  for (int i = 1; i <= count; ++i)
+    body += "{\"InvoiceNo\":\"" + std::to_string(i) + "\",\"n\":" + std::to_string(i) + "}\n";
+  ASSERT_EQ(world.ask(ApiWorld::post(body, kNdjsonHeader)).status, 200);
+}
+
+TEST(Reading, PagesGoThroughTheStreamInOrder) {
+  ApiWorld world;
+  fill(world, 250);
+  std::uint64_t from = 0;
+  std::uint64_t seen = 0;
+  for (int page = 0; page < 5; ++page) {
+    const auto answer = world.get("/v1/streams/retail/records?from=" + std::to_string(from)).json();
+    for (const auto& record : answer["records"]) EXPECT_EQ(record["sequence"], ++seen);
+    from = answer["next"];
+  }
+  EXPECT_EQ(seen, 250u);
+  EXPECT_EQ(from, 251u);
+  EXPECT_EQ(world.get("/v1/streams/retail/records?from=latest").json()["next"], 251);
+  EXPECT_EQ(world.get("/v1/streams/retail/records?from=2000-01-01T00:00:00Z&limit=1").json()["records"][0]["sequence"],
+            1);
+  EXPECT_EQ(world.get("/v1/streams/retail/records?from=2100-01-01T00:00:00Z").json()["next"], 251);
+  std::size_t in_shards = 0;
+  for (int shard = 0; shard < 4; ++shard) {
+    const auto page = world.get("/v1/streams/retail/records?limit=10000&shard=" + std::to_string(shard)).json();
+    for (const auto& record : page["records"]) EXPECT_EQ(record["shard"], shard);
+    in_shards += page["records"].size();
+    EXPECT_EQ(page["next"], 251);
+  }
+  EXPECT_EQ(in_shards, 250u);
+  for (const char* query : {"from=yesterday", "from=900", "limit=0", "limit=10001", "shard=4", "after=x"}) {
+    EXPECT_EQ(world.get(std::string("/v1/streams/retail/records?") + query).status, 400) << query;
+  }
+  EXPECT_EQ(world.get("/v1/streams/nosuch/records").code(), "stream_not_found");
+}
+
+// The next event of a tail, as its lines; chunk framing taken out.
+std::string event(RawClient& client) {
+  for (;;) {
+    const std::string size = client.until("\r\n");
+    if (size.empty()) return {};
+    const std::size_t n = std::stoul(size, nullptr, 16);
+    while (client.unread().size() < n + 2) {
+      if (!client.more()) return {};
+    }
+    std::string text = client.unread().substr(0, n);
+    client.unread().erase(0, n + 2);
+    return text;
+  }
+}
+
+TEST(Tail, FollowsAndResumes) {
+  ApiWorld world;
+  fill(world, 3);
+  RawClient tail(world.server->port());
+  tail.send(ApiWorld::request("GET", "/v1/streams/retail/records?from=2", {}, "Accept: text/event-stream\r\n"));
+  const auto head = tail.answer();
+  EXPECT_EQ(head.headers.at("content-type"), "text/event-stream");
+  std::string text = event(tail);
+  EXPECT_NE(text.find("id: 3\ndata: {\"sequence\":2,"), std::string::npos) << text;
+  EXPECT_NE(text.find("id: 4\ndata: {\"sequence\":3,"), std::string::npos) << text;
+  world.ask(ApiWorld::post(kGood));
+  text = event(tail);
+  EXPECT_NE(text.find("id: 5\ndata: {\"sequence\":4,"), std::string::npos) << text;
+  RawClient again(world.server->port());
+  again.send(
+      ApiWorld::request("GET", "/v1/streams/retail/records", {}, "Accept: text/event-stream\r\nLast-Event-ID: 4\r\n"));
+  EXPECT_EQ(again.answer().status, 200);
+  EXPECT_NE(event(again).find("{\"sequence\":4,"), std::string::npos);
+}
+
+TEST(Streams, AreMadeChangedAndRemoved) {
+  ApiWorld world;
+  const auto put = [&](std::string_view body) {
+    return world.ask(ApiWorld::request("PUT", "/v1/streams/orders", body, kJsonHeader));
+  };
+  EXPECT_EQ(put(R"({"shards":2,"partition_key":"id","fields":{"n":"integer"},"archive":{"enabled":false}})").status,
+            201);
+  const auto got = world.get("/v1/streams/orders").json();
+  EXPECT_EQ(got["shards"].size(), 2u);
+  EXPECT_EQ(got["fields"]["n"], "integer");
+  EXPECT_EQ(got["archive"]["enabled"], false);
+  EXPECT_EQ(put(R"({"partition_key":"key"})").status, 200);
+  EXPECT_EQ(put(R"({"shards":3})").code(), "stream_exists");
+  EXPECT_EQ(put(R"({"sharts":3})").code(), "invalid_body");
+  EXPECT_EQ(put("[").code(), "invalid_body");
+  EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/streams/_mine", "{}", kJsonHeader)).code(), "invalid_stream_name");
+  EXPECT_EQ(world.get("/v1/streams").json()["streams"].size(), 2u);
+  EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/streams/orders")).status, 204);
+  EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/streams/orders")).status, 404);
+  EXPECT_EQ(world.get("/v1/groups").json()["groups"].size(), 0u);
+  EXPECT_EQ(world.get("/v1/groups/retail:none").code(), "group_not_found");
+}
+
+TEST(Pages, StateAndIndex) {
+  ApiWorld world;
+  EXPECT_EQ(world.get("/readyz").status, 200);
+  EXPECT_EQ(world.get("/readyz/ingest").status, 200);
+  const auto index = world.get("/");
+  EXPECT_EQ(index.headers.at("x-content-type-options"), "nosniff");
+  EXPECT_NE(index.headers.at("content-security-policy").find("default-src 'none'"), std::string::npos);
+  EXPECT_NE(index.body.find("/v1/streams/retail"), std::string::npos);
+  EXPECT_EQ(world.get("/v1/views").json()["views"].size(), 0u);
+  EXPECT_EQ(world.get("/customers/1").code(), "view_not_found");
+}
+
+}  // namespace
+}  // namespace tidemill
