@@ -179,7 +179,7 @@ class CannotStart(TestCase):
         server = self.server().start()
         said = self.serve("--data", str(server.data), "--listen", f"127.0.0.1:{free_port()}")
         self.assertIn(str(server.data), said)
-        self.assertIn("in use", said)
+        self.assertIn("another process uses the data directory", said)
         self.assertEqual(server.get("/healthz").status, 200)
 
     def test_port_in_use(self):
@@ -215,7 +215,7 @@ class CannotStart(TestCase):
     def test_load_without_a_server(self):
         path = self.directory / "a.csv"
         path.write_text("InvoiceNo,Quantity\n1,2\n")
-        done = self.tidemill("load", "--url", f"http://127.0.0.1:{free_port()}", "--retry-for", "0", str(path))
+        done = self.tidemill("load", "--url", f"http://127.0.0.1:{free_port()}", "--retry-for", "0s", str(path))
         self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
         done = self.tidemill("load", "--no-such-flag")
         self.assertEqual(done.returncode, 2, done.stdout + done.stderr)

@@ -85,10 +85,12 @@ class MainJob(TestCase):
         deeds = ["server", "server", "server", "server", "client", "client", "interrupt"]
         self.random.shuffle(deeds)
         client = self.load(server, path)
+        on_the_way = 0
         for point, deed in zip(points, deeds):
             end = time.monotonic() + 120
             while client.poll() is None and self.position(server) < rows * point // 100 and time.monotonic() < end:
                 time.sleep(0.005)
+            on_the_way += client.poll() is None
             if deed == "server":
                 server.kill()
                 server.start("/readyz/ingest")
@@ -100,6 +102,7 @@ class MainJob(TestCase):
                 client = self.load(server, path, "--resume")
         status = client.wait(300)
         self.assertEqual(status, 0, self.client_log())
+        self.assertGreaterEqual(on_the_way, 4, "the load was over before it was disturbed")
         # Once more: everything is in already, nothing may be added.
         again = self.load(server, path)
         self.assertEqual(again.wait(300), 0, self.client_log())
