@@ -31,7 +31,7 @@ http::Response view_problem(const views::SqlError& error) {
 
 void write_view(JsonWriter& json, const views::ViewInfo& info, bool whole) {
   json.begin_object().field("name", info.name).field("stream", info.stream);
-  if (whole) json.field("sql", info.sql);
+  if (whole) json.field("source", info.source).field("sql", info.sql);
   json.name("columns").begin_array();
   for (const views::Column& c : info.columns) {
     json.begin_object().field("name", c.name).field("type", c.type).field("key", c.key).end_object();

@@ -242,6 +242,7 @@ ViewInfo Catalog::info(const Entry& entry) const {
   ViewInfo info;
   info.name = live.view->name();
   info.stream = entry.stream->name();
+  info.source = live.view->source();
   info.sql = live.view->definition().text;
   info.columns = live.view->definition().output();
   info.key_columns = live.view->definition().groups.size();

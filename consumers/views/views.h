@@ -45,7 +45,8 @@ struct AsOf {
 struct ViewInfo {
   std::string name;
   std::string stream;
-  std::string sql;  // the definition as given
+  std::string source;  // as it was given: the text, or builtin:NAME
+  std::string sql;     // the definition as given
   std::vector<Column> columns;
   std::size_t key_columns = 0;  // how many of the GROUP BY terms make the key, in order
   Position applied;             // readers see everything up to here

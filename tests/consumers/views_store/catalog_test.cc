@@ -66,6 +66,7 @@ TEST_F(CatalogTest, ViewsAndTheirRowsAreThereAfterARestart) {
   const std::string before = world.row("customers", {std::string("17850")});
   world.reopen();
   ASSERT_TRUE(world.views->find("customers"));
+  EXPECT_EQ(world.views->find("customers")->source, "builtin:customers");
   world.wait("customers", last);
   EXPECT_TRUE(world.views->ready());
   EXPECT_EQ(world.row("customers", {std::string("17850")}), before);

@@ -107,8 +107,7 @@ int walk(const Config& config, const Server& server, const char* command, Missin
       continue;
     }
     views::ViewInfo there;
-    for (const char* name : {"sql", "definition"})
-      if (json.contains(name) && json[name].is_string()) there.sql = json[name];
+    if (json.contains("source") && json["source"].is_string()) there.source = json["source"];
     if (const auto list = differences(view, there); !list.empty()) differs(list, path, body);
   }
   return kOk;

@@ -62,7 +62,7 @@ std::vector<std::string> differences(const StreamConfig& wanted, const StreamDef
 
 std::vector<std::string> differences(const ViewConfig& wanted, const views::ViewInfo& there) {
   std::vector<std::string> out;
-  if (squeezed(wanted.sql) != squeezed(there.sql))
+  if (squeezed(wanted.sql) != squeezed(there.source))
     out.push_back("view " + wanted.name + ": the definition is another one");
   return out;
 }
