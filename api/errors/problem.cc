@@ -21,8 +21,9 @@ http::Response problem(ErrorId id, std::string_view detail, std::string_view mem
       .field("status", static_cast<std::uint32_t>(entry.status))
       .field("code", entry.code);
   std::string text;
-  if (!detail.empty()) text.append(detail).append(" ");
-  text.append(entry.remedy);
+  // "See the detail." is for the table of codes; here is the detail.
+  if (detail.empty() || entry.remedy != "See the detail.") text = entry.remedy;
+  if (!detail.empty()) text.insert(0, std::string(detail) + (text.empty() ? "" : " "));
   json.field("detail", text);
   out.append(members);
   json.end_object();
@@ -84,6 +85,24 @@ ErrorId error_id(const ErrorCode& error) {
   if (error == boost::system::errc::no_space_on_device || error.value() == EDQUOT) return ErrorId::disk_full;
   if (error.category() == boost::system::generic_category() || error.category() == boost::system::system_category()) {
     return ErrorId::disk_error;
+  }
+  return ErrorId::internal;
+}
+
+ErrorId error_id(std::string_view views_code) {
+  struct Pair {
+    std::string_view code;
+    ErrorId id;
+  };
+  static constexpr Pair kPairs[] = {
+      {"invalid_sql", ErrorId::invalid_sql},         {"invalid_parameters", ErrorId::invalid_parameter},
+      {"sql_timeout", ErrorId::query_timeout},       {"view_damaged", ErrorId::damaged},
+      {"no_such_view", ErrorId::view_not_found},     {"view_exists", ErrorId::view_exists},
+      {"invalid_view", ErrorId::invalid_view},       {"invalid_name", ErrorId::invalid_view},
+      {"no_such_stream", ErrorId::stream_not_found}, {"not_stored", ErrorId::disk_error},
+  };
+  for (const Pair& p : kPairs) {
+    if (p.code == views_code) return p.id;
   }
   return ErrorId::internal;
 }

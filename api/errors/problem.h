@@ -18,4 +18,7 @@ http::Response problem(ErrorId id, std::string_view detail = {}, std::string_vie
 // What an error code of storage or engine is to a client. Never shows the code's own text, for that may name a path.
 ErrorId error_id(const ErrorCode& error);
 
+// The same for a code that views give with their sentences (views::SqlError::code).
+ErrorId error_id(std::string_view views_code);
+
 }  // namespace tidemill

@@ -111,9 +111,11 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
                    Writer writer(shape, limits->sql.bytes_max);
                    const auto end = context.views->query(in.sql, in.params, limits->sql, writer);
                    if (const auto* error = std::get_if<views::SqlError>(&end)) {
-                     ErrorId id = ErrorId::invalid_sql;
-                     for (const ErrorEntry& entry : error_catalogue()) {
-                       if (entry.code == error->code) id = entry.id;
+                     // Whatever is wrong with the statement itself, an unknown view too, is one code.
+                     ErrorId id = error_id(error->code);
+                     if (error->code != "internal" && id != ErrorId::query_timeout && id != ErrorId::damaged &&
+                         id != ErrorId::invalid_parameter) {
+                       id = ErrorId::invalid_sql;
                      }
                      return r.send(problem(id, error->message));
                    }

@@ -22,11 +22,7 @@ http::Response answer(std::string body, int status = 200) {
 
 // A definition that cannot be used, with the sentence that says why.
 http::Response view_problem(const views::SqlError& error) {
-  ErrorId id = ErrorId::invalid_view;
-  for (const ErrorEntry& entry : error_catalogue()) {
-    if (entry.code == error.code) id = entry.id;
-  }
-  return problem(id, error.message);
+  return problem(error_id(error.code), error.message);
 }
 
 void write_view(JsonWriter& json, const views::ViewInfo& info, bool whole) {
@@ -172,7 +168,14 @@ void ViewRoutes::verify(Call& call, http::Responder responder) {
     JsonWriter json(out);
     json.begin_object().field("view", name).name("as_of");
     std::string as_of;
-    append_as_of(as_of, {.position = info ? info->applied : Position(), .token = {}});
+    views::AsOf at;
+    if (info) {
+      at.position = info->applied;
+      if (const auto stream = context.engine.find(info->stream)) {
+        at.token = context.engine.token(*stream, stream->log().status().epoch, at.position.sequence()).encode();
+      }
+    }
+    append_as_of(as_of, at);
     json.raw(as_of).field("difference_count", static_cast<std::uint64_t>(differences->size()));
     json.name("differences").begin_array();
     std::size_t shown = 0;

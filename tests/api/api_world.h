@@ -114,20 +114,29 @@ class RawClient {
 // A server over a real engine in a temporary directory, with the stream `retail`.
 class ApiWorld {
  public:
-  explicit ApiWorld(ApiOptions options = {}, Logger& logger = null_logger()) : real(logger) {
+  explicit ApiWorld(ApiOptions options = {}, Logger& logger = null_logger(), bool with_views = false) : real(logger) {
     engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = {}}));
     StreamDefinition d;
     d.name = "retail";
     d.partition_key = "InvoiceNo";
     d.fields = {{"Quantity", FieldType::integer}, {"UnitPrice", FieldType::number}};
     stream = *engine->create(d, 4);
+    if (with_views) {
+      views = std::move(*views::Views::open(real.env, *engine, {.directory = engine->directory().views()}));
+      for (const char* name : {"customers", "invoices"}) {
+        EXPECT_TRUE(std::holds_alternative<views::ViewInfo>(views->create(name, std::string("builtin:") + name)));
+      }
+    }
     options.port = 0;
     if (options.threads == 0) options.threads = 2;
-    server = std::move(*ApiServer::start(real.env, *engine, nullptr, workers, options));
+    server = std::move(*ApiServer::start(real.env, *engine, views.get(), workers, options));
   }
   ~ApiWorld() {
     server->stop();
     EXPECT_TRUE(engine->close());
+    if (views) {
+      EXPECT_TRUE(views->close());
+    }
     server.reset();
     workers.stop();
   }
@@ -158,6 +167,7 @@ class ApiWorld {
   ThreadExecutor workers{"worker", 2};
   std::unique_ptr<Engine> engine;
   std::shared_ptr<Stream> stream;
+  std::unique_ptr<views::Views> views;
   std::unique_ptr<ApiServer> server;
 };
 

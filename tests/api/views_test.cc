@@ -1,0 +1,107 @@
+#include "tests/api/api_world.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::string_view kLine =
+    R"({"InvoiceNo":"A/1","CustomerID":"17850","Quantity":2,"UnitPrice":0.1,"Country":"UK","StockCode":"a"})";
+
+struct ViewWorld : ApiWorld {
+  ViewWorld() : ApiWorld({}, null_logger(), true) {}
+  ClientAnswer sql(std::string_view text, std::string_view headers = {}) {
+    return ask(request("POST", "/v1/sql", "{\"sql\":\"" + std::string(text) + "\"}", headers));
+  }
+};
+
+TEST(ViewsApi, AckViewMeansThatTheRowIsThere) {
+  ViewWorld world;
+  const auto in = world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=20000"));
+  ASSERT_EQ(in.status, 200) << in.body;
+  EXPECT_EQ(in.json()["ack"], "view");
+  const auto row = world.get("/customers/17850");
+  ASSERT_EQ(row.status, 200) << row.body;
+  EXPECT_EQ(row.json()["row"]["units"], 2);
+  EXPECT_EQ(row.json()["as_of"]["sequence"], 1);
+  EXPECT_EQ(world.get("/v1/views/invoices/rows/A%2F1").json()["row"]["items"][0]["StockCode"], "a");
+  EXPECT_EQ(world.get("/v1/views/invoices/rows?key=%5B%22A/1%22%5D").json()["row"]["invoice_no"], "A/1");
+  EXPECT_EQ(world.get("/v1/views/customers/rows?prefix=178").json()["rows"].size(), 1u);
+  EXPECT_EQ(world.get("/v1/views/customers/rows?from=2").json()["rows"].size(), 0u);
+  const auto missing = world.get("/customers/1");
+  EXPECT_EQ(missing.code(), "no_such_row");
+  EXPECT_EQ(missing.json()["as_of"]["sequence"], 1);
+  EXPECT_EQ(world.get("/customers/1,2").code(), "invalid_key");
+  EXPECT_EQ(world.get("/v1/views/customers/rows?cursor=zz").code(), "invalid_cursor");
+  EXPECT_EQ(world.get("/v1/views/nosuch/rows").code(), "view_not_found");
+}
+
+TEST(ViewsApi, AnAckThatRunsOutOfTimeIsDurableAndNamesWhoIsBehind) {
+  ViewWorld world;
+  const auto in = world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=0"));
+  ASSERT_EQ(in.status, 200) << in.body;
+  const auto said = in.json();
+  EXPECT_TRUE(said["ack"] == "view" || said["behind"].is_array()) << in.body;
+}
+
+TEST(ViewsApi, ATokenWaitsForItsRecords) {
+  ViewWorld world;
+  for (int i = 1; i <= 20; ++i) {
+    const std::string token = world.ask(ApiWorld::post(kLine)).json()["token"];
+    const auto row = world.get("/customers/17850?wait=20000&after=" + token);
+    ASSERT_EQ(row.status, 200) << row.body;
+    EXPECT_GE(row.json()["row"]["units"], 2 * i);
+  }
+  EXPECT_EQ(world.get("/customers/17850?after=nonsense").code(), "invalid_token");
+  EXPECT_EQ(world.get("/customers/17850?wait=x").code(), "invalid_parameter");
+  const Token stranger{StreamId(999), Incarnation(1), Epoch(1), Position::through(Sequence(1))};
+  EXPECT_EQ(world.get("/customers/17850?after=" + stranger.encode()).code(), "token_gone");
+  // A position that is not there: another life of the log had it.
+  auto token = *Token::decode(world.ask(ApiWorld::post("[]")).json()["token"].get<std::string>());
+  token.incarnation = Incarnation(token.incarnation.value() + 1);
+  EXPECT_EQ(world.get("/customers/17850?after=" + token.encode()).status, 410);
+}
+
+TEST(ViewsApi, SqlInThreeShapes) {
+  ViewWorld world;
+  ASSERT_EQ(world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=20000")).status, 200);
+  const auto json = world.sql("SELECT customer_id, units FROM customers").json();
+  EXPECT_EQ(json["columns"].dump(), R"(["customer_id","units"])");
+  EXPECT_EQ(json["rows"].dump(), R"([["17850",2]])");
+  EXPECT_EQ(json["as_of"]["sequence"], 1);
+  const auto lines = world.sql("SELECT customer_id, units FROM customers", "Accept: application/x-ndjson\r\n");
+  EXPECT_EQ(lines.body, "{\"customer_id\":\"17850\",\"units\":2}\n");
+  EXPECT_EQ(nlohmann::json::parse(lines.headers.at("tidemill-as-of"))["sequence"], 1);
+  const auto csv = world.sql("SELECT 'a,b' AS x, null AS y", "Accept: text/csv\r\n");
+  EXPECT_EQ(csv.body, "x,y\r\n\"a,b\",\r\n");
+  EXPECT_EQ(world.sql("SELECT 1", "Accept: image/png\r\n").code(), "not_acceptable");
+  for (const char* bad : {"SELECT", "SELECT * FROM nosuch", "DELETE FROM customers", "PRAGMA database_list"}) {
+    EXPECT_EQ(world.sql(bad).code(), "invalid_sql") << bad;
+  }
+  EXPECT_EQ(world.ask(ApiWorld::request("POST", "/v1/sql", "{}")).code(), "invalid_body");
+}
+
+TEST(ViewsApi, ViewsAreMadeVerifiedAndDropped) {
+  ViewWorld world;
+  ASSERT_EQ(world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=20000")).status, 200);
+  const auto put = [&](std::string_view sql) {
+    return world.ask(ApiWorld::request("PUT", "/v1/views/countries", sql, "Content-Type: application/sql\r\n"));
+  };
+  EXPECT_EQ(put("SELECT Country AS country, count(*) AS n FROM retail GROUP BY country").status, 201);
+  EXPECT_EQ(put("SELECT Country AS country, count(*) AS n FROM retail GROUP BY country").status, 200);
+  EXPECT_EQ(put("SELECT Country AS country, sum(Quantity) AS n FROM retail GROUP BY country").code(), "view_exists");
+  EXPECT_EQ(
+      world.ask(ApiWorld::request("PUT", "/v1/views/bad", "SELECT 1", "Content-Type: application/sql\r\n")).code(),
+      "invalid_view");
+  const auto verified = world.ask(ApiWorld::request("POST", "/v1/views/customers/verify"));
+  ASSERT_EQ(verified.status, 200) << verified.body;
+  EXPECT_EQ(verified.json()["differences"].size(), 0u);
+  const auto in_use = world.ask(ApiWorld::request("DELETE", "/v1/streams/retail"));
+  EXPECT_EQ(in_use.status, 409);
+  EXPECT_EQ(in_use.json()["views"].size(), 3u);
+  EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/views/countries")).status, 204);
+  EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/views/countries")).status, 404);
+  EXPECT_EQ(world.get("/v1/views").json()["views"].size(), 2u);
+  EXPECT_EQ(world.get("/readyz").status, 200);
+}
+
+}  // namespace
+}  // namespace tidemill
