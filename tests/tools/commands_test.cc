@@ -146,7 +146,7 @@ TEST_F(Commands, DiffAndApply) {
   replies_["GET /v1/streams/a"] = {
       .body =
           R"({"name":"a","shards":[{"shard":0,"open":true},{"shard":1,"open":true},{"shard":2,"open":false}],"partition_key":"id","fields":{"n":"integer"},"archive":{"enabled":true,"size_bytes":5242880,"age_seconds":60.0}})"};
-  replies_["GET /v1/views/v"] = {.body = R"({"name":"v","sql":"SELECT x;"})"};
+  replies_["GET /v1/views/v"] = {.body = R"({"name":"v","source":"SELECT x;","sql":"SELECT x"})"};
   EXPECT_EQ(run({"config", "diff", path}), kPartly) << err_;
   EXPECT_EQ(out_, "stream b: does not exist\nview w: does not exist\n");
 
@@ -158,7 +158,7 @@ TEST_F(Commands, DiffAndApply) {
   EXPECT_EQ(run({"apply", path}), kOk) << err_;
 
   replies_["GET /v1/streams/b"] = replies_["GET /v1/streams/a"];
-  replies_["GET /v1/views/w"] = {.body = R"({"name":"w","sql":"SELECT y"})"};
+  replies_["GET /v1/views/w"] = {.body = R"({"name":"w","source":"SELECT y","sql":"SELECT y"})"};
   EXPECT_EQ(run({"config", "diff", path}), kPartly);
   EXPECT_THAT(out_, HasSubstr("stream b: shards is 2, the configuration says 4\n"));
   EXPECT_THAT(out_, HasSubstr("stream b: partition_key is id, the configuration says empty\n"));
