@@ -308,6 +308,23 @@ TEST_F(LoadTest, InterruptedAndResumed) {
   EXPECT_FALSE(std::filesystem::exists(path + ".progress"));
 }
 
+// The header is read once, also where nothing was final when the load ended.
+TEST_F(LoadTest, ResumedBeforeTheFirstBlockWasFinal) {
+  const std::string path = sample(10'000);
+  LoadOptions o = options(path);
+  o.retry_for = "0s";
+  before_ = [](int, const Request&) -> std::optional<Reply> { return Reply{.drop = true}; };
+  EXPECT_EQ(run(o), kNotReached);
+  std::string error;
+  const auto progress = Progress::read(path + ".progress", error);
+  ASSERT_TRUE(progress) << error;
+  ASSERT_EQ(progress->rows, 0u);
+  before_ = {};
+  o.resume = true;
+  EXPECT_EQ(run(o), kOk) << err_;
+  expect_sample_once(10'000);
+}
+
 TEST_F(LoadTest, ResumeWithoutAProgressFileBeginsAtTheBeginning) {
   LoadOptions o = options(sample(3'000));
   o.resume = true;

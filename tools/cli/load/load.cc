@@ -240,7 +240,8 @@ int Load::choose_start() {
       start_ = *found;
       start_.target = now.target;
       start_.settings = now.settings;
-      if (!maker_->resume(start_.block, start_.rows, start_.line, start_.offset, error))
+      // Where nothing is final yet, the maker stands where it should: behind the header.
+      if (start_.rows > 0 && !maker_->resume(start_.block, start_.rows, start_.line, start_.offset, error))
         return refuse(path_ + ": " + error);
       std::fprintf(stderr, "tidemill load: going on behind row %s\n", with_commas(start_.rows).c_str());
     }
