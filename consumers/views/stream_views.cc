@@ -158,11 +158,16 @@ void StreamViews::report(const RecordBatch& batch) {
 // ---- what is on disk
 
 Result<void> StreamViews::flush_if_due(Kept& kept, bool all) {
+  const auto due = [&] {
+    const std::uint64_t behind = number(kept.upkeep->checkpoint().position) - kept.live->persisted;
+    if (all) return behind > 0;
+    return behind >= kFlushRecords || kept.upkeep->bytes_since_flush() >= kFlushBytes;
+  };
+  // Asking costs a read, so only while a flush is under way, or to see whether RocksDB has flushed by itself.
+  const bool under_way = number(kept.flushing) > kept.live->persisted;
+  if (!under_way && !due()) return {};
   see_persisted(kept);
-  const std::uint64_t behind = number(kept.upkeep->checkpoint().position) - kept.live->persisted;
-  if (behind == 0) return {};
-  if (!all && behind < kFlushRecords && kept.upkeep->bytes_since_flush() < kFlushBytes) return {};
-  if (!all && number(kept.flushing) > kept.live->persisted) return {};  // under way
+  if (!due() || (!all && number(kept.flushing) > kept.live->persisted)) return {};
   kept.flushing = kept.upkeep->checkpoint().position;
   kept.upkeep->flushed();
   RETURN_IF_ERROR(database_.flush(*kept.upkeep->family(), all));
