@@ -100,6 +100,7 @@ ErrorId error_id(std::string_view views_code) {
       {"no_such_view", ErrorId::view_not_found},     {"view_exists", ErrorId::view_exists},
       {"invalid_view", ErrorId::invalid_view},       {"invalid_name", ErrorId::invalid_view},
       {"no_such_stream", ErrorId::stream_not_found}, {"not_stored", ErrorId::disk_error},
+      {"not_read_only", ErrorId::not_read_only},     {"not_supported", ErrorId::not_supported},
   };
   for (const Pair& p : kPairs) {
     if (p.code == views_code) return p.id;

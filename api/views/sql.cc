@@ -114,7 +114,7 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
                      // Whatever is wrong with the statement itself, an unknown view too, is one code.
                      ErrorId id = error_id(error->code);
                      if (error->code != "internal" && id != ErrorId::query_timeout && id != ErrorId::damaged &&
-                         id != ErrorId::invalid_parameter) {
+                         id != ErrorId::invalid_parameter && id != ErrorId::not_read_only) {
                        id = ErrorId::invalid_sql;
                      }
                      return r.send(problem(id, error->message));
