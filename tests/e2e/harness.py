@@ -191,8 +191,9 @@ class TestCase(unittest.TestCase):
             if server.running():
                 server.process.kill()
                 server.process.wait()
-        outcome = self._outcome
-        failed = any(error for _, error in getattr(outcome, "errors", [])) or not getattr(outcome, "success", True)
+        result = self._outcome.result
+        failed = any(test is self or getattr(test, "test_case", None) is self
+                     for test, _ in result.failures + result.errors)
         if failed:
             print(f"seed {self.seed}, directory {self.directory}")
             for server in self.servers:
