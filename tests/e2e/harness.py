@@ -232,7 +232,7 @@ def test_data():
     return folder if folder.is_dir() else None
 
 
-def retail_csv(directory, rows=60_000, seed=7):
+def retail_csv(directory, rows=200_000, seed=7):
     """A CSV file of retail rows: the real data set when it is there, else a generated one. (path, encoding, real)"""
     folder = test_data()
     packed = folder / "online-retail" / "OnlineRetail.csv.xz" if folder else None
