@@ -14,6 +14,11 @@ namespace tidemill {
 struct RealEnv {
   explicit RealEnv(Logger& logger = null_logger())
       : env{files, system_clock(), system_random(), flush, background, logger} {}
+  // Both are at rest before either goes: their tasks post to each other.
+  ~RealEnv() {
+    background.stop();
+    flush.stop();
+  }
 
   TempDir directory;
   PosixFileSystem files;

@@ -149,7 +149,17 @@ class LoadTest : public testing::Test {
   std::mutex mutex_;
   std::string definition_ =
       R"({"name":"retail","partition_key":"InvoiceNo","fields":{"Quantity":"integer","UnitPrice":"number"},"idempotency_keys":1000})";
-  std::function<std::optional<Reply>(int, const Request&)> before_, after_;  // instead of taking it / of the answer
+  using Deed = std::function<std::optional<Reply>(int, const Request&)>;
+  // With the lock: threads of the stub may still be about when a load has ended.
+  void set_before(Deed deed) {
+    const std::lock_guard lock(mutex_);
+    before_ = std::move(deed);
+  }
+  void set_after(Deed deed) {
+    const std::lock_guard lock(mutex_);
+    after_ = std::move(deed);
+  }
+  Deed before_, after_;  // instead of taking it / of the answer
   int posts_ = 0;
   std::uint64_t skipped_ = 0;  // sequences that others took
   std::vector<std::string> records_;
@@ -191,16 +201,16 @@ TEST_F(LoadTest, ASecondRunAddsNothingWhateverTheConnections) {
 }
 
 TEST_F(LoadTest, LostAnswersAndBusyServersCostNothing) {
-  before_ = [](int n, const Request&) -> std::optional<Reply> {
+  set_before([](int n, const Request&) -> std::optional<Reply> {
     if (n % 7 == 1) return Reply{.status = 429, .headers = {{"Retry-After", "0"}}};
     if (n % 7 == 3) return Reply{.status = 503, .body = R"({"outcome":"unknown"})"};
     if (n % 7 == 5) return Reply{.drop = true};
     return std::nullopt;
-  };
-  after_ = [](int n, const Request&) -> std::optional<Reply> {
+  });
+  set_after([](int n, const Request&) -> std::optional<Reply> {
     if (n % 5 == 0) return Reply{.drop = true};  // taken, but nobody was told
     return std::nullopt;
-  };
+  });
   EXPECT_EQ(run(options(sample(20'000))), kOk) << err_;
   expect_sample_once(20'000);
   EXPECT_THAT(err_, HasSubstr("trying on"));
@@ -255,13 +265,13 @@ TEST_F(LoadTest, ServerThatGoesAwayForGood) {
   const std::string path = sample(10'000);
   LoadOptions o = options(path);
   o.retry_for = "0s";
-  before_ = [](int n, const Request&) -> std::optional<Reply> {
+  set_before([](int n, const Request&) -> std::optional<Reply> {
     if (n > 5) return Reply{.drop = true};
     return std::nullopt;
-  };
+  });
   EXPECT_EQ(run(o), kNotReached);
   EXPECT_THAT(err_, HasSubstr("--resume"));
-  before_ = {};
+  set_before({});
   o.resume = true;
   EXPECT_EQ(run(o), kOk) << err_;
   expect_sample_once(10'000);
@@ -270,10 +280,10 @@ TEST_F(LoadTest, ServerThatGoesAwayForGood) {
 TEST_F(LoadTest, InterruptedAndResumed) {
   const std::string path = sample(60'000);
   const auto full = contents(path);
-  before_ = [](int n, const Request&) -> std::optional<Reply> {
+  set_before([](int n, const Request&) -> std::optional<Reply> {
     if (n == 30) ::kill(::getpid(), SIGINT);
     return std::nullopt;
-  };
+  });
   EXPECT_EQ(run(options(path)), kInterrupted);
   EXPECT_LT(records_.size(), 60'000u);
   std::string error;
@@ -281,7 +291,7 @@ TEST_F(LoadTest, InterruptedAndResumed) {
   ASSERT_TRUE(progress) << error;
   EXPECT_GT(progress->rows, 0u);
   EXPECT_LE(progress->rows, records_.size());
-  before_ = {};
+  set_before({});
   const int posts_before = posts_;
 
   // Another file under the same name is refused, and so is one that may have been forgotten.
@@ -313,13 +323,13 @@ TEST_F(LoadTest, ResumedBeforeTheFirstBlockWasFinal) {
   const std::string path = sample(10'000);
   LoadOptions o = options(path);
   o.retry_for = "0s";
-  before_ = [](int, const Request&) -> std::optional<Reply> { return Reply{.drop = true}; };
+  set_before([](int, const Request&) -> std::optional<Reply> { return Reply{.drop = true}; });
   EXPECT_EQ(run(o), kNotReached);
   std::string error;
   const auto progress = Progress::read(path + ".progress", error);
   ASSERT_TRUE(progress) << error;
   ASSERT_EQ(progress->rows, 0u);
-  before_ = {};
+  set_before({});
   o.resume = true;
   EXPECT_EQ(run(o), kOk) << err_;
   expect_sample_once(10'000);
@@ -375,11 +385,11 @@ TEST_F(LoadTest, APipeMustBeToldItsEncoding) {
 
 TEST_F(LoadTest, AUrlWithAPathIsUsedAsItStands) {
   std::string target;
-  before_ = [&](int, const Request& r) -> std::optional<Reply> {
+  set_before([&](int, const Request& r) -> std::optional<Reply> {
     target = r.target;
     EXPECT_EQ(r.headers.at("authorization"), "Bearer secret");
     return Reply{.status = 202};
-  };
+  });
   LoadOptions o = options(file("a.csv", "a,b\n1,x\n"));
   o.remote.url += "/ingest?source=me";
   o.remote.key = "secret";
@@ -414,9 +424,9 @@ TEST_F(LoadTest, WrongUse) {
   o = options(path);
   o.remote.url = "https://x";
   EXPECT_EQ(run(o), kWrongUse);
-  before_ = [](int, const Request&) {
+  set_before([](int, const Request&) {
     return Reply{.status = 413, .body = R"({"title":"The body is too large.","detail":"Send less."})"};
-  };
+  });
   EXPECT_EQ(run(options(path)), kWrongUse);
   EXPECT_THAT(err_, HasSubstr("The body is too large. Send less. (HTTP 413)"));
   definition_ = R"({"name":"retail"})";
