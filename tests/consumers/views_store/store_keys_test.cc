@@ -1,0 +1,71 @@
+#include "consumers/views/store_keys.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace tidemill::views {
+namespace {
+
+// The hex block of docs/formats/views.md.
+std::string bytes_of_page() {
+  std::ifstream in(std::string(TIDEMILL_SOURCE_DIR) + "/docs/formats/views.md");
+  std::string line, out;
+  bool inside = false;
+  while (std::getline(in, line)) {
+    if (line.starts_with("```")) {
+      inside = line == "```hex";
+      continue;
+    }
+    if (!inside) continue;
+    std::istringstream hex(line);
+    for (int byte; hex >> std::hex >> byte;) out += static_cast<char>(byte);
+  }
+  return out;
+}
+
+TEST(StoreKeys, CheckpointIsThatOfThePage) {
+  const Checkpoint checkpoint{Position::through(Sequence(541'909)), *parse_rfc3339("2011-12-09T12:50:00.000Z"), 4'372,
+                              1};
+  EXPECT_EQ(encode_checkpoint(checkpoint), bytes_of_page());
+  const auto back = decode_checkpoint(bytes_of_page());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->position, checkpoint.position);
+  EXPECT_EQ(back->time, checkpoint.time);
+  EXPECT_EQ(back->rows, 4'372u);
+  EXPECT_EQ(back->parked, 1u);
+}
+
+TEST(StoreKeys, CheckpointsThatAreNoneAreRefused) {
+  const std::string good = bytes_of_page();
+  EXPECT_FALSE(decode_checkpoint(""));
+  EXPECT_FALSE(decode_checkpoint(good.substr(1)));
+  EXPECT_FALSE(decode_checkpoint(good + '\0'));
+  EXPECT_FALSE(decode_checkpoint('\2' + good.substr(1)));
+}
+
+TEST(StoreKeys, ParkedRecordsComeBackWhole) {
+  const ParkedRecord record{"sum: text where a number is wanted", "k", R"({"a":"b"})",
+                            WallTime(std::chrono::milliseconds(7))};
+  const std::string bytes = encode_parked(record);
+  const auto back = decode_parked(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->reason, record.reason);
+  EXPECT_EQ(back->key, record.key);
+  EXPECT_EQ(back->data, record.data);
+  EXPECT_EQ(back->time, record.time);
+  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(decode_parked(bytes.substr(0, i))) << i;
+  EXPECT_FALSE(decode_parked(bytes + "x"));
+}
+
+TEST(StoreKeys, ThePrefixBehindIsBehindAllThatBeginSo) {
+  EXPECT_EQ(behind_prefix("a"), "b");
+  EXPECT_EQ(behind_prefix(std::string("a\xff", 2)), "b");
+  EXPECT_EQ(behind_prefix("\xff"), "");
+  EXPECT_LT(member_space("k", 1), member_space("k", 2));
+  EXPECT_LT(parked_key(255), parked_key(256));
+}
+
+}  // namespace
+}  // namespace tidemill::views
