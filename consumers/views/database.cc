@@ -143,8 +143,11 @@ struct Database::Impl {
   std::map<std::string, std::shared_ptr<FamilyImpl>> families;
   bool closed = false;
 
-  ErrorCode fail(const char* what, const rocksdb::Status& status) const {
+  // `resume`: after a flush that failed RocksDB refuses all writes until it is told that the disk is well again.
+  // Whoever gets the error tries again later; if the disk is not well then, it is told once more.
+  ErrorCode fail(const char* what, const rocksdb::Status& status, bool resume = false) const {
     env->logger.error("views: the database refused", {{"call", what}, {"cause", status.ToString()}});
+    if (resume) handle->db->Resume().PermitUncheckedError();
     return code_of(status);
   }
 };
@@ -250,7 +253,7 @@ Result<void> Database::write(const Family& family, const WriteSet& set) {
   rocksdb::WriteOptions options;
   options.disableWAL = true;
   const rocksdb::Status status = impl_->handle->db->Write(options, &batch);
-  if (!status.ok()) return impl_->fail("write", status);
+  if (!status.ok()) return impl_->fail("write", status, true);
   return {};
 }
 
@@ -294,7 +297,7 @@ Result<void> Database::flush(const Family& family, bool wait) {
   options.wait = wait;
   options.allow_write_stall = true;
   const rocksdb::Status status = impl_->handle->db->Flush(options, native(family));
-  if (!status.ok()) return impl_->fail("flush", status);
+  if (!status.ok()) return impl_->fail("flush", status, true);
   return {};
 }
 
