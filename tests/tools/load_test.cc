@@ -148,7 +148,7 @@ class LoadTest : public testing::Test {
   std::unique_ptr<HttpStub> stub_;
   std::mutex mutex_;
   std::string definition_ =
-      R"({"name":"retail","partition_key":"InvoiceNo","fields":{"Quantity":"integer","UnitPrice":"number"},"idempotency_keys":1000})";
+      R"({"name":"retail","partition_key":"InvoiceNo","fields":{"Quantity":"integer","UnitPrice":"number"},"idempotency_keys":50000})";
   using Deed = std::function<std::optional<Reply>(int, const Request&)>;
   // With the lock: threads of the stub may still be about when a load has ended.
   void set_before(Deed deed) {
@@ -304,7 +304,7 @@ TEST_F(LoadTest, InterruptedAndResumed) {
   o.delimiter = ";";
   EXPECT_EQ(run(o), kWrongUse);
   o.delimiter = ",";
-  skipped_ = 100'000;  // more than the 1,000 keys that the stream remembers
+  skipped_ = 100'000;  // more than the 50,000 keys that the stream remembers
   if (!progress->in_flight.empty()) {
     EXPECT_EQ(run(o), kWrongUse);
     EXPECT_THAT(err_, HasSubstr("--force"));
