@@ -35,7 +35,7 @@ ErrorCode exists_already() {
 Result<std::unique_ptr<Views>> Views::open(Env& env, Engine& engine, const Options& options) {
   configure_sqlite();
   // A third for rows that were written lately, the rest is RocksDB's.
-  ASSIGN_OR_RETURN(auto database, Database::open(env, options.directory, options.memory_bytes / 3 * 2));
+  ASSIGN_OR_RETURN(auto database, Database::open_or_begin_anew(env, options.directory, options.memory_bytes / 3 * 2));
   auto catalog = std::make_unique<Catalog>(env, engine, options, std::move(database));
   RETURN_IF_ERROR(catalog->start());
   return std::unique_ptr<Views>(std::move(catalog));

@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -11,6 +12,7 @@
 #include <map>
 #include <mutex>
 
+#include "consumers/views/rocks_env.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/seam/file_system.h"
@@ -29,16 +31,18 @@ ErrorCode code_of(const rocksdb::Status& status) {
   if (status.IsIOError() && status.subcode() == rocksdb::Status::kNoSpace) {
     return {ENOSPC, boost::system::generic_category()};
   }
-  if (status.IsCorruption()) return make_error_code(StorageErrc::damaged);
+  // A path that is named and not there: files of the database are gone.
+  if (status.IsCorruption() || status.IsPathNotFound()) return make_error_code(StorageErrc::damaged);
   return {EIO, boost::system::generic_category()};
 }
 
-// What must be free on the disk beyond all that is not flushed. RocksDB as Debian builds it stops the process when a
-// file meets a full disk and is touched again (an assertion in its writer), so it is not let come near one.
+// What must be free on the disk beyond all that is not flushed: a full disk is better met between two batches than in
+// the middle of a flush or a compaction.
 constexpr std::uint64_t kSpareBytes = 16 << 20;
 
 // Outlives all families and cursors that somebody still holds.
 struct Handle {
+  std::unique_ptr<rocksdb::Env> env;
   std::unique_ptr<rocksdb::DB> db;
 };
 
@@ -158,11 +162,8 @@ struct Database::Impl {
     return {};
   }
 
-  // `resume`: after a flush that failed RocksDB refuses all writes until it is told that the disk is well again.
-  // Whoever gets the error tries again later; if the disk is not well then, it is told once more.
-  ErrorCode fail(const char* what, const rocksdb::Status& status, bool resume = false) const {
+  ErrorCode fail(const char* what, const rocksdb::Status& status) const {
     env->logger.error("views: the database refused", {{"call", what}, {"cause", status.ToString()}});
-    if (resume) handle->db->Resume().PermitUncheckedError();
     return code_of(status);
   }
 };
@@ -178,6 +179,8 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   auto impl = std::make_unique<Impl>();
   impl->env = &env;
   impl->directory = directory;
+  impl->handle = std::make_shared<Handle>();
+  impl->handle->env = make_rocks_env(env.files);
 
   // Half for blocks that were read, half for what was written and not yet flushed; both count against one cache.
   impl->cache = rocksdb::NewLRUCache(memory_bytes, 4);
@@ -189,6 +192,8 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   table.format_version = 5;
 
   rocksdb::Options options;
+  options.env = impl->handle->env.get();
+  options.info_log = make_rocks_logger(env.logger);
   options.create_if_missing = true;
   options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
   options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);
@@ -198,24 +203,25 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   options.max_background_jobs = 2;
   options.bytes_per_sync = 1 << 20;  // so that writing a file out never stalls a commit of the log for long
   options.max_open_files = 256;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1 << 20;
-  options.info_log_level = rocksdb::WARN_LEVEL;
   options.avoid_flush_during_shutdown = true;  // close() does it, and says when it failed
   options.paranoid_checks = true;
   options.stats_dump_period_sec = 0;
   impl->family_options = rocksdb::ColumnFamilyOptions(options);
 
-  std::vector<std::string> names;
-  (void)rocksdb::DB::ListColumnFamilies(options, directory, &names);  // fails where there is no database yet
-  if (names.empty()) names.push_back(rocksdb::kDefaultColumnFamilyName);
+  std::vector<std::string> names{rocksdb::kDefaultColumnFamilyName};
+  const auto current = env.files.info(directory + "/CURRENT");  // made last when a database is made
+  if (current) {
+    const rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, directory, &names);
+    if (!status.ok()) return impl->fail("open", status);
+  } else if (current.error() != ErrorCode(ENOENT, boost::system::generic_category())) {
+    return current.error();
+  }
   std::vector<rocksdb::ColumnFamilyDescriptor> wanted;
   for (const auto& name : names) wanted.emplace_back(name, impl->family_options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, directory, wanted, &handles, &db);
   if (!status.ok()) return impl->fail("open", status);
-  impl->handle = std::make_shared<Handle>();
   impl->handle->db.reset(db);
   for (auto* handle : handles) {
     if (handle->GetName() == rocksdb::kDefaultColumnFamilyName) {
@@ -225,6 +231,18 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
     }
   }
   return std::unique_ptr<Database>(new Database(std::move(impl)));
+}
+
+Result<std::unique_ptr<Database>> Database::open_or_begin_anew(Env& env, const std::string& directory,
+                                                               std::uint64_t memory_bytes) {
+  auto opened = open(env, directory, memory_bytes);
+  if (opened || opened.error() != make_error_code(StorageErrc::damaged)) return opened;
+  const std::string aside = directory + ".damaged";
+  if (exists(env.files, aside)) RETURN_IF_ERROR(remove_tree(env.files, aside));
+  RETURN_IF_ERROR(env.files.rename(directory, aside));
+  env.logger.error("the store of the views is damaged: it is kept aside, and all views are built again from the log",
+                   {{"kept", aside.substr(aside.find_last_of('/') + 1)}});
+  return open(env, directory, memory_bytes);
 }
 
 std::vector<std::string> Database::names() const {
@@ -270,7 +288,7 @@ Result<void> Database::write(const Family& family, const WriteSet& set) {
   rocksdb::WriteOptions options;
   options.disableWAL = true;
   const rocksdb::Status status = impl_->handle->db->Write(options, &batch);
-  if (!status.ok()) return impl_->fail("write", status, true);
+  if (!status.ok()) return impl_->fail("write", status);
   return {};
 }
 
@@ -315,7 +333,11 @@ Result<void> Database::flush(const Family& family, bool wait) {
   options.wait = wait;
   options.allow_write_stall = true;
   const rocksdb::Status status = impl_->handle->db->Flush(options, native(family));
-  if (!status.ok()) return impl_->fail("flush", status, true);
+  if (!status.ok()) return impl_->fail("flush", status);
+  // While RocksDB recovers from an error, a flush may return well that did nothing.
+  std::uint64_t unflushed = 0;
+  impl_->handle->db->GetIntProperty(native(family), rocksdb::DB::Properties::kNumImmutableMemTable, &unflushed);
+  if (wait && unflushed > 0) return ErrorCode(EAGAIN, boost::system::generic_category());
   return {};
 }
 

@@ -69,10 +69,16 @@ class Snapshot {
 
 // RocksDB's one home: one database under DATA/views, its write-ahead log off. What was written survives a crash only
 // when it was flushed; a family falls back as a whole, to the state after some earlier write, never between two.
-// Any thread. Blocks on the disk. Errors: ENOSPC, EIO, StorageErrc::damaged; RocksDB's own words go to the log.
+// Any thread. Blocks on the disk, which it reaches through the seam; env.files outlives all families and snapshots.
+// Errors: ENOSPC and EAGAIN, until there has been room for some seconds; StorageErrc::damaged; EIO, after which it only
+// reads until it is opened again. RocksDB's own words go to the log.
 class Database {
  public:
   static Result<std::unique_ptr<Database>> open(Env& env, const std::string& directory, std::uint64_t memory_bytes);
+  // The same; but a damaged one is renamed to `directory`.damaged, in the place of an older one, and an empty one is
+  // begun: nothing in it is the only copy.
+  static Result<std::unique_ptr<Database>> open_or_begin_anew(Env& env, const std::string& directory,
+                                                              std::uint64_t memory_bytes);
   ~Database();
 
   std::vector<std::string> names() const;                           // of the families that are there
@@ -87,6 +93,7 @@ class Database {
   Result<std::optional<std::string>> get_persisted(const Family& family, std::string_view key) const;
   std::unique_ptr<Snapshot> snapshot() const;
 
+  // `wait`: until it is on disk. The family must not be written to meanwhile.
   Result<void> flush(const Family& family, bool wait);
   // For metrics: RocksDB's integer property, 0 where it has none.
   std::uint64_t property(std::string_view name) const;
