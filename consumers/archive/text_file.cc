@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "engine/json/writer.h"
 #include "storage/base/check.h"
 
 namespace tidemill::archive {
@@ -15,16 +16,6 @@ bool is_errno(const ErrorCode& error, int value) {
   return error == ErrorCode(value, boost::system::generic_category());
 }
 
-void append_base64(std::string& out, std::string_view bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (k < n ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (std::size_t k = 0; k < 4; ++k) out += k <= n ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
-}
-
 }  // namespace
 
 void encode_line(const Record& record, std::string& line) {
@@ -32,9 +23,7 @@ void encode_line(const Record& record, std::string& line) {
   if (record.content == ContentType::json) {
     line = record.data;
   } else {
-    line = "{\"_base64\":\"";
-    append_base64(line, record.data);
-    line += "\"}";
+    append_bytes_json(line, record.data);
   }
   line += '\n';
 }

@@ -7,8 +7,10 @@
 #include <set>
 
 #include "consumers/views/cell.h"
+#include "consumers/views/query_gate.h"
 #include "consumers/views/query_table.h"
 #include "consumers/views/sqlite.h"
+#include "engine/json/writer.h"
 
 namespace tidemill::views {
 namespace {
@@ -19,21 +21,6 @@ constexpr std::size_t kSqlBytesMax = 100'000;
 
 SqlError error(std::string code, std::string message) {
   return {std::move(code), std::move(message)};
-}
-
-int allow(void* seen_pointer, int action, const char* a, const char*, const char*, const char*) {
-  switch (action) {
-    case SQLITE_SELECT:
-    case SQLITE_RECURSIVE:
-      return SQLITE_OK;
-    case SQLITE_READ:
-      if (a != nullptr) static_cast<std::set<std::string>*>(seen_pointer)->insert(a);
-      return SQLITE_OK;
-    case SQLITE_FUNCTION:
-      return SQLITE_OK;  // load_extension is off, and no other function reaches out of the statement
-    default:
-      return SQLITE_DENY;
-  }
 }
 
 bool blank(std::string_view text) {
@@ -67,7 +54,10 @@ Value value_of(sqlite3_stmt* statement, int column, bool json) {
       const auto* data = static_cast<const char*>(sqlite3_column_blob(statement, column));
       std::string text(data == nullptr ? "" : data, static_cast<std::size_t>(sqlite3_column_bytes(statement, column)));
       if (json) return Json{std::move(text)};
-      return text;
+      if (sqlite3_column_type(statement, column) == SQLITE_TEXT) return text;
+      Json bytes;
+      append_bytes_json(bytes.text, text);
+      return bytes;
     }
     default:
       return {};
@@ -109,6 +99,8 @@ struct QueryExecutor::Session {
   std::vector<std::shared_ptr<const View>> views;
   std::uint64_t version = ~0ull;
   std::set<std::string> read;  // tables of the statement
+  std::string no_function;     // what the gate kept out
+  std::string no_table;
   Clock::time_point deadline;
   bool late = false;
   std::unique_ptr<Connection> connection;
@@ -119,31 +111,70 @@ struct QueryExecutor::Session {
     return found == views.end() ? nullptr : found->get();
   }
   SqlError explain(int code) const;
+  SqlError unknown_table(const std::string& name) const;
+  static int gate(void* session, int action, const char* a, const char* b, const char*, const char*);
 };
+
+// SQLite's authorizer: asked about each thing that a statement would do, before it runs.
+int QueryExecutor::Session::gate(void* session, int action, const char* a, const char* b, const char*, const char*) {
+  auto& s = *static_cast<Session*>(session);
+  switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_RECURSIVE:
+      return SQLITE_OK;
+    case SQLITE_READ:
+      if (a == nullptr || b == nullptr) return SQLITE_DENY;
+      if (*b == 0) {
+        // No column of it is read, its rows are counted. `a` is the name as the statement spells it, perhaps a CTE's.
+        for (const auto& view : s.views) {
+          if (sqlite3_stricmp(view->name().c_str(), a) == 0) s.read.insert(view->name());
+        }
+        return SQLITE_OK;
+      }
+      s.read.insert(a);
+      if (s.find(a) != nullptr || query_may_read(a)) return SQLITE_OK;
+      s.no_table = a;
+      return SQLITE_DENY;
+    case SQLITE_FUNCTION:
+      if (b != nullptr && query_may_call(b)) return SQLITE_OK;
+      s.no_function = b == nullptr ? "" : b;
+      return SQLITE_DENY;
+    default:
+      return SQLITE_DENY;
+  }
+}
+
+SqlError QueryExecutor::Session::unknown_table(const std::string& name) const {
+  std::string message = "There is no view " + name + ".";
+  const View* nearest = nullptr;
+  std::size_t least = 4;
+  for (const auto& view : views) {
+    const std::size_t d = distance(view->name(), name);
+    if (d < least) {
+      least = d;
+      nearest = view.get();
+    }
+  }
+  if (nearest != nullptr) message += " Did you mean " + nearest->name() + "?";
+  message += " GET /v1/views lists them.";
+  return error("no_such_view", message);
+}
 
 SqlError QueryExecutor::Session::explain(int code) const {
   const std::string text = sqlite3_errmsg(db());
+  if (!no_function.empty()) {
+    return error("invalid_sql", "There is no function " + no_function + " here. docs/sql.md says which there are.");
+  }
+  if (!no_table.empty()) return unknown_table(no_table);
   if (code == SQLITE_AUTH || text.find("not authorized") != std::string::npos ||
       text.find("may not be modified") != std::string::npos) {
-    return error("not_read_only",
-                 "Only SELECT is allowed here. Views are created by PUT /v1/views/NAME, records come in by POST.");
+    return error("not_read_only", "Only SELECT is allowed here.");
   }
-  constexpr std::string_view no_table = "no such table: ";
-  if (const std::size_t at = text.find(no_table); at != std::string::npos) {
-    const std::string name = text.substr(at + no_table.size());
-    std::string message = "There is no view " + name + ".";
-    const View* nearest = nullptr;
-    std::size_t least = 4;
-    for (const auto& view : views) {
-      const std::size_t d = distance(view->name(), name);
-      if (d < least) {
-        least = d;
-        nearest = view.get();
-      }
+  // A table that SQLite brings along, but that was not made ready when the connection was opened, is one of the latter.
+  for (const std::string_view words : {"no such table: ", "vtable constructor failed: "}) {
+    if (const std::size_t at = text.find(words); at != std::string::npos) {
+      return unknown_table(text.substr(at + words.size()));
     }
-    if (nearest != nullptr) message += " Did you mean " + nearest->name() + "?";
-    message += " GET /v1/views lists them.";
-    return error("no_such_view", message);
   }
   std::string message = "SQLite says: " + text + ".";
   if (text.find("no such column") != std::string::npos) {
@@ -182,7 +213,11 @@ SqlResult<std::unique_ptr<QueryExecutor::Session>> QueryExecutor::take() {
   sqlite3_limit(db, SQLITE_LIMIT_COMPOUND_SELECT, 50);
   sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, 1'000);
   sqlite3_limit(db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1'000);
-  sqlite3_set_authorizer(db, allow, &session->read);
+  // The first use makes such a table, which the gate would not let pass.
+  if (sqlite3_exec(db, "SELECT 1 FROM json_each('1'), json_tree('1')", nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return error("internal", std::string("SQLite: ") + sqlite3_errmsg(db));
+  }
+  sqlite3_set_authorizer(db, Session::gate, session.get());
   sqlite3_progress_handler(
       db, kProgressSteps,
       [](void* p) {
@@ -216,6 +251,8 @@ SqlResult<QueryEnd> QueryExecutor::run(Session& session, std::string_view sql, c
   session.scope.rows_visited = 0;
   session.scope.error = {};
   session.read.clear();
+  session.no_function.clear();
+  session.no_table.clear();
   session.late = false;
   session.deadline = Clock::now() + limits.time_max;
 
@@ -236,8 +273,9 @@ SqlResult<QueryEnd> QueryExecutor::run(Session& session, std::string_view sql, c
     return error("not_read_only", "Only SELECT is allowed here.");
   const int wanted = sqlite3_bind_parameter_count(statement.get());
   if (wanted != static_cast<int>(params.size())) {
-    return error("invalid_parameters", "The statement has " + std::to_string(wanted) + " parameters, but " +
-                                           std::to_string(params.size()) + " values came. Give one for each ?.");
+    return error("invalid_parameters", "`params` needs a value for each parameter of the statement: it has " +
+                                           std::to_string(wanted) + ", and " + std::to_string(params.size()) +
+                                           " came.");
   }
   for (int i = 0; i < wanted; ++i) bind(statement.get(), i + 1, params[static_cast<std::size_t>(i)]);
 
@@ -288,8 +326,7 @@ SqlResult<QueryEnd> QueryExecutor::run(Session& session, std::string_view sql, c
       end.truncated = true;
       return end;
     }
-    return error("sql_timeout", "The statement gave no row within " + std::to_string(limits.time_max.count()) +
-                                    " ms. Ask for keys or a range of them, or raise limits.sql_time.");
+    return error("sql_timeout", "The statement gave no row within " + std::to_string(limits.time_max.count()) + " ms.");
   }
   if (session.scope.error) {
     return error("view_damaged", "A view's store cannot be read: " + session.scope.error.message() + ".");

@@ -10,6 +10,9 @@ namespace tidemill {
 // valid JSON.
 void append_json_string(std::string& out, std::string_view text);
 
+// Appends bytes that are not JSON as they are shown wherever JSON is: {"_base64":"..."}.
+void append_bytes_json(std::string& out, std::string_view bytes);
+
 // Writes JSON text piece by piece into a string it is given; puts the commas. For events, manifests and small answers,
 // not a document model: the caller pairs begin and end, and gives a name before each value of an object.
 class JsonWriter {
