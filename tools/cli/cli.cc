@@ -1,6 +1,7 @@
 #include "tools/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -8,6 +9,8 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
 #include "tools/cli/config/config.h"
+#include "tools/cli/config/keys.h"
+#include "tools/cli/remote.h"
 
 namespace tidemill::cli {
 namespace {
@@ -39,6 +42,7 @@ class Program {
   }
 
   int run(int argc, char** argv) {
+    if (argc > 1 && !known(argv[1])) return kWrongUse;
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -48,6 +52,21 @@ class Program {
   }
 
  private:
+  // CLI11 would say only that a subcommand is required.
+  bool known(const std::string& word) const {
+    if (word.starts_with('-')) return true;
+    std::vector<std::string> names;
+    for (const CLI::App* command : app_.get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(command->get_name());
+    if (std::find(names.begin(), names.end(), word) != names.end()) return true;
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    const std::string_view near = nearest(word, views);
+    wrong_use(word, std::string("there is no such command") +
+                        (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?") +
+                        (near.empty() ? "; `tidemill --help` lists them" : ""));
+    return false;
+  }
+
   CLI::App* add(const char* name, const char* description, const char* examples, std::function<int()> run) {
     CLI::App* command = app_.add_subcommand(name, description);
     command->footer(std::string("Examples:\n") + examples);

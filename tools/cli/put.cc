@@ -23,7 +23,8 @@ int send(const Server& server, const PutOptions& options, const std::string& typ
   request.body = body;
   const Answer answer = call(server, "put", request);
   if (answer.exit_code != kOk) return answer.exit_code;
-  std::printf("%s\n", answer.response.body.c_str());
+  std::fputs(answer.response.body.c_str(), stdout);
+  if (!answer.response.body.ends_with('\n')) std::fputc('\n', stdout);
   return answer.response.status == 207 ? kPartly : kOk;
 }
 

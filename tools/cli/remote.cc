@@ -87,6 +87,16 @@ std::string problem_text(const HttpResponse& response) {
     for (const char* name : {"title", "detail"})
       if (json.contains(name) && json[name].is_string())
         said += (said.empty() ? "" : " ") + json[name].get<std::string>();
+    // Of an answer to records: what is wrong with the first of them.
+    if (const auto rejected = json.find("rejected"); rejected != json.end() && rejected->is_array()) {
+      for (std::size_t i = 0; i < std::min<std::size_t>(rejected->size(), 3); ++i) {
+        const auto& r = (*rejected)[i];
+        if (!r.is_object() || !r.contains("index") || !r.contains("code")) continue;
+        said += "\n  record " + r["index"].dump() + ": " + r.value("message", r["code"].dump());
+      }
+      if (rejected->size() > 3) said += "\n  and " + std::to_string(rejected->size() - 3) + " more";
+      if (!rejected->empty()) return said + "\n  (" + text + ")";
+    }
     if (!said.empty()) return said + " (" + text + ")";
   }
   if (!response.body.empty() && response.body.size() < 300) text += ": " + response.body;

@@ -46,6 +46,10 @@ class InterruptWatch {
 };
 
 // One load, from the options to the summary.
+std::string rows(std::uint64_t n) {
+  return with_commas(n) + (n == 1 ? " row" : " rows");
+}
+
 class Load {
  public:
   explicit Load(const LoadOptions& options) : options_(options), interrupts_(stop_) {}
@@ -322,14 +326,13 @@ int Load::summary(const std::optional<LoadFailure>& failure, const std::string& 
         "once more)\n",
         with_commas(counts.accepted).c_str(), path_.c_str(), into.c_str());
   } else {
-    std::printf("%s rows of %s loaded into %s in %.2f s (%s rows/s)\n",
-                with_commas(counts.accepted - counts.replayed).c_str(), path_.c_str(), into.c_str(), seconds,
+    std::printf("%s of %s loaded into %s in %.2f s (%s rows/s)\n", rows(counts.accepted - counts.replayed).c_str(),
+                path_.c_str(), into.c_str(), seconds,
                 with_commas(static_cast<std::uint64_t>(static_cast<double>(counts.rows) / seconds)).c_str());
-    if (counts.replayed > 0)
-      std::printf("%s rows were already loaded by an earlier run\n", with_commas(counts.replayed).c_str());
+    if (counts.replayed > 0) std::printf("%s already loaded by an earlier run\n", rows(counts.replayed).c_str());
   }
   if (counts.rejected > 0)
-    std::printf("%s rows rejected%s\n", with_commas(counts.rejected).c_str(),
+    std::printf("%s rejected%s\n", rows(counts.rejected).c_str(),
                 options_.rejects.empty() ? " (--rejects FILE keeps them)" : (", kept in " + options_.rejects).c_str());
   if (resumed)
     std::printf("with the earlier runs: %s rows, %s rejected\n", with_commas(end.accepted).c_str(),

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "consumers/archive/archive.h"
+#include "engine/errors.h"
 #include "storage/base/errors.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/random.h"
@@ -20,12 +21,9 @@ std::string archive_group(const Stream& stream) {
   return stream.name() + ":archive";
 }
 
-// What to do about an error that keeps the server from starting.
+// What to do about an error that keeps the server from starting. Of a directory that is in use, too new or not ours the
+// engine has said it.
 std::string remedy(const ErrorCode& error, const std::string& data) {
-  if (error == StorageErrc::directory_in_use)
-    return "another server holds the directory " + data + ": stop it, or choose another directory with --data";
-  if (error == StorageErrc::layout_too_new)
-    return "the directory " + data + " was written by a later version: run that version, or a later one";
   if (error == boost::system::errc::permission_denied)
     return "this user may not write to " + data + ": change its owner, or choose another directory with --data";
   if (error == boost::system::errc::no_space_on_device)
@@ -100,9 +98,13 @@ bool RunningServer::open_parts() {
   options.log.request_window = static_cast<std::uint32_t>(config_.idempotency_keys);
   auto engine = Engine::open(env_, options);
   if (!engine) {
-    logger_.error("cannot open the data directory", {{"directory", config_.data},
-                                                     {"cause", engine.error().message()},
-                                                     {"remedy", remedy(engine.error(), config_.data)}});
+    const bool said = engine.error() == StorageErrc::directory_in_use ||
+                      engine.error() == StorageErrc::layout_too_new ||
+                      engine.error() == EngineErrc::not_a_data_directory;
+    if (!said)
+      logger_.error("cannot open the data directory", {{"directory", config_.data},
+                                                       {"cause", engine.error().message()},
+                                                       {"remedy", remedy(engine.error(), config_.data)}});
     return false;
   }
   engine_ = std::move(*engine);
