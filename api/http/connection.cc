@@ -442,6 +442,13 @@ void Connection::close() {
   resume_.cancel();
 }
 
+std::size_t Connection::held() const {
+  std::size_t bytes = capacity_;
+  for (const std::string& piece : out_) bytes += piece.capacity();
+  for (const Exchange* e = head_; e; e = e->next) bytes += e->wire.capacity() + e->large.capacity();
+  return bytes;
+}
+
 // Every half second: whoever is too slow goes.
 void Connection::sweep(SteadyTime now) {
   if (dead_) return;

@@ -58,7 +58,7 @@ struct Shared {
   Metrics metrics;
   std::atomic<bool> draining{false};
   std::atomic<std::size_t> exchanges{0};  // with handlers
-  std::atomic<std::size_t> memory{0};     // of large buffers
+  std::atomic<std::size_t> memory{0};     // of large receive buffers, for the limit
   std::atomic<std::size_t> open{0};
   mutable std::mutex mutex;
   Limits limits;
@@ -106,6 +106,7 @@ class IoLoop final : public Loop {
   std::vector<std::shared_ptr<Connection>> connections_;
   std::vector<std::shared_ptr<Connection>> dirty_;
   std::vector<std::shared_ptr<Connection>> flushing_;
+  std::size_t held_ = 0;  // by connections, at the last sweep
   Exchange* free_ = nullptr;
   std::size_t free_count_ = 0;
   int batch_ = 0;
@@ -131,6 +132,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void sweep(SteadyTime now);
   void close();
   bool idle() const { return !head_ && out_bytes_ == 0; }
+  std::size_t held() const;  // bytes of buffers, in and out
   IoLoop& loop() { return loop_; }
 
   std::size_t slot = 0;  // in the loop's list

@@ -74,9 +74,14 @@ void IoLoop::sweep() {
   }
   const auto now = std::chrono::steady_clock::now();
   begin_batch();
-  for (const auto& connection : connections_) connection->sweep(now);
+  std::size_t held = 0;
+  for (const auto& connection : connections_) {
+    connection->sweep(now);
+    held += connection->held();
+  }
   end_batch();
-  if (index_ == 0) shared_.metrics.memory_bytes.set(static_cast<std::int64_t>(shared_.memory.load()));
+  shared_.metrics.buffer_bytes.add(static_cast<std::int64_t>(held) - static_cast<std::int64_t>(held_));
+  held_ = held;
 }
 
 void IoLoop::adopt(Socket socket) {

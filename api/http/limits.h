@@ -12,7 +12,7 @@ struct Limits {
   std::size_t header_bytes = 32 << 10;  // request line and header fields together: 431
   std::size_t header_count = 100;       // 431
   std::size_t body_bytes = 16 << 20;    // as sent and, once more, unpacked: 413
-  // Bodies on their way in, answers on their way out, all connections together: 429.
+  // Of receive buffers above 64 KiB, hence of large bodies on their way in, all connections together: 429.
   std::size_t memory_bytes = 96 << 20;
   std::size_t connections = 10'000;                  // one more gets 503 and is closed
   std::size_t pipelined = 1'024;                     // unanswered requests of one connection; then it is not read

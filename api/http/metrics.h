@@ -10,7 +10,7 @@ struct Metrics {
   Counter bytes_in, bytes_out;
   Counter timeouts;      // connections closed for being too slow, in any direction
   Counter bad_requests;  // refused before a handler saw them
-  Gauge memory_bytes;    // of the large buffers
+  Gauge buffer_bytes;    // held by connections for requests and answers; as of the last sweep
 };
 
 }  // namespace tidemill::http

@@ -1,127 +1,17 @@
 #include "api/metrics/metrics.h"
 
-#include <dirent.h>
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
-#include <map>
 
+#include "api/metrics/families.h"
+#include "api/metrics/process.h"
 #include "storage/base/build_info.h"
-#include "storage/base/check.h"
+#include "storage/seam/file_system.h"
 
 namespace tidemill {
 namespace {
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
-
 constexpr std::array<int, 29> kKnown{200, 201, 202, 204, 207, 304, 400, 403, 404, 405, 406, 408, 409, 410, 411,
                                      413, 415, 417, 422, 429, 431, 500, 501, 503, 504, 505, 507, 401, 0};
-
-// Families in the order of the table; a name that is not in it is our mistake.
-class Families {
- public:
-  Families() {
-    for (const MetricDescription& d : metric_table()) {
-      MetricFamily family;
-      family.name = d.name;
-      family.help = d.help;
-      family.type = d.type == "counter" ? MetricType::Counter
-                    : d.type == "gauge" ? MetricType::Gauge
-                                        : MetricType::Histogram;
-      index_[d.name] = families_.size();
-      families_.push_back(std::move(family));
-    }
-  }
-  void add(std::string_view name, double value, Labels labels = {}) {
-    MetricFamily& family = find(name);
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    if (family.type == MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    family.metric.push_back(std::move(metric));
-  }
-  // `scale`: the base unit in the histogram's own.
-  void add(std::string_view name, const Histogram& h, double scale, Labels labels = {}) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    std::uint64_t sum = 0;
-    for (std::size_t i = 0; i <= h.bounds().size(); ++i) {
-      sum += h.count(i);
-      ClientMetric::Bucket bucket;
-      bucket.cumulative_count = sum;
-      bucket.upper_bound =
-          i < h.bounds().size() ? static_cast<double>(h.bounds()[i]) / scale : std::numeric_limits<double>::infinity();
-      metric.histogram.bucket.push_back(bucket);
-    }
-    metric.histogram.sample_count = sum;
-    metric.histogram.sample_sum = static_cast<double>(h.sum()) / scale;
-    find(name).metric.push_back(std::move(metric));
-  }
-  std::string text() {
-    std::erase_if(families_, [](const MetricFamily& f) { return f.metric.empty(); });
-    return prometheus::TextSerializer().Serialize(families_);
-  }
-
- private:
-  MetricFamily& find(std::string_view name) {
-    const auto found = index_.find(name);
-    CHECK(found != index_.end());
-    return families_[found->second];
-  }
-  std::vector<MetricFamily> families_;
-  std::map<std::string_view, std::size_t> index_;
-};
-
-Labels one(std::string_view name, std::string_view value) {
-  return {{std::string(name), std::string(value)}};
-}
-
-double number(std::uint64_t n) {
-  return static_cast<double>(n);
-}
-
-void add_process(Families& out) {
-  const double ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
-  std::ifstream stat("/proc/self/stat");
-  std::string text((std::istreambuf_iterator<char>(stat)), {});
-  const std::size_t close = text.rfind(')');
-  if (close != std::string::npos) {
-    unsigned long user = 0;
-    unsigned long system = 0;
-    unsigned long long start = 0;
-    long pages = 0;
-    if (std::sscanf(text.c_str() + close + 1,
-                    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu %*u %ld", &user,
-                    &system, &start, &pages) == 4) {
-      out.add("tidemill_process_cpu_seconds_total", static_cast<double>(user + system) / ticks);
-      out.add("tidemill_process_resident_memory_bytes",
-              static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)));
-      std::ifstream global("/proc/stat");
-      std::string word;
-      double boot = 0;
-      while (global >> word) {
-        if (word == "btime" && global >> boot) break;
-      }
-      out.add("tidemill_process_start_time_seconds", boot + static_cast<double>(start) / ticks);
-    }
-  }
-  if (DIR* directory = ::opendir("/proc/self/fd")) {
-    std::size_t n = 0;
-    while (::readdir(directory)) ++n;
-    ::closedir(directory);
-    out.add("tidemill_process_open_fds", static_cast<double>(n > 3 ? n - 3 : 0));
-  }
-}
 
 void add_stream(Families& out, const Stream& stream) {
   const LogMetrics& m = stream.log().metrics();
@@ -168,6 +58,28 @@ void add_group(Families& out, const GroupStatus& g) {
   out.add("tidemill_group_worst_shard_lag_records", number(worst), l);
 }
 
+void add_disk(Families& out, const ApiContext& context) {
+  const auto space = context.env.files.space(context.engine.directory().path());
+  if (!space) return;
+  out.add("tidemill_disk_free_bytes", number(space->free_bytes));
+  out.add("tidemill_disk_size_bytes", number(space->total_bytes));
+}
+
+void add_store(Families& out, const views::StoreStatus& s) {
+  out.add("tidemill_rocksdb_memtable_bytes", number(s.memtable_bytes));
+  out.add("tidemill_rocksdb_block_cache_bytes", number(s.block_cache_bytes));
+  out.add("tidemill_rocksdb_block_cache_capacity_bytes", number(s.block_cache_capacity_bytes));
+  out.add("tidemill_rocksdb_live_data_bytes", number(s.live_data_bytes));
+  out.add("tidemill_rocksdb_file_bytes", number(s.file_bytes));
+  out.add("tidemill_rocksdb_pending_compaction_bytes", number(s.pending_compaction_bytes));
+  out.add("tidemill_rocksdb_running_compactions", number(s.running_compactions));
+  out.add("tidemill_rocksdb_running_flushes", number(s.running_flushes));
+  out.add("tidemill_rocksdb_background_errors_total", number(s.background_errors));
+  out.add("tidemill_rocksdb_write_stopped", s.write_stopped ? 1 : 0);
+  out.add("tidemill_rocksdb_write_delayed", s.write_delayed ? 1 : 0);
+  out.add("tidemill_rocksdb_snapshots", number(s.snapshots));
+}
+
 }  // namespace
 
 RequestMetrics::RequestMetrics(std::size_t labels) {
@@ -190,6 +102,7 @@ std::string metrics_text(const MetricSources& sources) {
   Families out;
   out.add("tidemill_build_info", 1, {{"version", std::string(version())}, {"commit", std::string(commit())}});
   add_process(out);
+  add_disk(out, sources.context);
   ApiContext& context = sources.context;
   out.add("tidemill_ready", !context.draining.load() && (!context.views || context.views->ready()) ? 1 : 0);
   for (std::size_t i = 0; i < sources.requests.labels(); ++i) {
@@ -214,7 +127,7 @@ std::string metrics_text(const MetricSources& sources) {
   out.add("tidemill_http_sent_bytes_total", number(h.bytes_out.value()));
   out.add("tidemill_http_timeouts_total", number(h.timeouts.value()));
   out.add("tidemill_http_malformed_requests_total", number(h.bad_requests.value()));
-  out.add("tidemill_http_buffer_bytes", static_cast<double>(h.memory_bytes.value()));
+  out.add("tidemill_http_buffer_bytes", static_cast<double>(h.buffer_bytes.value()));
   out.add("tidemill_ingest_durable_seconds", sources.ingest.durable_us, 1e6);
   for (std::size_t code = 1; code < IngestMetrics::kCodes; ++code) {
     const auto name = rejection_name(static_cast<Rejection>(code));
@@ -235,6 +148,7 @@ std::string metrics_text(const MetricSources& sources) {
       out.add("tidemill_view_persisted_sequence", number(v.persisted.sequence().value()), l);
       out.add("tidemill_view_ready", v.ready ? 1 : 0, l);
     }
+    add_store(out, context.views->store());
   }
   out.add("tidemill_tails", static_cast<double>(sources.tails.open.value()));
   out.add("tidemill_tails_disconnected_total", number(sources.tails.disconnected.value()));

@@ -4,6 +4,7 @@
 
 #include "consumers/views/compare.h"
 #include "consumers/views/sqlite.h"
+#include "consumers/views/store_status.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 
@@ -346,6 +347,10 @@ Result<std::vector<Views::Difference>> Catalog::rebuild_and_compare(std::string_
   const auto there = entry(view);
   if (!there) return make_error_code(StorageErrc::invalid_argument);
   return views::rebuild_and_compare(env_, *database_, *there->stream, *there->live->view);
+}
+
+StoreStatus Catalog::store() const {
+  return store_status(*database_);
 }
 
 Result<void> Catalog::close() {

@@ -35,6 +35,7 @@ class Catalog final : public Views, private QuerySource {
   std::shared_ptr<void> when_applied(std::string_view view, Position position, std::function<void()> then) override;
   bool ready() const override;
   Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) override;
+  StoreStatus store() const override;
   Result<void> close() override;
   std::uint64_t rows_visited_last() const { return executor_.rows_visited_last(); }  // by a latest query
 

@@ -347,6 +347,12 @@ std::uint64_t Database::property(std::string_view name) const {
   return value;
 }
 
+std::uint64_t Database::whole_property(std::string_view name) const {
+  std::uint64_t value = 0;
+  impl_->handle->db->GetIntProperty(slice(name), &value);
+  return value;
+}
+
 Result<void> Database::close() {
   const std::lock_guard lock(impl_->mutex);
   if (std::exchange(impl_->closed, true)) return {};

@@ -95,8 +95,10 @@ class Database {
 
   // `wait`: until it is on disk. The family must not be written to meanwhile.
   Result<void> flush(const Family& family, bool wait);
-  // For metrics: RocksDB's integer property, 0 where it has none.
+  // For metrics: RocksDB's integer property, 0 where it has none. The first is the sum over all families; the second is
+  // for what the database has only once (snapshots, running jobs), which that sum would count once for each family.
   std::uint64_t property(std::string_view name) const;
+  std::uint64_t whole_property(std::string_view name) const;
 
   Result<void> close();  // flushes all families
 

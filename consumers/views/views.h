@@ -56,6 +56,22 @@ struct ViewInfo {
   bool ready = true;         // has again applied what it had shown before the last stop
 };
 
+// How the store of all views is.
+struct StoreStatus {
+  std::uint64_t memtable_bytes = 0;   // written, and not yet in a file
+  std::uint64_t live_data_bytes = 0;  // estimated: what the files would be if nothing in them were superseded
+  std::uint64_t file_bytes = 0;       // of all files, also of those that only a reader holds
+  std::uint64_t pending_compaction_bytes = 0;
+  std::uint64_t block_cache_bytes = 0;  // memtables are counted in it
+  std::uint64_t block_cache_capacity_bytes = 0;
+  std::uint64_t running_compactions = 0;
+  std::uint64_t running_flushes = 0;
+  std::uint64_t background_errors = 0;  // of flushes and compactions, since the start
+  std::uint64_t snapshots = 0;          // that readers hold
+  bool write_stopped = false;           // until flushes or compaction have caught up
+  bool write_delayed = false;
+};
+
 struct RangeOptions {
   std::optional<std::string> prefix;  // of the first key column, text
   std::optional<Row> from;            // inclusive, a whole key or its first columns
@@ -137,6 +153,8 @@ class Views {
     std::string rebuilt;
   };
   virtual Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) = 0;
+
+  virtual StoreStatus store() const = 0;
 
   virtual Result<void> close() = 0;  // flushes all
 };

@@ -1,0 +1,53 @@
+#include "api/metrics/metrics.h"
+
+#include "consumers/archive/archive.h"
+#include "tests/api/api_world.h"
+
+namespace tidemill {
+namespace {
+
+// The value of the first series that begins like this; -1: there is none.
+double value(const std::string& text, const std::string& series) {
+  const std::size_t at = ("\n" + text).find("\n" + series);
+  if (at == std::string::npos) return -1;
+  return std::stod(text.substr(text.find(' ', at) + 1));
+}
+
+TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
+  ApiWorld world({}, null_logger(), true);
+  const std::string directory = world.engine->directory().archive("retail");
+  ASSERT_TRUE(add_archive(world.engine->groups(), world.real.env, world.stream, directory));
+  EXPECT_EQ(world.ask(ApiWorld::post(kGood, kJsonHeader, "?ack=view")).status, 200);
+  const std::string text = world.get("/metrics").body;
+  for (const MetricDescription& m : metric_table()) {
+    const std::string name(m.name);
+    std::string series = "\n" + name + (m.type == "histogram" ? "_bucket" : "");
+    std::string labels(m.labels);
+    if (!labels.empty()) series += "{" + labels.substr(0, labels.find(',')) + "=\"";
+    EXPECT_NE(text.find(series), std::string::npos) << series;
+    EXPECT_NE(text.find("# HELP " + name + " "), std::string::npos) << name;
+  }
+  EXPECT_GT(value(text, "tidemill_process_resident_memory_bytes"), 1e6);
+  EXPECT_GE(value(text, "tidemill_process_threads"), 4);
+  EXPECT_GT(value(text, "tidemill_process_max_fds"), value(text, "tidemill_process_open_fds"));
+  EXPECT_GT(value(text, "tidemill_disk_size_bytes"), value(text, "tidemill_disk_free_bytes"));
+  EXPECT_GT(value(text, "tidemill_disk_free_bytes"), 0);
+}
+
+TEST(Metrics, BuffersOfConnectionsAreCounted) {
+  ApiWorld world;
+  RawClient client(world.server->port());
+  const std::string half(300'000, ' ');
+  client.send("POST /v1/streams/retail/records HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n" + half);
+  RawClient other(world.server->port());
+  double held = 0;
+  while (held < 300'000) {  // it is taken twice a second
+    other.send(ApiWorld::request("GET", "/metrics"));
+    held = value(other.answer().body, "tidemill_http_buffer_bytes");
+    ASSERT_GE(held, 0);
+  }
+  EXPECT_LT(held, 2'000'000);
+}
+
+}  // namespace
+}  // namespace tidemill
