@@ -12,6 +12,12 @@
 
 namespace tidemill {
 
+// Files that a consumer has completed.
+struct Filed {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+};
+
 // What a group does with records. The group's runtime (engine/group.h) owns it and calls it on env.background, one call
 // at a time, in sequence order; calls may block on the disk.
 //
@@ -37,6 +43,7 @@ class Consumer {
   // Readers see everything up to here / a crash now would fall back to here. Any thread.
   virtual Position applied() const = 0;
   virtual Position persisted() const = 0;
+  virtual std::optional<Filed> filed() const { return std::nullopt; }  // of one that writes files. Any thread.
 
   // Drain: make everything durable that can be (archive: seal open files; views: flush). No process() comes after it.
   virtual Result<void> close() = 0;

@@ -32,6 +32,7 @@ struct GroupStatus {
   std::uint64_t lag_records = 0;
   double lag_seconds = 0;
   std::vector<GroupShardStatus> shards;  // empty for a consumer that reads the whole stream
+  std::optional<Filed> filed;            // by a consumer that writes files
   std::string last_error;                // empty when all is well
   WallTime last_error_time{};
   std::uint64_t retries = 0;

@@ -152,6 +152,11 @@ void ShardedGroup::fill(GroupStatus& status) const {
     s.shard = shard.id;
     s.applied = shard.consumer->applied();
     s.persisted = shard.consumer->persisted();
+    if (const auto filed = shard.consumer->filed()) {
+      if (!status.filed) status.filed.emplace();
+      status.filed->files += filed->files;
+      status.filed->bytes += filed->bytes;
+    }
     s.lag_records = shard.pending_records + unread;
     // What was looked through and held nothing for this shard counts as applied, and as persisted where nothing is
     // waiting to be.

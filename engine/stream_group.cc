@@ -57,6 +57,7 @@ class StreamGroup final : public GroupRunner {
     if (consumer == nullptr) return;  // closed
     status.applied = consumer->applied();
     status.persisted = consumer->persisted();
+    status.filed = consumer->filed();
     const Sequence applied = status.applied.sequence();
     if (applied >= status.durable) return;
     status.lag_records = status.durable.value() - applied.value();

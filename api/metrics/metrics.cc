@@ -45,6 +45,11 @@ void add_group(Families& out, const GroupStatus& g) {
   out.add("tidemill_group_failing", g.last_error.empty() ? 0 : 1, l);
   out.add("tidemill_group_applied_sequence", number(g.applied.sequence().value()), l);
   out.add("tidemill_group_persisted_sequence", number(g.persisted.sequence().value()), l);
+  if (g.filed) {
+    const Labels stream = one("stream", g.stream);
+    out.add("tidemill_archive_files", number(g.filed->files), stream);
+    out.add("tidemill_archive_bytes", number(g.filed->bytes), stream);
+  }
   if (g.shards.empty()) return;
   std::uint64_t worst = 0;
   for (const GroupShardStatus& s : g.shards) {

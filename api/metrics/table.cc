@@ -63,6 +63,8 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_group_shard_lag_seconds", "gauge", "group, shard",
      "Lag of each shard, for groups of at most 64 shards."},
     {"tidemill_group_worst_shard_lag_records", "gauge", "group", "The largest lag among the shards."},
+    {"tidemill_archive_files", "gauge", "stream", "Text files that the archive's manifest names."},
+    {"tidemill_archive_bytes", "gauge", "stream", "Bytes in those text files."},
     {"tidemill_view_rows", "gauge", "view", "Rows, estimated."},
     {"tidemill_view_parked_records", "gauge", "view", "Records in quarantine."},
     {"tidemill_view_applied_sequence", "gauge", "view", "Up to where readers see the stream."},

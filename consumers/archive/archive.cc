@@ -114,6 +114,14 @@ class LaneArchive final : public Consumer {
   Position persisted() const override {
     return least([](const Unit& lane) { return lane.persisted(); });
   }
+  std::optional<Filed> filed() const override {
+    Filed sum;
+    for (const auto& lane : lanes_) {
+      sum.files += lane->filed()->files;
+      sum.bytes += lane->filed()->bytes;
+    }
+    return sum;
+  }
   Result<void> close() override {
     return all([](Unit& lane) { return lane.close(); });
   }

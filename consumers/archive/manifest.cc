@@ -172,6 +172,10 @@ Result<void> Manifest::take(const NumberedLine& line, const StreamDefinition& de
     unit.through = std::max(unit.through, through_of(line.line));
     const auto* file = std::get_if<FileLine>(&line.line);
     unit.last_file = file != nullptr ? std::optional(*file) : std::nullopt;
+    if (file != nullptr) {
+      ++unit.filed.files;
+      unit.filed.bytes += file->bytes;
+    }
   }
   next_number_ = line.number + 1;
   return {};

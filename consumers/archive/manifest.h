@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "consumers/archive/manifest_format.h"
+#include "engine/consumer.h"
 #include "engine/stream.h"
 #include "storage/base/result.h"
 #include "storage/seam/env.h"
@@ -32,6 +33,7 @@ class Manifest {
   struct Unit {
     Sequence through;
     std::optional<FileLine> last_file;  // when its last line is one: the file may not be in place yet
+    Filed filed;                        // all its lines that name a file
   };
   Unit found(const std::string& unit) const;
   std::size_t units() const { return found_.size(); }

@@ -17,6 +17,8 @@ constexpr std::uint64_t kSeenRecords = 100'000;
 
 Result<Position> Unit::open() {
   const Manifest::Unit found = store_->manifest->found(name_);
+  files_ = found.filed.files;
+  bytes_ = found.filed.bytes;
   if (found.last_file) RETURN_IF_ERROR(bring_back(*found.last_file));
   taken_ = found.through;
   applied_ = persisted_ = taken_.value();
@@ -79,6 +81,10 @@ Result<void> Unit::pass_lost(const LostRange& lost) {
 Result<void> Unit::note(const ManifestLine& line) {
   RETURN_IF_ERROR(store_->manifest->append(line));
   persisted_ = through_of(line).value();
+  if (const auto* file = std::get_if<FileLine>(&line)) {
+    ++files_;
+    bytes_ += file->bytes;
+  }
   return {};
 }
 

@@ -54,6 +54,7 @@ class Unit final : public Consumer {
   Result<void> tick() override;
   Position applied() const override { return Position::through(Sequence(applied_.load())); }
   Position persisted() const override { return Position::through(Sequence(persisted_.load())); }
+  std::optional<Filed> filed() const override { return Filed{files_.load(), bytes_.load()}; }
   Result<void> close() override;
 
   const HashRange& range() const { return range_; }
@@ -86,6 +87,7 @@ class Unit final : public Consumer {
 
   std::atomic<std::uint64_t> applied_{0};
   std::atomic<std::uint64_t> persisted_{0};
+  std::atomic<std::uint64_t> files_{0}, bytes_{0};  // that the manifest names
 };
 
 }  // namespace tidemill::archive

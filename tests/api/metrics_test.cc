@@ -34,6 +34,22 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   EXPECT_GT(value(text, "tidemill_disk_free_bytes"), 0);
 }
 
+TEST(Metrics, ShardsHaveSeriesOfTheirOwnUpTo64) {
+  ApiWorld world;
+  for (const std::uint32_t shards : {64u, 65u}) {
+    StreamDefinition d;
+    d.name = "s" + std::to_string(shards);
+    const auto stream = *world.engine->create(d, shards);
+    ASSERT_TRUE(add_archive(world.engine->groups(), world.real.env, stream, world.engine->directory().archive(d.name)));
+  }
+  const std::string text = world.get("/metrics").body;
+  EXPECT_EQ(value(text, R"(tidemill_group_shard_lag_records{group="s64:archive",shard="63"})"), 0);
+  EXPECT_EQ(value(text, R"(tidemill_group_shard_lag_seconds{group="s64:archive",shard="63"})"), 0);
+  EXPECT_EQ(value(text, R"(tidemill_group_shard_lag_records{group="s65:archive")"), -1);
+  EXPECT_EQ(value(text, R"(tidemill_group_worst_shard_lag_records{group="s65:archive"})"), 0);
+  EXPECT_EQ(value(text, R"(tidemill_group_lag_records{group="s65:archive"})"), 0);
+}
+
 TEST(Metrics, BuffersOfConnectionsAreCounted) {
   ApiWorld world;
   RawClient client(world.server->port());

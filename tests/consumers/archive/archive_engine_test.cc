@@ -48,13 +48,20 @@ class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
     ASSERT_GE(log->durable().value(), acknowledged);
     w.sim.executor.run_for(62s);  // by age, with nobody sending anything
     std::multiset<std::string> found;
+    Filed filed;
     for (const auto& path : w.sim.files.all_files()) {
       EXPECT_FALSE(path.ends_with(".part")) << path;
       if (!path.ends_with(".txt")) continue;
       const std::string text = *w.sim.files.content(path);
+      ++filed.files;
+      filed.bytes += text.size();
       for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
         found.insert(text.substr(at, text.find('\n', at) - at));
     }
+    const auto status = w.engine->groups().find("s:archive");
+    ASSERT_TRUE(status && status->filed);
+    EXPECT_EQ(status->filed->files, filed.files);
+    EXPECT_EQ(status->filed->bytes, filed.bytes);
     std::multiset<std::string> expected;
     for (Sequence from(1); from <= log->durable();) {
       const auto batch = log->read(from, {});
