@@ -152,7 +152,9 @@ std::string metrics_text(const MetricSources& sources) {
       out.add("tidemill_view_applied_sequence", number(v.applied.sequence().value()), l);
       out.add("tidemill_view_persisted_sequence", number(v.persisted.sequence().value()), l);
       out.add("tidemill_view_ready", v.ready ? 1 : 0, l);
+      out.add("tidemill_view_failed", 0, l);
     }
+    for (const views::FailedView& v : context.views->failed()) out.add("tidemill_view_failed", 1, one("view", v.name));
     add_store(out, context.views->store());
   }
   out.add("tidemill_tails", static_cast<double>(sources.tails.open.value()));

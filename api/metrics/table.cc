@@ -70,6 +70,8 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_view_applied_sequence", "gauge", "view", "Up to where readers see the stream."},
     {"tidemill_view_persisted_sequence", "gauge", "view", "Where the view would go on after a crash."},
     {"tidemill_view_ready", "gauge", "view", "1 once the view is where it was before the last stop."},
+    {"tidemill_view_failed", "gauge", "view",
+     "1 for a view that could not be opened at the start; /v1/views says why."},
     {"tidemill_rocksdb_memtable_bytes", "gauge", "", "Of views: written and not yet in a file."},
     {"tidemill_rocksdb_block_cache_bytes", "gauge", "", "Of views: cache in use, memtables included."},
     {"tidemill_rocksdb_block_cache_capacity_bytes", "gauge", "", "What the cache may use."},

@@ -95,6 +95,12 @@ void ViewRoutes::list(Call&, http::Responder responder) {
     if (context.views) {
       for (const auto& info : context.views->list()) write_view(json, info, false);
     }
+    json.end_array().name("failed").begin_array();
+    if (context.views) {
+      for (const auto& f : context.views->failed()) {
+        json.begin_object().field("name", f.name).field("cause", f.cause).end_object();
+      }
+    }
     json.end_array().end_object();
     r.send(answer(std::move(out)));
   });

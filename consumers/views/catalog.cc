@@ -65,7 +65,7 @@ Result<void> Catalog::start() {
   for (const auto& [name, d] : defined) {
     const auto stream = engine_.find(d.event.stream);
     auto split_up = split(d.event.sql, {stream ? stream->definition().fields : decltype(SplitOptions::fields){}});
-    SqlResult<bool> attached = SqlError{"invalid_view", "the stream is gone"};
+    SqlResult<bool> attached = SqlError{"no_such_stream", "The view's stream is gone."};
     if (auto* error = std::get_if<SqlError>(&split_up)) {
       attached = *error;
     } else if (stream) {
@@ -74,6 +74,8 @@ Result<void> Catalog::start() {
     if (auto* error = std::get_if<SqlError>(&attached)) {
       // The others go on: one view must not keep the server down.
       env_.logger.error("a view cannot be opened", {{"view", name}, {"cause", error->message}});
+      const std::lock_guard lock(mutex_);
+      failed_.insert_or_assign(name, error->message);
     }
   }
   std::vector<std::pair<std::shared_ptr<Stream>, std::shared_ptr<StreamViews>>> groups;
@@ -210,7 +212,7 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
 Result<bool> Catalog::drop(std::string_view name) {
   const std::lock_guard changes(changes_);
   const auto there = entry(name);
-  if (!there) return false;
+  if (!there) return drop_failed(name);
   RETURN_IF_ERROR(engine_.system().append(kDropped, encode_dropped(name)));
   std::shared_ptr<StreamViews> consumer;
   {
@@ -228,6 +230,22 @@ Result<bool> Catalog::drop(std::string_view name) {
     }
     RETURN_IF_ERROR(engine_.groups().remove(there->stream->name() + ":views"));
   }
+  return true;
+}
+
+Result<bool> Catalog::drop_failed(std::string_view name) {
+  std::uint64_t id = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!failed_.contains(name)) return false;
+    id = defined_.find(name)->second.id;
+  }
+  RETURN_IF_ERROR(engine_.system().append(kDropped, encode_dropped(name)));
+  {
+    const std::lock_guard lock(mutex_);
+    failed_.erase(failed_.find(name));
+  }
+  RETURN_IF_ERROR(database_->drop(family_name(id)));
   return true;
 }
 
@@ -263,6 +281,13 @@ std::vector<ViewInfo> Catalog::list() const {
   }
   std::vector<ViewInfo> out;
   for (const auto& entry : entries) out.push_back(info(entry));
+  return out;
+}
+
+std::vector<FailedView> Catalog::failed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<FailedView> out;
+  for (const auto& [name, cause] : failed_) out.push_back({name, cause});
   return out;
 }
 

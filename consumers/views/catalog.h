@@ -26,6 +26,7 @@ class Catalog final : public Views, private QuerySource {
   SqlResult<ViewInfo> create(std::string_view name, std::string_view sql) override;
   Result<bool> drop(std::string_view name) override;
   std::vector<ViewInfo> list() const override;
+  std::vector<FailedView> failed() const override;
   std::optional<ViewInfo> find(std::string_view name) const override;
   std::vector<std::string> reading(std::string_view stream) const override;
   Result<std::optional<GetResult>> get(std::string_view view, const Row& key) override;
@@ -56,6 +57,7 @@ class Catalog final : public Views, private QuerySource {
   Result<void> fold_definitions();
   SqlResult<bool> attach(const Defined& defined, const Definition& definition, bool starting);
   Result<std::shared_ptr<Family>> family_of(const Defined& defined, const Stream& stream);
+  Result<bool> drop_failed(std::string_view name);
   std::optional<Entry> entry(std::string_view name) const;
   ViewInfo info(const Entry& entry) const;
   AsOf as_of(const Entry& entry, const Checkpoint& checkpoint) const;
@@ -69,6 +71,7 @@ class Catalog final : public Views, private QuerySource {
   mutable std::mutex mutex_;                             // what follows; never held while anything blocks
   std::map<std::string, Defined, std::less<>> defined_;  // as the system stream says
   std::map<std::string, Entry, std::less<>> entries_;
+  std::map<std::string, std::string, std::less<>> failed_;  // defined, and not in entries_: why
   std::map<StreamId, std::shared_ptr<StreamViews>> consumers_;
   std::uint64_t version_ = 0;  // of entries_
   bool closed_ = false;

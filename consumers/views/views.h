@@ -56,6 +56,13 @@ struct ViewInfo {
   bool ready = true;         // has again applied what it had shown before the last stop
 };
 
+// A view whose definition is kept and that could not be opened at the start: it has no rows until it is dropped and
+// created again, or the cause is gone and the server started again.
+struct FailedView {
+  std::string name;
+  std::string cause;  // a sentence
+};
+
 // How the store of all views is.
 struct StoreStatus {
   std::uint64_t memtable_bytes = 0;   // written, and not yet in a file
@@ -125,6 +132,7 @@ class Views {
   virtual SqlResult<ViewInfo> create(std::string_view name, std::string_view sql) = 0;
   virtual Result<bool> drop(std::string_view name) = 0;  // false: no such view
   virtual std::vector<ViewInfo> list() const = 0;
+  virtual std::vector<FailedView> failed() const = 0;  // these are not in list()
   virtual std::optional<ViewInfo> find(std::string_view name) const = 0;
   virtual std::vector<std::string> reading(std::string_view stream) const = 0;  // names of the views over it
 

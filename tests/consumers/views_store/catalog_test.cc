@@ -182,5 +182,29 @@ TEST_F(CatalogTest, CutsAndRestartsDoNotChangeAByte) {
   }
 }
 
+TEST_F(CatalogTest, AViewThatCannotBeOpenedIsNamedAndCanBeDropped) {
+  create("customers", "builtin:customers");
+  world.close();
+  {
+    const auto engine = std::move(*Engine::open(world.real.env, world.options));
+    ASSERT_TRUE(engine->remove("retail"));  // the HTTP interface would not do it
+    ASSERT_TRUE(engine->close());
+  }
+  world.open();
+  EXPECT_TRUE(world.views->list().empty());
+  ASSERT_EQ(world.views->failed().size(), 1u);
+  EXPECT_EQ(world.views->failed()[0].name, "customers");
+  EXPECT_EQ(world.views->failed()[0].cause, "The view's stream is gone.");
+  world.stream();
+  EXPECT_EQ(refusal("customers", "builtin:customers"), "view_exists");
+  EXPECT_TRUE(*world.views->drop("customers"));
+  EXPECT_FALSE(*world.views->drop("customers"));
+  EXPECT_TRUE(world.views->failed().empty());
+  create("customers", "builtin:customers");
+  world.reopen();
+  EXPECT_TRUE(world.views->failed().empty());
+  EXPECT_EQ(world.views->list().size(), 1u);
+}
+
 }  // namespace
 }  // namespace tidemill::views

@@ -176,6 +176,9 @@ bool RunningServer::create_missing() {
         logger_.warning("configuration and store differ; the store holds", {{"difference", difference}});
       continue;
     }
+    // One that cannot be opened is there all the same: that was said, and must not keep the server down.
+    const auto failed = views_->failed();
+    if (std::any_of(failed.begin(), failed.end(), [&](const auto& f) { return f.name == wanted.name; })) continue;
     const auto created = views_->create(wanted.name, wanted.sql);
     if (const auto* error = std::get_if<views::SqlError>(&created)) {
       logger_.error("cannot create a view of the configuration",
