@@ -184,8 +184,8 @@ TEST_F(Commands, DiffAndApply) {
 TEST_F(Commands, StatusSaysWhatNeedsAHand) {
   replies_["GET /readyz"] = {.body = "{}"};
   replies_["GET /readyz/ingest"] = {.body = "{}"};
-  replies_["GET /v1/streams"] = {.body = R"({"streams":[{"name":"retail"}]})"};
-  replies_["GET /v1/streams/retail/records?from=latest&limit=1"] = {.body = R"({"records":[],"next":1001})"};
+  replies_["GET /v1/streams"] = {.body = R"({"streams":[{"name":"retail","last_sequence":1000,"bytes":0}]})"};
+  replies_["GET /metrics"] = {.body = "tidemill_disk_size_bytes 100\ntidemill_disk_free_bytes 50\n"};
   replies_["GET /v1/groups"] = {
       .body = R"({"groups":[{"name":"retail:archive","lag_records":5,"lag_seconds":0.25,"last_error":null}]})"};
   replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers","rows":10,"parked":0,"ready":true}]})"};

@@ -1,0 +1,104 @@
+#include <cstdio>
+
+#include "tools/cli/load/display.h"
+#include "tools/cli/output.h"
+#include "tools/cli/status/report.h"
+
+namespace tidemill::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Rows = std::vector<std::vector<Cell>>;
+
+std::string text_of(double value, const char* format) {
+  char text[48];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+// 512 B, 1.5 kB, 78.4 GB
+std::string size(double bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+  std::size_t unit = 0;
+  for (; bytes >= 999.95 && unit < std::size(kUnits) - 1; ++unit) bytes /= 1000;
+  return text_of(bytes, unit == 0 ? "%.0f " : "%.1f ") + kUnits[unit];
+}
+
+double number(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  return it != object.end() && it->is_number() ? it->get<double>() : 0;
+}
+
+Cell count(double n) {
+  return {with_commas(static_cast<std::uint64_t>(n)), true};
+}
+
+std::string disk_line(const ServerFacts& facts) {
+  const Scrape& m = facts.metrics;
+  std::string out = "disk: log " + size(m.sum("tidemill_log_bytes")) + ", views " +
+                    size(m.value("tidemill_rocksdb_file_bytes").value_or(0)) + ", archive " +
+                    size(m.sum("tidemill_archive_bytes"));
+  const auto free = m.value("tidemill_disk_free_bytes");
+  const auto total = m.value("tidemill_disk_size_bytes");
+  if (free && total && *total > 0)
+    out += ", " + size(*free) + " of " + size(*total) + " free (" + text_of(*free / *total * 100, "%.0f") + " %)";
+  return out + "\n";
+}
+
+}  // namespace
+
+std::string screen(const ServerFacts& facts, const std::vector<std::string>& troubles, std::size_t width) {
+  std::string out = "tidemill at " + facts.address + ": " + (facts.ready ? "ready" : "views are catching up") +
+                    (facts.ingest.empty() ? "" : ", takes no records") + "\n" + disk_line(facts) + "\n";
+  Rows rows;
+  for (const Json& s : facts.streams) {
+    const std::string name = s.value("name", "");
+    const auto rate = facts.rates.find(name);
+    rows.push_back({{name, false},
+                    count(number(s, "last_sequence")),
+                    count(rate == facts.rates.end() ? 0 : rate->second),
+                    {size(number(s, "bytes")), true}});
+  }
+  out += format_table({"stream", "records", "records/s", "log"}, rows, width);
+  rows.clear();
+  for (const Json& g : facts.groups) {
+    const auto error = g.find("last_error");
+    rows.push_back({{g.value("name", ""), false},
+                    count(number(g, "lag_records")),
+                    {text_of(number(g, "lag_seconds"), "%.1f"), true},
+                    {error != g.end() && error->is_object() ? error->value("message", "") : "", false}});
+  }
+  out += "\n" + format_table({"group", "lag records", "lag seconds", "last error"}, rows, width);
+  rows.clear();
+  for (const Json& v : facts.views)
+    rows.push_back({{v.value("name", ""), false},
+                    count(number(v, "rows")),
+                    count(number(v, "parked")),
+                    {v.value("ready", true) ? "yes" : "no", false}});
+  for (const Json& v : facts.failed_views)
+    rows.push_back({{v.value("name", ""), false}, {"", true}, {"", true}, {"failed", false}});
+  if (!rows.empty()) out += "\n" + format_table({"view", "rows", "parked", "ready"}, rows, width);
+  for (const std::string& trouble : troubles) out += (&trouble == &troubles.front() ? "\n! " : "! ") + trouble + "\n";
+  return out;
+}
+
+Json report_json(const ServerFacts& facts, const std::vector<std::string>& troubles) {
+  const Scrape& m = facts.metrics;
+  Json disk{{"log_bytes", static_cast<std::uint64_t>(m.sum("tidemill_log_bytes"))},
+            {"views_bytes", static_cast<std::uint64_t>(m.value("tidemill_rocksdb_file_bytes").value_or(0))},
+            {"archive_bytes", static_cast<std::uint64_t>(m.sum("tidemill_archive_bytes"))}};
+  for (const char* name : {"free_bytes", "size_bytes"})
+    if (const auto value = m.value(std::string("tidemill_disk_") + name))
+      disk[name] = static_cast<std::uint64_t>(*value);
+  return {{"ready", facts.ready},
+          {"ingest", facts.ingest.empty()},
+          {"disk", std::move(disk)},
+          {"streams", facts.streams},
+          {"groups", facts.groups},
+          {"views", facts.views},
+          {"failed_views", facts.failed_views},
+          {"records_per_second", facts.rates},
+          {"troubles", troubles}};
+}
+
+}  // namespace tidemill::cli
