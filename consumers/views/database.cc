@@ -180,7 +180,7 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   impl->env = &env;
   impl->directory = directory;
   impl->handle = std::make_shared<Handle>();
-  impl->handle->env = make_rocks_env(env.files);
+  impl->handle->env = make_rocks_env(env.files, env.clock);
 
   // Half for blocks that were read, half for what was written and not yet flushed; both count against one cache.
   impl->cache = rocksdb::NewLRUCache(memory_bytes, 4);
@@ -193,7 +193,7 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
 
   rocksdb::Options options;
   options.env = impl->handle->env.get();
-  options.info_log = make_rocks_logger(env.logger);
+  options.info_log = make_rocks_logger(env.logger, env.clock);
   options.create_if_missing = true;
   options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
   options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);

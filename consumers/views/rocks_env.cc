@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <map>
+#include <mutex>
 
 #include "storage/base/logger.h"
+#include "storage/seam/clock.h"
 #include "storage/seam/file_system.h"
 
 namespace tidemill::views {
@@ -253,18 +256,21 @@ class SeamFileSystem final : public rocksdb::FileSystem {
   tidemill::FileSystem& files_;
 };
 
-class ShortSleeps final : public rocksdb::SystemClockWrapper {
+class SeamClock final : public rocksdb::SystemClockWrapper {
  public:
-  ShortSleeps() : SystemClockWrapper(SystemClock::Default()) {}
+  explicit SeamClock(Clock& clock) : SystemClockWrapper(SystemClock::Default()), clock_(clock) {}
   const char* Name() const override { return "tidemill"; }
-  void SleepForMicroseconds(int micros) override { target_->SleepForMicroseconds(std::min(micros, 5'000)); }
+  void SleepForMicroseconds(int micros) override { clock_.sleep(std::chrono::microseconds(micros)); }
+
+ private:
+  Clock& clock_;
 };
 
 class SeamEnv final : public rocksdb::EnvWrapper {
  public:
-  explicit SeamEnv(tidemill::FileSystem& files)
+  SeamEnv(tidemill::FileSystem& files, Clock& clock)
       : EnvWrapper(rocksdb::NewCompositeEnv(std::make_shared<SeamFileSystem>(files))) {
-    system_clock_ = std::make_shared<ShortSleeps>();
+    system_clock_ = std::make_shared<SeamClock>(clock);
   }
   const char* Name() const override { return "tidemill"; }
   void SleepForMicroseconds(int micros) override { system_clock_->SleepForMicroseconds(micros); }
@@ -272,33 +278,48 @@ class SeamEnv final : public rocksdb::EnvWrapper {
 
 class SeamLogger final : public rocksdb::Logger {
  public:
-  explicit SeamLogger(tidemill::Logger& logger) : rocksdb::Logger(rocksdb::WARN_LEVEL), logger_(logger) {}
+  SeamLogger(tidemill::Logger& logger, Clock& clock)
+      : rocksdb::Logger(rocksdb::WARN_LEVEL), logger_(logger), clock_(clock) {}
 
   void LogHeader(const char*, va_list) override {}  // its options, at each start
   using rocksdb::Logger::Logv;
   void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
-    if (level < GetInfoLogLevel()) return;
+    if (level < GetInfoLogLevel() || !due(format)) return;
     char text[512];  // longer ones are cut
     const int length = std::vsnprintf(text, sizeof text, format, arguments);
     if (length < 0) return;
-    const std::string_view said(text, std::min<std::size_t>(static_cast<std::size_t>(length), sizeof text - 1));
+    std::string_view said(text, std::min<std::size_t>(static_cast<std::size_t>(length), sizeof text - 1));
+    while (said.ends_with('\n')) said.remove_suffix(1);
     const bool error = level >= rocksdb::ERROR_LEVEL;
     logger_.write(error ? LogLevel::error : LogLevel::warning, "views: the database says",
                   {{"text", std::string(said)}});
   }
 
  private:
+  // Its lines differ in their numbers, so nobody behind us could tell that they repeat.
+  bool due(const char* format) {
+    const MonotonicTime now = clock_.monotonic();
+    const std::lock_guard lock(mutex_);
+    const auto [it, first] = last_.emplace(format, now);
+    if (!first && now - it->second < std::chrono::minutes(1)) return false;
+    it->second = now;
+    return true;
+  }
+
   tidemill::Logger& logger_;
+  Clock& clock_;
+  std::mutex mutex_;
+  std::map<const char*, MonotonicTime> last_;  // by its format, which is a literal
 };
 
 }  // namespace
 
-std::unique_ptr<rocksdb::Env> make_rocks_env(FileSystem& files) {
-  return std::make_unique<SeamEnv>(files);
+std::unique_ptr<rocksdb::Env> make_rocks_env(FileSystem& files, Clock& clock) {
+  return std::make_unique<SeamEnv>(files, clock);
 }
 
-std::shared_ptr<rocksdb::Logger> make_rocks_logger(Logger& logger) {
-  return std::make_shared<SeamLogger>(logger);
+std::shared_ptr<rocksdb::Logger> make_rocks_logger(Logger& logger, Clock& clock) {
+  return std::make_shared<SeamLogger>(logger, clock);
 }
 
 }  // namespace tidemill::views

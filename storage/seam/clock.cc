@@ -1,5 +1,7 @@
 #include "storage/seam/clock.h"
 
+#include <thread>
+
 namespace tidemill {
 namespace {
 
@@ -10,6 +12,10 @@ class SystemClock final : public Clock {
 };
 
 }  // namespace
+
+void Clock::sleep(std::chrono::microseconds time) {
+  std::this_thread::sleep_for(time);
+}
 
 Clock& system_clock() {
   static SystemClock clock;

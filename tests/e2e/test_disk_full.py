@@ -1,21 +1,27 @@
 """A disk that fills up: refused before anything is acknowledged, nothing lost, well again by itself once there is room."""
+import collections
 import json
 import os
+import pathlib
 import subprocess
+import threading
 import time
 import unittest
 
-from harness import TestCase
+from harness import TestCase, exchange
 
 records = "/v1/streams/retail/records"
 
 
 class DiskFull(TestCase):
+    size = 60  # MiB
+
     def setUp(self):
         super().setUp()
         self.disk = self.directory / "disk"
         self.disk.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(self.disk)], capture_output=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size}m", "tmpfs", str(self.disk)],
+                              capture_output=True)
         if done.returncode:
             raise unittest.SkipTest("mounting a small tmpfs is not allowed here: " + done.stderr.decode().strip())
         # Cleanups run last in, first out: the server is stopped by then only if this comes before the harness's own.
@@ -74,3 +80,89 @@ class DiskFull(TestCase):
         self.assertEqual(found, acked)
         lines = server.sql("SELECT sum(lines) AS n FROM invoices", token)[0]["n"]
         self.assertEqual(lines, len(acked))
+
+    def grow(self, mebibytes):
+        self.size += mebibytes
+        subprocess.run(["mount", "-o", f"remount,size={self.size}m", str(self.disk)], check=True)
+
+    def test_fills_under_load_and_is_freed_again_and_again(self):
+        """Log, archive, views and their compactions meet the full disk wherever it finds them."""
+        rounds = int(os.environ.get("TIDEMILL_E2E_FILLS", "4"))
+        server = self.server(data=self.disk / "data").start()
+        acked, unknown, other = {}, set(), []
+        statuses = collections.Counter()
+        lock = threading.Lock()
+        refused = threading.Event()
+        stop = threading.Event()
+
+        def client(name):
+            connection, n = server.connect(), 0
+            while not stop.is_set():
+                batch = f"{name}.{n}"
+                n += 1
+                lines = [{"InvoiceNo": f"{batch}.{i // 4}", "StockCode": f"{batch}/{i}", "Quantity": 1,
+                          "UnitPrice": 0.5, "CustomerID": str(n % 900), "Description": os.urandom(400).hex()}
+                         for i in range(100)]
+                body = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines).encode()
+                answer = exchange(connection, "POST", records, body, {"Content-Type": "application/x-ndjson"})
+                with lock:
+                    statuses[answer.status] += 1
+                    if answer.status == 200:
+                        first = answer.json()["first_sequence"]
+                        acked.update((first + i, line["StockCode"]) for i, line in enumerate(lines))
+                    elif answer.status == 503 and answer.json().get("outcome") == "unknown":
+                        unknown.add(batch)
+                    elif answer.status not in (429, 507):
+                        other.append(answer)
+                if answer.status == 507:
+                    refused.set()
+                    time.sleep(0.02)
+
+        clients = [threading.Thread(target=client, args=(f"c{i}",)) for i in range(3)]
+        for thread in clients:
+            thread.start()
+        try:
+            for _ in range(rounds):
+                refused.clear()
+                self.assertTrue(refused.wait(60), f"the disk did not fill up: {statuses}")
+                time.sleep(0.5)
+                self.assertTrue(server.running(), server.log_tail())
+                self.assertEqual(server.get("/healthz").status, 200)
+                self.assertEqual(server.get("/v1/views/invoices/rows?limit=5").status, 200)
+                page = server.get(f"{records}?from=earliest&limit=5").json()["records"]
+                self.assertEqual([r["sequence"] for r in page], [1, 2, 3, 4, 5])
+                before = len(acked)
+                self.grow(40)
+                end = time.monotonic() + 60
+                while len(acked) == before and time.monotonic() < end:
+                    time.sleep(0.05)
+                self.assertGreater(len(acked), before, "it did not recover by itself")
+        finally:
+            stop.set()
+            for thread in clients:
+                thread.join()
+        self.assertEqual(other, [])
+        self.grow(1200)  # for the views' and the archive's copies of it all
+        if server.post(records, []).status != 200:  # still full when the clients stopped
+            time.sleep(2)
+        server.sql("SELECT 1", server.token())  # everything is applied, without a restart
+        self.assertEqual(server.stop(), 0)
+        server.start()
+        found = {r["sequence"]: r["data"]["StockCode"] for r in server.records()}
+        for sequence, stock in acked.items():
+            self.assertEqual(found.pop(sequence, None), stock)
+        for stock in found.values():  # only what nobody could know
+            self.assertIn(stock.split("/")[0], unknown)
+        total = len(acked) + len(found)
+        self.assertEqual(server.sql("SELECT sum(lines) AS n FROM invoices", server.token())[0]["n"], total)
+        self.assertEqual(server.sql("SELECT sum(lines) AS n FROM customers")[0]["n"], total)
+        verified = server.post("/v1/views/invoices/verify", b"")
+        self.assertEqual(verified.status, 200, verified)
+        self.assertEqual(verified.json()["differences"], [])
+        self.assertEqual(server.stop(), 0)
+        archived = collections.Counter()
+        for path in pathlib.Path(server.data, "archive", "retail").rglob("*.txt"):
+            archived.update(json.loads(line)["StockCode"] for line in path.read_text().splitlines())
+        self.assertEqual(sum(archived.values()), total)
+        self.assertEqual(len(archived), total, "a record stands in two text files")
+        print(f"    {rounds} fills: {dict(statuses)}; {len(acked)} acknowledged, none lost")

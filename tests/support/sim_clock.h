@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <thread>
 
 #include "storage/seam/clock.h"
 
@@ -11,6 +12,7 @@ class SimClock final : public Clock {
  public:
   WallTime wall() override { return WallTime(std::chrono::milliseconds(wall_ns_.load() / 1'000'000)); }
   MonotonicTime monotonic() override { return MonotonicTime(std::chrono::nanoseconds(monotonic_ns_.load())); }
+  void sleep(std::chrono::microseconds) override { std::this_thread::yield(); }  // over at once
 
   // Time passes on both clocks. (SimExecutor calls it; with an executor use its run_for, so that timers fire.)
   void advance(std::chrono::nanoseconds by) {
