@@ -85,13 +85,6 @@ TEST_F(Commands, PutSaysWhatIsWrongWithTheRecord) {
   EXPECT_EQ(err_, "tidemill put: None was taken.\n  record 0: The text is not JSON.\n  (HTTP 400)\n");
 }
 
-TEST_F(Commands, AnUnknownCommandIsNamed) {
-  EXPECT_EQ(run({"lod", "x.csv"}), kWrongUse);
-  EXPECT_EQ(err_, "tidemill lod: there is no such command; did you mean 'load'?\n");
-  EXPECT_EQ(run({"frobnicate"}), kWrongUse);
-  EXPECT_EQ(err_, "tidemill frobnicate: there is no such command; `tidemill --help` lists them\n");
-}
-
 TEST_F(Commands, TailPrintsPagesAsTheyAreSpelled) {
   replies_["GET /v1/streams/retail/records?from=earliest&limit=1000"] = {
       .body = R"({"records":[{"sequence":1,"data":{"n":1e2,"t":"],"}},{"sequence":2,"data":{"n":1.0}}],"next":3})"};

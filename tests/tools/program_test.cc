@@ -108,19 +108,6 @@ TEST(Table, Objects) {
             "id    1\nlist  \n  x\n  -\n  1\n");
 }
 
-TEST(Completion, KnowsCommandsAndOptions) {
-  const std::vector<CommandWords> commands{
-      {"load", "Send [a] file: it's", {{"--stream", "Where to", true}, {"--again", "Once more", false}}, {}, true},
-      {"config", "Check", {}, {{"check", "Say", {}, {}, true}, {"diff", "Show", {}, {}, true}}, false}};
-  const std::string bash = bash_completion(commands);
-  EXPECT_THAT(bash, HasSubstr("compgen -W 'load config --help --version'"));
-  EXPECT_THAT(bash, HasSubstr("load) words='--stream --again' files=yes"));
-  EXPECT_THAT(bash, HasSubstr("check) words='' files=yes"));
-  const std::string zsh = zsh_completion(commands);
-  EXPECT_THAT(zsh, HasSubstr("'load:Send \\[a\\] file\\: it'\\''s'"));
-  EXPECT_THAT(zsh, HasSubstr("'--stream[Where to]:value:_files'"));
-}
-
 int run_program(std::vector<std::string> words, std::string& out, std::string& err) {
   std::vector<char*> argv;
   words.insert(words.begin(), "tidemill");
@@ -133,6 +120,50 @@ int run_program(std::vector<std::string> words, std::string& out, std::string& e
   return code;
 }
 
+// What a shell with the script offers behind these words; the last one is under the cursor.
+std::string completed_by_bash(const std::string& script, const std::vector<std::string>& words) {
+  const std::string path = testing::TempDir() + "tidemill_completion.bash";
+  {
+    std::FILE* f = std::fopen(path.c_str(), "w");
+    std::fputs(script.c_str(), f);
+    std::fputs("COMP_WORDS=(", f);
+    for (const std::string& w : words) std::fputs(("'" + w + "' ").c_str(), f);
+    std::fputs(")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_tidemill\nprintf '%s' \"${COMPREPLY[*]}\"\n", f);
+    std::fclose(f);
+  }
+  std::FILE* shell = ::popen(("bash --norc '" + path + "'").c_str(), "r");
+  char piece[4096];
+  std::string out;
+  for (std::size_t n; (n = std::fread(piece, 1, sizeof piece, shell)) > 0;) out.append(piece, n);
+  EXPECT_EQ(::pclose(shell), 0);
+  std::remove(path.c_str());
+  return out;
+}
+
+TEST(Completion, BashOffersWhatFits) {
+  std::string script, err;
+  ASSERT_EQ(run_program({"completion", "bash"}, script, err), kOk);
+  const auto offered = [&](const std::vector<std::string>& words) { return completed_by_bash(script, words); };
+  EXPECT_EQ(offered({"tidemill", "ap"}), "apply");
+  EXPECT_EQ(offered({"tidemill", "config", ""}), "check diff");
+  EXPECT_EQ(offered({"tidemill", "load", "--en"}), "--encoding");
+  EXPECT_EQ(offered({"tidemill", "load", "--encoding", "w"}), "windows-1252");
+  EXPECT_EQ(offered({"tidemill", "load", "--encoding", "=", "w"}), "windows-1252");
+  EXPECT_EQ(offered({"tidemill", "load", "--retry-for", ""}), "") << "nobody can guess it";
+  EXPECT_EQ(offered({"tidemill", "completion", ""}), "bash zsh");
+  EXPECT_EQ(offered({"tidemill", "view", "create", "--u"}), "--url");
+  EXPECT_EQ(offered({"tidemill", "config", "check", "/etc/debian_versi"}), "/etc/debian_version");
+  EXPECT_EQ(offered({"tidemill", "serve", "--data", "/et"}), "/etc") << "folders";
+}
+
+TEST(Completion, ZshScript) {
+  std::string script, err;
+  ASSERT_EQ(run_program({"completion", "zsh"}, script, err), kOk);
+  EXPECT_THAT(script, HasSubstr("'load:Send a CSV file to a stream'"));
+  EXPECT_THAT(script, HasSubstr("'--encoding[auto, utf-8 or windows-1252]:value:(auto utf-8 windows-1252)'"));
+  EXPECT_THAT(script, HasSubstr("'1:argument:(bash zsh)'"));
+}
+
 TEST(Program, HelpVersionAndWrongUse) {
   std::string out, err;
   EXPECT_EQ(run_program({"--help"}, out, err), kOk);
@@ -142,16 +173,48 @@ TEST(Program, HelpVersionAndWrongUse) {
   EXPECT_EQ(run_program({"version"}, out, err), kOk);
   EXPECT_THAT(out, HasSubstr("log segments 1"));
   EXPECT_EQ(run_program({}, out, err), kWrongUse);
-  EXPECT_EQ(run_program({"nonsense"}, out, err), kWrongUse);
-  EXPECT_EQ(run_program({"load", "--no-such-option"}, out, err), kWrongUse);
-  EXPECT_EQ(run_program({"load", "--connections", "9", "x"}, out, err), kWrongUse);
+  EXPECT_THAT(err, HasSubstr("Subcommands:"));
+}
+
+TEST(Program, WrongUseIsNamedWithItsRemedy) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
+      {{"lod", "x.csv"}, "tidemill: there is no command 'lod'; did you mean 'load'?\n"},
+      {{"frobnicate"}, "tidemill: there is no command 'frobnicate'; see `tidemill --help`\n"},
+      {{"config"}, "tidemill config: which of check, diff?\n"},
+      {{"config", "chek"}, "tidemill config: there is no command 'chek'; did you mean 'check'?\n"},
+      {{"load", "--strem", "a", "x"}, "tidemill load: there is no flag --strem; did you mean '--stream'?\n"},
+      {{"serve", "--port", "1"}, "tidemill serve: there is no flag --port; see `tidemill serve --help`\n"},
+      {{"load", "--stream"}, "tidemill load: --stream needs a value\n"},
+      {{"load", "a", "b"}, "tidemill load: 'b' is one argument too many; see `tidemill load --help`\n"},
+      {{"--url", "x", "view", "drop", "v"},
+       "tidemill view drop: --url belongs behind the command: tidemill view drop --url ...\n"},
+      {{"load", "--connections", "9", "x"}, "tidemill load: --connections: must be 1, 2, 3 or 4, not '9'\n"},
+      {{"sample", "--rows", "-1"}, "tidemill sample: --rows: must be a whole number, not '-1'\n"},
+      {{"sql", "--format", "x", "y"},
+       "tidemill sql: --format: must be one of auto, table, csv, ndjson, json, not 'x'\n"},
+      {{"serve", "--log-level", "loud"}, "tidemill serve: --log-level loud: must be one of debug|info|warning|error\n"},
+      {{"serve", "--data", "", "--listen", "x"},
+       "tidemill serve: --data '': must not be empty\n"
+       "tidemill serve: --listen x: must be ADDRESS:PORT with a port from 0 to 65535, such as 127.0.0.1:7077\n"},
+  };
+  for (const auto& [words, sentence] : cases) {
+    std::string out, err;
+    EXPECT_EQ(run_program(words, out, err), kWrongUse) << sentence;
+    EXPECT_EQ(err, sentence);
+  }
+}
+
+TEST(Program, OfAFlagThatComesTwiceTheLastHolds) {
+  std::string out, err;
+  EXPECT_EQ(run_program({"sample", "--rows", "5", "--rows", "0"}, out, err), kOk) << err;
+  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1) << "the header";
 }
 
 TEST(Program, EveryCommandHasHelpWithExamples) {
   std::string out, err;
   ASSERT_EQ(run_program({"completion", "bash"}, out, err), kOk);
-  const std::string list = out.substr(out.find("compgen -W '") + 12);
-  std::istringstream names(list.substr(0, list.find(" --help")));
+  const std::string list = out.substr(out.find("'') words='") + 11);
+  std::istringstream names(list.substr(0, list.find('\'')));
   std::string name;
   int count = 0;
   while (names >> name) {

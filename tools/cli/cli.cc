@@ -5,12 +5,12 @@
 #include <csignal>
 #include <cstdio>
 #include <functional>
+#include <map>
 
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
 #include "tools/cli/config/config.h"
-#include "tools/cli/config/keys.h"
-#include "tools/cli/remote.h"
+#include "tools/cli/usage.h"
 
 namespace tidemill::cli {
 namespace {
@@ -20,10 +20,7 @@ class Program {
  public:
   Program() {
     app_.require_subcommand(1);
-    app_.set_version_flag("--version", [] {
-      print_version();
-      return std::string();
-    });
+    app_.set_version_flag("--version", version_text);
     app_.footer(
         "`tidemill COMMAND --help` says more of each.\n\n"
         "  tidemill serve                       a server on 127.0.0.1:7077 with its data in ./data\n"
@@ -39,34 +36,26 @@ class Program {
     add_status();
     add_config();
     add_rest();
+    take_last(app_);
   }
 
   int run(int argc, char** argv) {
-    if (argc > 1 && !known(argv[1])) return kWrongUse;
+    if (argc < 2) {
+      std::fputs(app_.help().c_str(), stderr);
+      return kWrongUse;
+    }
     try {
       app_.parse(argc, argv);
+    } catch (const CLI::Success& e) {  // --help, --version
+      app_.exit(e);
+      return kOk;
     } catch (const CLI::ParseError& e) {
-      return app_.exit(e) == 0 ? kOk : kWrongUse;
+      return refuse_command_line(app_, e);
     }
     return chosen_();
   }
 
  private:
-  // CLI11 would say only that a subcommand is required.
-  bool known(const std::string& word) const {
-    if (word.starts_with('-')) return true;
-    std::vector<std::string> names;
-    for (const CLI::App* command : app_.get_subcommands([](const CLI::App*) { return true; }))
-      names.push_back(command->get_name());
-    if (std::find(names.begin(), names.end(), word) != names.end()) return true;
-    const std::vector<std::string_view> views(names.begin(), names.end());
-    const std::string_view near = nearest(word, views);
-    wrong_use(word, std::string("there is no such command") +
-                        (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?") +
-                        (near.empty() ? "; `tidemill --help` lists them" : ""));
-    return false;
-  }
-
   CLI::App* add(const char* name, const char* description, const char* examples, std::function<int()> run) {
     CLI::App* command = app_.add_subcommand(name, description);
     command->footer(std::string("Examples:\n") + examples);
@@ -76,6 +65,26 @@ class Program {
     return command;
   }
 
+  // A flag that comes twice: the last one holds, so that an alias can be overridden.
+  static void take_last(CLI::App& app) {
+    for (CLI::Option* option : app.get_options())
+      if (!option->get_positional() && option->get_items_expected_max() == 1)
+        option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) take_last(*command);
+  }
+
+  // What may be said here; `checked` where nobody else says so. Completion offers these words.
+  void words(CLI::Option* option, std::vector<std::string> known, bool checked = true) {
+    if (checked)
+      option->check([known](const std::string& value) {
+        if (std::find(known.begin(), known.end(), value) != known.end()) return std::string();
+        std::string list;
+        for (const std::string& word : known) list += (list.empty() ? "" : ", ") + word;
+        return "must be one of " + list + ", not '" + value + "'";
+      });
+    words_[option] = std::move(known);
+  }
+
   static void add_remote(CLI::App* command, Remote& remote) {
     command->add_option("--url", remote.url, "The server (else API_URL, also from .env; else http://127.0.0.1:7077)")
         ->type_name("URL");
@@ -83,8 +92,8 @@ class Program {
         ->type_name("KEY");
   }
 
-  void setting(CLI::App* command, const char* flag, const char* key, const char* help, const char* type) {
-    command
+  CLI::Option* setting(CLI::App* command, const char* flag, const char* key, const char* help, const char* type) {
+    return command
         ->add_option_function<std::string>(
             flag, [this, key](const std::string& value) { serve_.settings.emplace_back(key, value); }, help)
         ->type_name(type);
@@ -105,8 +114,11 @@ class Program {
         ->type_name("FILE");
     setting(c, "--data", "server.data", "The data directory, made when missing (default ./data)", "DIR");
     setting(c, "--listen", "server.listen", "Where to serve HTTP (default 127.0.0.1:7077)", "ADDR:PORT");
-    setting(c, "--log-level", "log.level", "debug, info, warning or error", "LEVEL");
-    setting(c, "--log-format", "log.format", "auto (text on a terminal, else JSON lines), text or json", "FORMAT");
+    words(setting(c, "--log-level", "log.level", "debug, info, warning or error", "LEVEL"),
+          {"debug", "info", "warning", "error"}, false);
+    words(
+        setting(c, "--log-format", "log.format", "auto (text on a terminal, else JSON lines), text or json", "FORMAT"),
+        {"auto", "text", "json"}, false);
     c->add_flag("--open", serve_.open, "Allow an address other than loopback, although there are no keys yet");
     c->add_flag("--print-config", serve_.print_config, "Print the whole effective configuration and stop");
   }
@@ -122,9 +134,10 @@ class Program {
     add_remote(c, load_.remote);
     c->add_option("file", load_.file, "The file, or - for standard input (else CSV_PATH, also from .env)");
     c->add_option("--stream", load_.stream, "Where to")->capture_default_str()->type_name("NAME");
-    c->add_option("--encoding", load_.encoding, "auto, utf-8 or windows-1252")
-        ->capture_default_str()
-        ->type_name("NAME");
+    words(c->add_option("--encoding", load_.encoding, "auto, utf-8 or windows-1252")
+              ->capture_default_str()
+              ->type_name("NAME"),
+          {"auto", "utf-8", "windows-1252"}, false);
     c->add_option("--delimiter", load_.delimiter, "Between fields: one character, or tab")
         ->capture_default_str()
         ->type_name("CHAR");
@@ -136,7 +149,11 @@ class Program {
         ->type_name("COLUMN");
     c->add_option("--rejects", load_.rejects, "Keep the rows that were rejected in this CSV file")->type_name("FILE");
     c->add_option("--connections", load_.connections, "How many at a time")
-        ->check(CLI::Range(1, 4))
+        ->check(CLI::Validator(
+            [](std::string& n) {
+              return n.size() == 1 && n >= "1" && n <= "4" ? "" : "must be 1, 2, 3 or 4, not '" + n + "'";
+            },
+            ""))
         ->capture_default_str()
         ->type_name("N");
     c->add_option("--retry-for", load_.retry_for, "How long to go on trying a server that is down")
@@ -153,8 +170,8 @@ class Program {
                       "  tidemill sample --rows 100000 --seed 7 > sales.csv\n"
                       "The same rows and seed give the same bytes on every machine.",
                       [this] { return sample(sample_); });
-    c->add_option("--rows", sample_.rows, "How many")->capture_default_str()->type_name("N");
-    c->add_option("--seed", sample_.seed, "Which ones")->capture_default_str()->type_name("S");
+    c->add_option("--rows", sample_.rows, "How many")->check(refuse_number)->capture_default_str()->type_name("N");
+    c->add_option("--seed", sample_.seed, "Which ones")->check(refuse_number)->capture_default_str()->type_name("S");
   }
 
   void add_put() {
@@ -167,7 +184,8 @@ class Program {
     c->add_option("--stream", put_.stream, "Where to")->capture_default_str()->type_name("NAME");
     c->add_option("--partition-key", put_.partition_key, "Instead of the field that the stream names")
         ->type_name("KEY");
-    c->add_option("--ack", put_.ack, "durable, or view: answer when the views show it")->type_name("LEVEL");
+    words(c->add_option("--ack", put_.ack, "durable, or view: answer when the views show it")->type_name("LEVEL"),
+          {"durable", "view"});
     c->add_option("--idempotency-key", put_.idempotency_key, "The same key again changes nothing")->type_name("KEY");
   }
 
@@ -179,11 +197,13 @@ class Program {
                       [this] { return tail(tail_); });
     add_remote(c, tail_.remote);
     c->add_option("stream", tail_.stream, "Which one")->capture_default_str();
-    c->add_option("--from", tail_.from, "earliest, latest, a sequence number or a time such as 2011-12-09T12:50:00Z")
-        ->capture_default_str()
-        ->type_name("POSITION");
+    words(c->add_option("--from", tail_.from,
+                        "earliest, latest, a sequence number or a time such as 2011-12-09T12:50:00Z")
+              ->capture_default_str()
+              ->type_name("POSITION"),
+          {"earliest", "latest"}, false);
     c->add_option("--shard", tail_.shard, "Only this one")->type_name("SHARD");
-    c->add_option("--limit", tail_.limit, "Stop after so many records")->type_name("N");
+    c->add_option("--limit", tail_.limit, "Stop after so many records")->check(refuse_number)->type_name("N");
     c->add_flag("!--no-follow", tail_.follow, "Stop at the end instead of waiting for more");
     c->add_flag("--data-only", tail_.data_only, "Only the records' own JSON");
   }
@@ -191,19 +211,21 @@ class Program {
   void add_sql() {
     CLI::App* c = add("sql", "Ask the views in SQL",
                       "  tidemill sql 'SELECT country, sum(revenue) FROM customers GROUP BY country'\n"
-                      "  tidemill sql --param 17850 'SELECT * FROM customers WHERE customer_id = ?'\n"
+                      "  tidemill sql --param 1000 'SELECT * FROM customers WHERE revenue > ?'\n"
+                      "  tidemill sql --param '\"17850\"' 'SELECT * FROM customers WHERE customer_id = ?'\n"
                       "  tidemill sql --format csv - < query.sql > result.csv",
                       [this] { return sql(sql_); });
     add_remote(c, sql_.remote);
     c->add_option("statement", sql_.statement, "A SELECT; - or nothing: from standard input");
-    c->add_option("--param", sql_.params, "The value of a ? (may be repeated; JSON, else text)")
+    c->add_option("--param", sql_.params,
+                  "The value of a ?: JSON (1000 is a number, \"17850\" text), else text; may be repeated")
         ->allow_extra_args(false)
         ->type_name("VALUE");
     c->add_option("--after", sql_.after, "Wait until the views show this token")->type_name("TOKEN");
-    c->add_option("--format", sql_.format, "table, csv, ndjson or json (auto: table on a terminal, else csv)")
-        ->check(CLI::IsMember({"auto", "table", "csv", "ndjson", "json"}))
-        ->capture_default_str()
-        ->type_name("FORMAT");
+    words(c->add_option("--format", sql_.format, "table, csv, ndjson or json (auto: table on a terminal, else csv)")
+              ->capture_default_str()
+              ->type_name("FORMAT"),
+          {"auto", "table", "csv", "ndjson", "json"});
   }
 
   void add_view() {
@@ -219,7 +241,7 @@ class Program {
     c->add_option("view", view_.view, "Which one");
     c->add_option("key", view_.key, "Which row; parts of a composite key are joined by commas");
     c->add_option("--prefix", view_.prefix, "Only keys that begin so")->type_name("TEXT");
-    c->add_option("--limit", view_.limit, "How many rows")->capture_default_str()->type_name("N");
+    c->add_option("--limit", view_.limit, "How many rows")->check(refuse_number)->capture_default_str()->type_name("N");
     CLI::App* create = c->add_subcommand("create", "Define a view");
     create->add_option("view", view_.view, "Its name")->required();
     create->add_option("sql", view_.sql,
@@ -274,19 +296,27 @@ class Program {
                       "  tidemill completion bash > /etc/bash_completion.d/tidemill\n"
                       "  tidemill completion zsh > \"${fpath[1]}/_tidemill\"",
                       [this] { return print_completion(shell_, describe(app_)); });
-    c->add_option("shell", shell_, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
+    words(c->add_option("shell", shell_, "bash or zsh")->required(), {"bash", "zsh"});
     add("version", "Print the version, the commit, and the formats that are read and written", "  tidemill version",
         [] { return print_version(); });
   }
 
-  static std::vector<CommandWords> describe(const CLI::App& app) {
+  std::vector<CommandWords> describe(const CLI::App& app) const {
     std::vector<CommandWords> out;
     for (const CLI::App* command : app.get_subcommands([](const CLI::App* a) { return !a->get_group().empty(); })) {
-      CommandWords words{command->get_name(), command->get_description(), {}, describe(*command), false};
+      CommandWords words{command->get_name(), command->get_description(), {}, describe(*command), {}};
       for (const CLI::Option* option : command->get_options()) {
-        for (const std::string& name : option->get_lnames())
-          words.options.push_back({"--" + name, option->get_description(), option->get_items_expected_max() > 0});
-        if (option->get_positional() && option->get_name(true) == "file") words.files = true;
+        const auto known = words_.find(option);
+        OptionWord word{{}, option->get_description(), option->get_items_expected_max() > 0, {}};
+        word.value.files = option->get_type_name() == "FILE";
+        word.value.folders = option->get_type_name() == "DIR";
+        if (known != words_.end()) word.value.words = known->second;
+        for (const std::string& name : option->get_lnames()) {
+          word.name = "--" + name;
+          words.options.push_back(word);
+        }
+        if (option->get_positional()) words.argument = word.value;
+        if (option->get_positional() && option->get_name(true) == "file") words.argument.files = true;
       }
       out.push_back(std::move(words));
     }
@@ -305,6 +335,7 @@ class Program {
   StatusOptions status_;
   ConfigOptions config_;
   std::string shell_;
+  std::map<const CLI::Option*, std::vector<std::string>> words_;
 };
 
 }  // namespace

@@ -113,6 +113,7 @@ int config_check(const ConfigOptions& options);
 int config_diff(const ConfigOptions& options);
 int config_apply(const ConfigOptions& options);
 
+std::string version_text();
 int print_version();
 
 }  // namespace tidemill::cli

@@ -5,13 +5,14 @@
 
 namespace tidemill::cli {
 
+std::string version_text() {
+  return "tidemill " + std::string(version()) + " (commit " + std::string(commit()) +
+         ")\nreads and writes: directory layout 1, log segments 1, archive manifest 1, load progress 1";
+}
+
 int print_version() {
-  const std::string_view v = version();
-  const std::string_view c = commit();
-  std::printf("tidemill %.*s (commit %.*s)\n", static_cast<int>(v.size()), v.data(), static_cast<int>(c.size()),
-              c.data());
-  std::puts("reads and writes: directory layout 1, log segments 1, archive manifest 1, load progress 1");
-  return std::fflush(stdout) == 0 ? kOk : kWrongUse;
+  std::puts(version_text().c_str());
+  return kOk;
 }
 
 }  // namespace tidemill::cli

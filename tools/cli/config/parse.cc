@@ -196,12 +196,20 @@ void apply_environment(const ConfigSources& sources, Config& config, ConfigError
   }
 }
 
+// --listen for server.listen, --log-level for log.level
+std::string flag_name(std::string_view key) {
+  std::string name("--");
+  name += key.starts_with("server.") ? key.substr(7) : key;
+  std::replace(name.begin(), name.end(), '.', '-');
+  return name;
+}
+
 void apply_flags(const ConfigSources& sources, Config& config, ConfigErrors& errors) {
   for (const auto& [name, value] : sources.flags)
     for (const auto& key : config_keys())
       if (key.name == name)
         if (const auto wrong = set_from_text(key, value, config))
-          errors.push_back("--" + std::string(name.substr(name.find('.') + 1)) + " " + value + ": " + *wrong);
+          errors.push_back(flag_name(name) + " " + (value.empty() ? "''" : value) + ": " + *wrong);
 }
 
 void check_whole(const Config& config, ConfigErrors& errors) {
