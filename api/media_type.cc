@@ -2,8 +2,6 @@
 
 #include <cstdlib>
 
-#include "api/http/message.h"
-
 namespace tidemill {
 namespace {
 
@@ -46,10 +44,29 @@ MediaType parse_media_type(std::string_view header) {
   return result;
 }
 
-std::string_view negotiate(std::string_view accept, std::span<const std::string_view> offered) {
-  if (trim(accept).empty()) return offered.front();
+std::string_view canonical_type(std::string_view type) {
+  static constexpr std::string_view kNdjsonNames[] = {"application/ndjson", "application/jsonl",
+                                                      "application/jsonlines", "application/x-jsonlines"};
+  static constexpr std::string_view kNames[] = {"application/json", "application/x-ndjson", "text/csv",
+                                                "application/sql", "text/event-stream"};
+  for (const auto name : kNdjsonNames) {
+    if (http::iequals(type, name)) return "application/x-ndjson";
+  }
+  for (const auto name : kNames) {
+    if (http::iequals(type, name)) return name;
+  }
+  return type;
+}
+
+std::string_view negotiate(const http::Request& request, std::span<const std::string_view> offered) {
+  std::string accept;  // several lines are one list
+  for (const http::Header& h : request.headers) {
+    if (http::iequals(h.name, "Accept")) accept.append(accept.empty() ? "" : ",").append(h.value);
+  }
+  if (accept.find_first_not_of(" \t,") == std::string::npos) return offered.front();
   std::string_view best;
   double best_quality = 0;
+  int best_specific = -1;
   for (const std::string_view offer : offered) {
     // The most specific range that covers the offer says how much it is wanted.
     double quality = -1;
@@ -57,7 +74,7 @@ std::string_view negotiate(std::string_view accept, std::span<const std::string_
     std::string_view rest = accept;
     while (!rest.empty()) {
       std::string_view range = take(rest, ',');
-      const std::string_view type = take(range, ';');
+      const std::string_view type = canonical_type(take(range, ';'));
       int s = -1;
       if (http::iequals(type, offer)) {
         s = 2;
@@ -72,8 +89,10 @@ std::string_view negotiate(std::string_view accept, std::span<const std::string_
       const std::string_view q = parameter(range, "q");
       quality = q.empty() ? 1.0 : std::strtod(std::string(q).c_str(), nullptr);
     }
-    if (quality > best_quality) {
+    // Who names one type and takes all others as well wants that one.
+    if (quality > best_quality || (quality > 0 && quality == best_quality && specific > best_specific)) {
       best_quality = quality;
+      best_specific = specific;
       best = offer;
     }
   }

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "api/http/message.h"
+
 namespace tidemill {
 
 // A Content-Type: views of the header.
@@ -14,7 +16,10 @@ struct MediaType {
 };
 MediaType parse_media_type(std::string_view header);
 
-// The one of `offered` that an Accept header prefers, the first where it does not care; empty: none will do.
-std::string_view negotiate(std::string_view accept, std::span<const std::string_view> offered);
+// The name that we use for a type: in lower case, and one for the several of NDJSON. Others stay as they are.
+std::string_view canonical_type(std::string_view type);
+
+// The one of `offered` that the request's Accept prefers, the first where it does not care; empty: none will do.
+std::string_view negotiate(const http::Request& request, std::span<const std::string_view> offered);
 
 }  // namespace tidemill

@@ -21,7 +21,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   ApiServerImpl(Env& env, Engine& engine, views::Views* views, Executor& workers)
       : context_(env, engine, views, workers),
         records_(context_),
-        streams_(context_),
+        streams_(context_, records_),
         views_(context_),
         router_(make_routes({context_, ingest_, records_, streams_, views_, [this] { return metrics(); }})),
         requests_(router_.labels()) {}
@@ -53,7 +53,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     if (!http_) return;
     context_.draining = true;
     http_->drain();
-    records_.drain();
+    records_.wake();
     context_.waits.end_all();
   }
 

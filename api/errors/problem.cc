@@ -21,8 +21,8 @@ http::Response problem(ErrorId id, std::string_view detail, std::string_view mem
       .field("status", static_cast<std::uint32_t>(entry.status))
       .field("code", entry.code);
   std::string text;
-  // "See the detail." is for the table of codes; here is the detail.
-  if (detail.empty() || entry.remedy != "See the detail.") text = entry.remedy;
+  // "See the detail" is for the table of codes; here is the detail.
+  if (detail.empty() || !entry.remedy.starts_with("See the detail")) text = entry.remedy;
   if (!detail.empty()) text.insert(0, std::string(detail) + (text.empty() ? "" : " "));
   json.field("detail", text);
   out.append(members);

@@ -11,6 +11,12 @@ bool iequals(std::string_view a, std::string_view b) {
   return true;
 }
 
+std::size_t Request::count(std::string_view name) const {
+  std::size_t n = 0;
+  for (const Header& h : headers) n += iequals(h.name, name) ? 1 : 0;
+  return n;
+}
+
 std::string_view Request::header(std::string_view name) const {
   for (const Header& h : headers) {
     if (iequals(h.name, name)) return h.value;

@@ -20,9 +20,11 @@ struct Request {
   std::string_view query;  // without the `?`, still percent-encoded
   std::span<const Header> headers;
   std::string_view body;
+  bool has_length = false;  // it has a Content-Length, or is chunked: a body was meant, if perhaps an empty one
 
   // The value of the first header of that name (any case); empty when there is none.
   std::string_view header(std::string_view name) const;
+  std::size_t count(std::string_view name) const;  // of headers of that name
 };
 
 bool iequals(std::string_view a, std::string_view b);  // ASCII

@@ -110,10 +110,7 @@ class Parser final : public beast::http::basic_parser<true> {
     if (p_.http_10) p_.wants_continue = false;
     const auto length = content_length();
     if (length && *length > p_.body_bytes_max) return refuse(ErrorId::body_too_large, ec);
-    const std::string_view method = p_.request.method;
-    if (!p_.lengths && !p_.encodings && (method == "POST" || method == "PUT" || method == "PATCH")) {
-      return refuse(ErrorId::length_required, ec);
-    }
+    p_.request.has_length = p_.lengths || p_.encodings;
   }
 
   void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}

@@ -42,10 +42,19 @@ std::optional<Query> Query::parse(std::string_view text) {
     const std::size_t equals = pair.find('=');
     auto name = percent_decode(pair.substr(0, equals), true);
     auto value = percent_decode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1), true);
-    if (!name || !value || query.get(*name)) return std::nullopt;
+    if (!name || !value) return std::nullopt;
     query.pairs_.emplace_back(std::move(*name), std::move(*value));
   }
   return query;
+}
+
+const std::string* Query::repeated() const {
+  for (std::size_t i = 1; i < pairs_.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (pairs_[i].first == pairs_[j].first) return &pairs_[i].first;
+    }
+  }
+  return nullptr;
 }
 
 std::optional<std::string_view> Query::get(std::string_view name) const {

@@ -21,6 +21,7 @@ namespace {
 
 enum class Format { json, ndjson, csv };
 
+constexpr std::string_view kAtomic = "With atomic=true one bad record keeps all others out.";
 constexpr std::size_t kSlotsKept = 1'024;
 constexpr std::chrono::milliseconds kProbePause{20};
 
@@ -148,23 +149,15 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   if (!stream || stream->name().starts_with('_')) return refuse(ErrorId::stream_not_found);
 
   const MediaType type = parse_media_type(request.header("Content-Type"));
-  Format format;
-  if (type.is("application/json")) {
-    format = Format::json;
-  } else if (type.is("application/x-ndjson") || type.is("application/ndjson") || type.is("application/jsonl")) {
-    format = Format::ndjson;
-  } else if (type.is("text/csv")) {
-    format = Format::csv;
-  } else {
-    return refuse(ErrorId::unsupported_media_type);
-  }
+  // The router let nothing else pass.
+  const std::string_view name = canonical_type(type.type);
+  const Format format = name == kNdjson ? Format::ndjson : name == "text/csv" ? Format::csv : Format::json;
   csv::Encoding encoding = csv::Encoding::utf8;
   if (!type.charset.empty()) {
     const auto named = csv::parse_encoding(type.charset);
     if (!named || (format != Format::csv && *named != csv::Encoding::utf8)) {
       return refuse(ErrorId::unsupported_media_type,
-                    "This charset is not taken: JSON is UTF-8, CSV UTF-8 or "
-                    "windows-1252.");
+                    "This charset is not taken: JSON is UTF-8, CSV UTF-8 or windows-1252.");
     }
     encoding = *named;
   }
@@ -183,7 +176,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
       options.wait_for_views = *ack == "view";
     }
     const auto wait = wait_of(call.query);
-    if (!wait) return refuse(ErrorId::invalid_parameter, "`wait` is a number of milliseconds.");
+    if (!wait) return refuse(ErrorId::invalid_parameter, kWaitSentence);
     options.wait = *wait;
   } else {
     options.wait = kWaitDefault;
@@ -208,10 +201,17 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   }
 
   const std::string_view key = request.header("Tidemill-Partition-Key");
+  const std::string_view idempotency_key = request.header("Idempotency-Key");
+  // An empty one is no key at all, though somebody meant one; of two, one would be left out in silence.
+  for (const std::string_view header : {"Tidemill-Partition-Key", "Idempotency-Key"}) {
+    const std::size_t n = request.count(header);
+    if (n == 0) continue;
+    if (n > 1) return refuse(ErrorId::invalid_key_header, std::string(header) + " comes twice.");
+    if (request.header(header).empty()) return refuse(ErrorId::invalid_key_header, std::string(header) + " is empty.");
+  }
   if (!key.empty() && RecordParser::check_key(key)) {
     return refuse(ErrorId::invalid_key_header, "Tidemill-Partition-Key is too long or not UTF-8.");
   }
-  const std::string_view idempotency_key = request.header("Idempotency-Key");
   if (idempotency_key.size() > 1'024) {
     return refuse(ErrorId::invalid_key_header, "Idempotency-Key has more than 1,024 bytes.");
   }
@@ -242,11 +242,8 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   const auto& rejected = slot->body.rejected;
   slot->options = options;
   slot->stream = std::move(stream);
-  if (options.atomic && !rejected.empty()) {
-    count(rejected);
-    responder.send(rejected_problem(rejected, "With atomic=true one bad record keeps all others out."));
-    return give_back(slot);
-  }
+  // None of them, then; what a key said is remembered all the same.
+  if (options.atomic && !rejected.empty()) slot->body.records.clear();
   if (!idempotency_key.empty()) {
     const auto k = sha256({idempotency_key});
     const char kind[] = {static_cast<char>('0' + static_cast<int>(format)), options.atomic ? 'a' : '-'};
@@ -260,7 +257,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   if (slot->body.records.empty() && (!slot->identity || rejected.empty())) {
     count(rejected);
     if (!rejected.empty()) {
-      responder.send(rejected_problem(rejected, {}));
+      responder.send(rejected_problem(rejected, options.atomic ? kAtomic : ""));
       return give_back(slot);
     }
     // Nothing to do: the token covers whatever is in by now.
@@ -341,11 +338,15 @@ void Ingest::PerLoop::wait_for_views(Slot* slot) {
                                  std::string behind;
                                  JsonWriter json(behind);
                                  json.begin_array();
+                                 bool any = false;
                                  for (const auto& name : names) {
                                    const auto info = context_.views->find(name);
-                                   if (info && info->applied < position) json.value(name);
+                                   if (!info || info->applied >= position) continue;
+                                   json.value(name);
+                                   any = true;
                                  }
                                  json.end_array();
+                                 if (!any) return answer(slot, "view", {});  // just now
                                  answer(slot, "durable", behind);
                                });
 }
@@ -354,7 +355,8 @@ void Ingest::PerLoop::answer(Slot* slot, std::string_view ack, std::string_view 
   const Sequence last(slot->first.value() + slot->accepted - 1);
   const std::vector<RejectedRecord>& rejected = slot->replayed ? slot->replayed_rejected : slot->body.rejected;
   if (slot->accepted == 0 && !rejected.empty()) {
-    slot->responder.send(rejected_problem(rejected, {}, slot->replayed ? ",\"replayed\":true" : ""));
+    slot->responder.send(
+        rejected_problem(rejected, slot->options.atomic ? kAtomic : "", slot->replayed ? ",\"replayed\":true" : ""));
     return give_back(slot);
   }
   const std::string token = context_.engine.token(*slot->stream, slot->epoch, last).encode();

@@ -6,6 +6,7 @@
 #include "api/errors/problem.h"
 #include "api/media_type.h"
 #include "api/records/tail.h"
+#include "api/views/rows_json.h"
 #include "storage/base/errors.h"
 
 namespace tidemill {
@@ -42,8 +43,8 @@ void Records::get(Call& call, http::Responder responder) {
   ask.stream = context_.engine.find(call.params[0]);
   if (!ask.stream) return refuse(ErrorId::stream_not_found);
   static constexpr std::array<std::string_view, 2> kOffered{kJson, "text/event-stream"};
-  const std::string_view type = negotiate(call.request.header("Accept"), kOffered);
-  if (type.empty()) return refuse(ErrorId::not_acceptable);
+  const std::string_view type = negotiate(call.request, kOffered);
+  if (type.empty()) return refuse(ErrorId::not_acceptable, "This path gives " + std::string(call.route.gives) + ".");
   const bool live = type == kOffered[1];
   if (live) ask.from = "latest";
   if (const auto from = call.query.get("from")) ask.from = *from;
@@ -55,40 +56,71 @@ void Records::get(Call& call, http::Responder responder) {
     return refuse(ErrorId::invalid_parameter,
                   "`from` is earliest, latest, a sequence number or an RFC 3339 time such as 2011-12-09T12:50:00Z.");
   }
+  if (!wait_of(call.query)) return refuse(ErrorId::invalid_parameter, kWaitSentence);
   if (const auto limit = call.query.get("limit")) {
+    if (live) return refuse(ErrorId::invalid_parameter, "A live tail has no end: leave `limit` out.");
     const auto n = number(*limit);
     if (!n || *n < 1 || *n > kLimitMax)
       return refuse(ErrorId::invalid_parameter, "`limit` is a number from 1 to 10,000.");
     ask.limit = static_cast<std::uint32_t>(*n);
   }
   if (const auto shard = call.query.get("shard")) {
-    const auto n = number(*shard);
+    const auto n = number(shard->starts_with('s') ? shard->substr(1) : *shard);  // as in the names of text files, too
     const ShardDefinition* found = nullptr;
     for (const ShardDefinition& s : ask.stream->definition().shards) {
       if (n && s.id.value() == *n) found = &s;
     }
-    if (!found) return refuse(ErrorId::invalid_parameter, "`shard` is the number of one of the stream's shards.");
+    if (!found)
+      return refuse(ErrorId::invalid_parameter,
+                    "`shard` is one of the stream's shards, such as 3 or s0003; GET /v1/streams/{stream} lists them.");
     ask.range = found->range;
   }
   if (const auto after = call.query.get("after")) {
     // Whatever a token names was durable when it was given: nothing to wait for, only to check.
     const auto token = Token::decode(*after);
     if (!token) return refuse(ErrorId::invalid_token);
-    if (token->stream != ask.stream->definition().id || !context_.engine.resolve(*ask.stream, *token)) {
-      return refuse(ErrorId::token_gone);
+    if (token->stream != ask.stream->definition().id) {
+      const auto other = context_.engine.find(token->stream);
+      if (!other) return refuse(ErrorId::token_gone);
+      return refuse(ErrorId::invalid_token, "The token is of stream " + other->name() + ".");
     }
+    const auto resolved = context_.engine.resolve(*ask.stream, *token);
+    if (!resolved) return refuse(error_id(resolved.error()));
   }
-  if (live) return tail(std::move(ask), std::move(responder));
+  if (live) return tail(std::move(ask), call.request.method == "HEAD", std::move(responder));
   page(std::move(ask), std::move(responder));
 }
 
 namespace {
 
-Result<Sequence> start_of(const Log& log, std::string_view from, Log& reader) {
+http::Response beyond_end(const Log& log) {
+  return problem(ErrorId::invalid_parameter, "`from` lies beyond the end of the stream: the next record is " +
+                                                 std::to_string(log.durable().value() + 1) + ".");
+}
+
+// The first record that arrived then or later. The log finds the commit, whose first records may be older.
+Result<Sequence> since(Log& log, WallTime time) {
+  ASSIGN_OR_RETURN(const Sequence commit, log.find(time));
+  Sequence at = commit;
+  ReadOptions options;
+  options.records_max = 10'000;
+  options.bytes_max = 1 << 20;
+  for (int round = 0; round < 32; ++round) {
+    const auto batch = log.read(at, options);
+    if (!batch || batch->next <= at) return at;
+    for (const Record& record : batch->records) {
+      if (record.arrival >= time) return record.sequence;
+    }
+    at = batch->next;
+  }
+  return commit;  // the clock went back: too much before to look through
+}
+
+Result<Sequence> start_of(Log& log, std::string_view from) {
   if (from == "earliest") return log.start();
   if (from == "latest") return next(log.durable());
   if (const auto n = number(from)) return *n == 0 ? log.start() : Sequence(*n);
-  return reader.find(*parse_rfc3339(from));
+  return since(log, *parse_rfc3339(from));
 }
 
 }  // namespace
@@ -96,7 +128,7 @@ Result<Sequence> start_of(const Log& log, std::string_view from, Log& reader) {
 void Records::page(Ask ask, http::Responder responder) {
   on_worker(context_, std::move(responder), [&context = context_, ask = std::move(ask)](http::Responder r) {
     Log& log = ask.stream->log();
-    auto from = start_of(log, ask.from, log);
+    auto from = start_of(log, ask.from);
     if (!from) return r.send(problem(error_id(from.error())));
     ReadOptions options;
     options.range = ask.range;
@@ -106,6 +138,8 @@ void Records::page(Ask ask, http::Responder responder) {
     response.content_type = kJson;
     std::string& out = response.body;
     out = "{\"records\":[";
+    const LogStatus status = log.status();
+    views::AsOf as_of{Position::through(status.durable), status.last_time, {}};
     // Where a shard has little among much, several reads make a page; a page ends after a bounded look.
     Sequence at = *from;
     std::string lost;
@@ -116,10 +150,7 @@ void Records::page(Ask ask, http::Responder responder) {
       auto batch = log.read(at, options);
       if (!batch) {
         if (batch.error() == StorageErrc::beyond_end) {
-          return r.send(problem(ErrorId::invalid_parameter,
-                                "`from` lies beyond the end of the stream: the next record "
-                                "is " +
-                                    std::to_string(log.durable().value() + 1) + "."));
+          return r.send(beyond_end(log));
         }
         if (batch.error() == StorageErrc::before_start) {
           return r.send(problem(ErrorId::records_gone, {}, ",\"start\":" + std::to_string(log.start().value())));
@@ -133,6 +164,10 @@ void Records::page(Ask ask, http::Responder responder) {
       for (const Record& record : batch->records) {
         if (count++ != 0) out.push_back(',');
         append_record(out, *ask.stream, record);
+        if (record.sequence > as_of.position.sequence()) {  // came while the page was read
+          as_of.position = Position::through(record.sequence);
+          as_of.time = std::max(as_of.time, record.arrival);
+        }
       }
       const bool moved = batch->next > at;
       at = batch->next;
@@ -142,26 +177,30 @@ void Records::page(Ask ask, http::Responder responder) {
     }
     out.append("],\"next\":").append(std::to_string(at.value()));
     if (!lost.empty()) out.append(",\"lost\":[").append(lost).append("]");
+    out.append(",\"as_of\":");
+    as_of.token = context.engine.token(*ask.stream, status.epoch, as_of.position.sequence()).encode();
+    append_as_of(out, as_of);
     out.append("}\n");
     r.send(std::move(response));
   });
 }
 
-void Records::tail(Ask ask, http::Responder responder) {
+void Records::tail(Ask ask, bool head_only, http::Responder responder) {
   // Where to begin may have to be looked up on disk; the answer's head is written on the loop.
   auto shared = std::make_shared<http::Responder>(std::move(responder));
-  context_.workers.post([this, ask = std::move(ask), shared] {
+  context_.workers.post([this, ask = std::move(ask), head_only, shared] {
     Log& log = ask.stream->log();
-    auto from = start_of(log, ask.from, log);
+    auto from = start_of(log, ask.from);
     if (!from) return shared->send(problem(error_id(from.error())));
     if (*from > next(log.durable())) {
-      return shared->send(problem(ErrorId::invalid_parameter, "`from` lies beyond the end of the stream."));
+      return shared->send(beyond_end(log));
     }
-    const Sequence begin = std::max(*from, log.start());
-    shared->loop().post([this, ask, shared, begin] {
+    // Before the log's start is fine: the tail says what is lost.
+    shared->loop().post([this, ask, head_only, shared, begin = *from] {
       http::Response head;
       head.content_type = "text/event-stream";
       head.add_header("Cache-Control", "no-store");
+      if (head_only) return shared->stream(head)->finish();
       auto tail = std::make_shared<Tail>(context_, metrics_, ask.stream, ask.range, begin, shared->stream(head));
       {
         const std::lock_guard lock(mutex_);
@@ -173,7 +212,7 @@ void Records::tail(Ask ask, http::Responder responder) {
   });
 }
 
-void Records::drain() {
+void Records::wake() {
   const std::lock_guard lock(mutex_);
   for (const auto& weak : tails_) {
     if (const auto tail = weak.lock()) tail->wake();

@@ -24,13 +24,13 @@ class Records {
   explicit Records(ApiContext& context);
   ~Records();
   void get(Call& call, http::Responder responder);
-  void drain();  // ends all tails
+  void wake();  // all tails look again: the server drains, or a stream was removed
   const TailMetrics& metrics() const { return metrics_; }
 
  private:
   struct Ask;
   void page(Ask ask, http::Responder responder);
-  void tail(Ask ask, http::Responder responder);
+  void tail(Ask ask, bool head_only, http::Responder responder);
 
   ApiContext& context_;
   TailMetrics metrics_;

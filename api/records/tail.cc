@@ -1,9 +1,19 @@
 #include "api/records/tail.h"
 
+#include "api/errors/problem.h"
 #include "storage/base/errors.h"
 #include "storage/seam/clock.h"
 
 namespace tidemill {
+namespace {
+
+// The id is the position after them: who reconnects is not told again.
+void append_lost(std::string& out, const LostRange& lost) {
+  out.append("id: " + std::to_string(lost.last.value() + 1) + "\nevent: lost\ndata: {\"first\":");
+  out.append(std::to_string(lost.first.value()) + ",\"last\":" + std::to_string(lost.last.value()) + "}\n\n");
+}
+
+}  // namespace
 
 Tail::Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range, Sequence from,
            std::shared_ptr<http::Stream> out)
@@ -42,12 +52,20 @@ void Tail::end(bool abort) {
   const auto last = std::move(self_);
 }
 
+// The answer has begun: what an error would have said as an answer of its own comes as an event.
+void Tail::fail(ErrorId id) {
+  std::string text = "event: error\ndata: " + problem(id).body;  // ends with a line end
+  out_->write(text + "\n");
+  end(false);
+}
+
 void Tail::run() {
   if (!self_) return;
   // One run gives at most a few batches, so that one client does not hold a background thread.
   for (int round = 0; round < 4; ++round) {
     if (out_->gone()) return end(true);
     if (context_.draining.load()) return end(false);
+    if (!context_.engine.find(stream_->definition().id)) return fail(ErrorId::stream_not_found);
     if (out_->queued() > kBehindMax) {
       metrics_.disconnected.add();
       return end(true);
@@ -59,22 +77,25 @@ void Tail::run() {
     auto batch = stream_->log().read(from_, options);
     if (!batch) {
       if (batch.error() == StorageErrc::before_start) {  // retention went past it
-        out_->write("event: lost\ndata: {\"before\":" + std::to_string(stream_->log().start().value()) + "}\n\n");
-        from_ = stream_->log().start();
+        const Sequence start = stream_->log().start();
+        std::string text;
+        append_lost(text, {from_, Sequence(start.value() - 1)});
+        out_->write(std::move(text));
+        from_ = start;
         continue;
       }
-      return end(true);
+      return fail(error_id(batch.error()));
     }
     std::string text;
-    for (const LostRange& lost : batch->lost) {
-      text.append("event: lost\ndata: {\"first\":" + std::to_string(lost.first.value()) +
-                  ",\"last\":" + std::to_string(lost.last.value()) + "}\n\n");
-    }
+    // In order of sequence, as a client that is cut off goes on from the last id it has seen.
+    auto lost = batch->lost.begin();
     for (const Record& record : batch->records) {
+      for (; lost != batch->lost.end() && lost->first < record.sequence; ++lost) append_lost(text, *lost);
       text.append("id: ").append(std::to_string(record.sequence.value() + 1)).append("\ndata: ");
       append_record(text, *stream_, record);
       text.append("\n\n");
     }
+    for (; lost != batch->lost.end(); ++lost) append_lost(text, *lost);
     const bool more = batch->next > from_;
     from_ = batch->next;
     const MonotonicTime now = env_.clock.monotonic();

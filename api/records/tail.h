@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "api/context.h"
+#include "api/errors/catalogue.h"
 #include "api/records/read.h"
 #include "engine/serial.h"
 
@@ -23,6 +24,7 @@ class Tail final : public Serial {
   static constexpr std::chrono::seconds kComment{15};
   void run() override;
   void end(bool abort);
+  void fail(ErrorId id);
 
   ApiContext& context_;
   TailMetrics& metrics_;

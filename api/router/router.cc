@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/errors/problem.h"
+#include "api/media_type.h"
 
 namespace tidemill {
 namespace {
@@ -29,6 +30,66 @@ bool matches(std::span<const std::string_view> pattern, std::span<const std::str
     if (pattern[i].starts_with('{') ? path[i].empty() : pattern[i] != path[i]) return false;
   }
   return true;
+}
+
+// Whether a list such as "a, b" has it.
+bool lists(std::string_view list, std::string_view word) {
+  while (!list.empty()) {
+    const std::size_t end = list.find(", ");
+    if (list.substr(0, end) == word) return true;
+    list = end == std::string_view::npos ? std::string_view() : list.substr(end + 2);
+  }
+  return false;
+}
+
+// A name as the client gave it, for a sentence.
+std::string quoted(std::string_view name) {
+  return "`" + std::string(name.substr(0, 60)) + (name.size() > 60 ? "..." : "") + "`";
+}
+
+std::optional<http::Response> refuse_query(const Route& route, const http::Query& query) {
+  if (const std::string* twice = query.repeated()) {
+    return problem(ErrorId::invalid_parameter, quoted(*twice) + " comes twice; send it once.");
+  }
+  if (route.scope == Scope::open) return std::nullopt;  // probes add what they like
+  for (const auto& [name, value] : query.all()) {
+    if (lists(route.query, name)) continue;
+    return problem(ErrorId::invalid_parameter,
+                   quoted(name) + " is not a parameter of this path; it " +
+                       (route.query.empty() ? "has none." : "takes " + std::string(route.query) + "."));
+  }
+  return std::nullopt;
+}
+
+// Judges what is said about the body, before anybody looks at it.
+std::optional<http::Response> refuse_body(const Route& route, const http::Request& request) {
+  if (route.takes.empty()) return std::nullopt;
+  if (!request.has_length && route.method == "POST") {
+    // If there is a body all the same, nobody knows where it ends.
+    http::Response response = problem(ErrorId::length_required);
+    response.close = true;
+    return response;
+  }
+  const std::size_t types = request.count("Content-Type");
+  if (types > 1) return problem(ErrorId::unsupported_media_type, "Content-Type comes twice; send it once.");
+  const bool records = route.scope == Scope::ingest;
+  const MediaType type = parse_media_type(request.header("Content-Type"));
+  // `curl -d` says that it sends a form, and many say nothing: where only JSON is taken that is clear enough.
+  const bool unsaid = type.type.empty() || type.is("application/x-www-form-urlencoded");
+  if (!(unsaid && !records) && !lists(route.takes, canonical_type(type.type))) {
+    return problem(ErrorId::unsupported_media_type,
+                   "This path takes " + std::string(route.takes) + ", and " +
+                       (types == 0 ? "there is no Content-Type." : "the Content-Type is another."));
+  }
+  if (records) return std::nullopt;  // a charset, and packed bodies, are looked at where they are read
+  if (!type.charset.empty() && !http::iequals(type.charset, "utf-8") && !http::iequals(type.charset, "us-ascii")) {
+    return problem(ErrorId::unsupported_media_type, "This charset is not taken; send UTF-8.");
+  }
+  const std::string_view packed = request.header("Content-Encoding");
+  if (!packed.empty() && !http::iequals(packed, "identity")) {
+    return problem(ErrorId::unsupported_encoding, "Only records may be packed.");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -74,10 +135,11 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     responder.set_label(static_cast<std::uint16_t>(i + 1));
     auto query = http::Query::parse(request.query);
     if (!query) {
-      return responder.send(
-          problem(ErrorId::target_invalid, "The query is not valid percent-encoding, or names a parameter twice."));
+      return responder.send(problem(ErrorId::target_invalid, "The query is not valid percent-encoding."));
     }
-    Call call{request, std::move(*query), {}, {}};
+    if (auto refusal = refuse_query(route, *query)) return responder.send(std::move(*refusal));
+    if (auto refusal = refuse_body(route, request)) return responder.send(std::move(*refusal));
+    Call call{route, request, std::move(*query), {}, {}};
     std::size_t param = 0;
     for (std::size_t s = 0; s < pattern.size(); ++s) {
       if (!pattern[s].starts_with('{')) continue;
@@ -88,9 +150,14 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     }
     return route.handle(call, std::move(responder));
   }
-  const std::string methods = allow(request.path);
-  if (methods.empty()) return responder.send(problem(ErrorId::not_found));
-  if (request.method == "OPTIONS") {
+  const bool options = request.method == "OPTIONS";
+  const std::string methods =
+      options && request.path == "*" ? "DELETE, GET, HEAD, OPTIONS, POST, PUT" : allow(request.path);
+  if (methods.empty()) {
+    const bool slash = request.path.ends_with('/') && !allow(request.path.substr(0, request.path.size() - 1)).empty();
+    return responder.send(problem(ErrorId::not_found, slash ? "Leave out the slash at the end." : ""));
+  }
+  if (options) {
     http::Response response;
     response.status = 204;
     response.add_header("Allow", methods);

@@ -14,8 +14,11 @@
 
 namespace tidemill {
 
+struct Route;
+
 // What a handler is given: good until it returns.
 struct Call {
+  const Route& route;
   const http::Request& request;
   http::Query query;
   std::array<std::string, 2> params;           // of the path template, decoded
@@ -29,6 +32,7 @@ struct Route {
   std::string_view path;   // template: /v1/streams/{stream}/records
   std::string_view takes;  // media types of the body, separated by ", "; empty: no body
   std::string_view gives;  // media types of the answer
+  std::string_view query;  // parameters it knows, separated by ", "; others are refused, but where anybody may ask
   Scope scope;
   std::string_view label;  // in metrics
   std::function<void(Call&, http::Responder)> handle;
@@ -40,7 +44,8 @@ class Router {
  public:
   explicit Router(std::vector<Route> routes);
 
-  // Answers by itself what no route does: 404, 405, OPTIONS, a broken path or query.
+  // Answers by itself what no route does: 404, 405, OPTIONS, a broken path or query, parameters and bodies that the
+  // route does not take.
   void dispatch(const http::Request& request, http::Responder responder) const;
 
   std::span<const Route> routes() const { return routes_; }

@@ -157,28 +157,31 @@ void Streams::put(Call& call, http::Responder responder) {
 
 void Streams::remove(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
-  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
-    if (name.starts_with('_') || !context.engine.find(name)) return r.send(problem(ErrorId::stream_not_found));
-    if (context.views) {
-      if (const auto readers = context.views->reading(name); !readers.empty()) {
-        std::string members;
-        JsonWriter json(members);
-        json.begin_array();
-        for (const auto& view : readers) json.value(view);
-        json.end_array();
-        std::string names;
-        for (const auto& view : readers) names.append(names.empty() ? "" : ", ").append(view);
-        return r.send(
-            problem(ErrorId::stream_in_use, "Views over this stream: " + names + ".", ",\"views\":" + members));
-      }
-    }
-    if (const auto removed = context.engine.remove(name); !removed) {
-      return r.send(problem(error_id(removed.error())));
-    }
-    http::Response response;
-    response.status = 204;
-    r.send(std::move(response));
-  });
+  on_worker(context_, std::move(responder),
+            [&context = context_, &records = records_, name = call.params[0]](http::Responder r) {
+              if (name.starts_with('_') || !context.engine.find(name))
+                return r.send(problem(ErrorId::stream_not_found));
+              if (context.views) {
+                if (const auto readers = context.views->reading(name); !readers.empty()) {
+                  std::string members;
+                  JsonWriter json(members);
+                  json.begin_array();
+                  for (const auto& view : readers) json.value(view);
+                  json.end_array();
+                  std::string names;
+                  for (const auto& view : readers) names.append(names.empty() ? "" : ", ").append(view);
+                  return r.send(problem(ErrorId::stream_in_use, "Views over this stream: " + names + ".",
+                                        ",\"views\":" + members));
+                }
+              }
+              if (const auto removed = context.engine.remove(name); !removed) {
+                return r.send(problem(error_id(removed.error())));
+              }
+              records.wake();
+              http::Response response;
+              response.status = 204;
+              r.send(std::move(response));
+            });
 }
 
 void Streams::groups(Call&, http::Responder responder) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "api/context.h"
+#include "api/records/read.h"
 #include "api/router/router.h"
 
 namespace tidemill {
@@ -8,7 +9,7 @@ namespace tidemill {
 // Streams and groups: what they are, how far they are; creating, changing and removing streams.
 class Streams {
  public:
-  explicit Streams(ApiContext& context) : context_(context) {}
+  Streams(ApiContext& context, Records& records) : context_(context), records_(records) {}
   void list(Call& call, http::Responder responder);
   void get(Call& call, http::Responder responder);
   void put(Call& call, http::Responder responder);
@@ -18,6 +19,7 @@ class Streams {
 
  private:
   ApiContext& context_;
+  Records& records_;  // whose tails end with their stream
 };
 
 }  // namespace tidemill

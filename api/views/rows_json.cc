@@ -70,6 +70,10 @@ void append_csv_value(std::string& out, const views::Value& value) {
   if (const auto* s = std::get_if<std::string>(&value)) return append_csv_field(out, *s);
   if (const auto* j = std::get_if<views::Json>(&value)) return append_csv_field(out, j->text);
   if (std::holds_alternative<std::monostate>(value)) return;
+  if (const auto* d = std::get_if<double>(&value); d && std::isinf(*d)) {
+    out.append(*d > 0 ? "Infinity" : "-Infinity");
+    return;
+  }
   append_value(out, value);
 }
 

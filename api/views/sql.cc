@@ -1,4 +1,5 @@
 #include <array>
+#include <set>
 
 #include "api/errors/problem.h"
 #include "api/json_input.h"
@@ -20,6 +21,15 @@ class Writer final : public views::QuerySink {
   bool columns(const std::vector<views::Column>& columns, const views::AsOf& as_of) override {
     columns_ = columns;
     append_as_of(as_of_, as_of);
+    if (shape_ == Shape::ndjson) {
+      // Of an object with one name twice most readers keep one value and say nothing.
+      std::set<std::string_view> names;
+      for (const auto& c : columns) {
+        if (names.insert(c.name).second) continue;
+        refusal_ = "Two columns have the name " + c.name + ": give one another with AS, or ask for JSON or CSV.";
+        return false;
+      }
+    }
     if (shape_ == Shape::json) {
       out_.append("{\"columns\":[");
       for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -65,6 +75,9 @@ class Writer final : public views::QuerySink {
     return true;
   }
 
+  // Why the result cannot be written; empty: it can.
+  const std::string& refusal() const { return refusal_; }
+
   http::Response finish(bool truncated) {
     truncated = truncated || cut_;
     http::Response response;
@@ -88,6 +101,7 @@ class Writer final : public views::QuerySink {
   std::vector<views::Column> columns_;
   std::string as_of_;
   std::string out_;
+  std::string refusal_;
   std::uint64_t rows_ = 0;
   bool cut_ = false;
 };
@@ -97,8 +111,10 @@ class Writer final : public views::QuerySink {
 void ViewRoutes::sql(Call& call, http::Responder responder) {
   if (!context_.views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
   static constexpr std::array<std::string_view, 3> kOffered{kJson, kNdjson, "text/csv"};
-  const std::string_view type = negotiate(call.request.header("Accept"), kOffered);
-  if (type.empty()) return responder.send(problem(ErrorId::not_acceptable));
+  const std::string_view type = negotiate(call.request, kOffered);
+  if (type.empty()) {
+    return responder.send(problem(ErrorId::not_acceptable, "This path gives " + std::string(call.route.gives) + "."));
+  }
   const Shape shape = type == kOffered[0] ? Shape::json : type == kOffered[1] ? Shape::ndjson : Shape::csv;
   auto input = parse_sql_input(call.request.body);
   if (const auto* error = std::get_if<InputError>(&input)) {
@@ -119,6 +135,7 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
                      }
                      return r.send(problem(id, error->message));
                    }
+                   if (!writer.refusal().empty()) return r.send(problem(ErrorId::invalid_sql, writer.refusal()));
                    r.send(writer.finish(std::get<views::QueryEnd>(end).truncated));
                  });
                });

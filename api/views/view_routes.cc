@@ -1,10 +1,11 @@
 #include "api/views/view_routes.h"
 
 #include <charconv>
-#include <cstdlib>
+#include <cmath>
 
 #include "api/errors/problem.h"
 #include "api/json_input.h"
+#include "api/media_type.h"
 #include "api/views/rows_json.h"
 #include "engine/json/writer.h"
 
@@ -25,7 +26,7 @@ http::Response view_problem(const views::SqlError& error) {
   return problem(error_id(error.code), error.message);
 }
 
-void write_view(JsonWriter& json, const views::ViewInfo& info, bool whole) {
+void write_view(JsonWriter& json, views::Views& views, const views::ViewInfo& info, bool whole) {
   json.begin_object().field("name", info.name).field("stream", info.stream);
   if (whole) json.field("source", info.source).field("sql", info.sql);
   json.name("columns").begin_array();
@@ -34,7 +35,11 @@ void write_view(JsonWriter& json, const views::ViewInfo& info, bool whole) {
   }
   json.end_array();
   json.field("applied", info.applied.sequence().value()).field("persisted", info.persisted.sequence().value());
-  json.field("rows", info.rows).field("parked", info.parked).field("ready", info.ready).end_object();
+  json.field("rows", info.rows).field("parked", info.parked).field("ready", info.ready).name("as_of");
+  std::string as_of;
+  const auto at = views.as_of(info.name);
+  append_as_of(as_of, at ? at->value_or(views::AsOf{}) : views::AsOf{});
+  json.raw(as_of).end_object();
 }
 
 // Text of a path or a query as a value of the column's type. nullopt: it is none.
@@ -46,9 +51,9 @@ std::optional<views::Value> typed(const std::string& type, const std::string& te
     return views::Value(n);
   }
   if (type == "real") {
-    char* end = nullptr;
-    const double d = std::strtod(text.c_str(), &end);
-    if (text.empty() || *end != 0) return std::nullopt;
+    double d = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), d);
+    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(d)) return std::nullopt;
     return views::Value(d);
   }
   return views::Value(text);
@@ -85,35 +90,70 @@ std::optional<views::Row> key_of(const views::ViewInfo& info, std::string_view t
   }
 }
 
+// Where a key column may hold text and numbers, `2011` in a path may mean either: what is looked for, text first.
+std::vector<views::Row> meanings(const views::ViewInfo& info, const views::Row& key) {
+  std::vector<views::Row> rows{key};
+  const auto keys = key_columns(info);
+  for (std::size_t i = 0; i < key.size() && rows.size() <= 8; ++i) {
+    const auto* text = std::get_if<std::string>(&key[i]);
+    if (!text || i >= keys.size() || keys[i]->type != "any") continue;
+    auto number = typed("integer", *text);
+    if (!number) number = typed("real", *text);
+    if (!number) continue;
+    for (std::size_t n = rows.size(), r = 0; r < n; ++r) {
+      rows.push_back(rows[r]);
+      rows.back()[i] = *number;
+    }
+  }
+  return rows;
+}
+
 }  // namespace
 
-void ViewRoutes::list(Call&, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
-    std::string out;
-    JsonWriter json(out);
-    json.begin_object().name("views").begin_array();
-    if (context.views) {
-      for (const auto& info : context.views->list()) write_view(json, info, false);
-    }
-    json.end_array().name("failed").begin_array();
-    if (context.views) {
-      for (const auto& f : context.views->failed()) {
-        json.begin_object().field("name", f.name).field("cause", f.cause).end_object();
+// How far a view is may be asked while it catches up; only who names a token waits.
+void ViewRoutes::about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream,
+                       Then then) {
+  if (context_.views && call.query.get("after")) {
+    return when_visible(call, std::move(responder), std::move(names), std::move(stream), std::move(then));
+  }
+  if (!wait_of(call.query)) return responder.send(problem(ErrorId::invalid_parameter, kWaitSentence));
+  then(std::move(responder));
+}
+
+void ViewRoutes::list(Call& call, http::Responder responder) {
+  about(call, std::move(responder), {}, {}, [this](http::Responder ready) {
+    on_worker(context_, std::move(ready), [&context = context_](http::Responder r) {
+      std::string out;
+      JsonWriter json(out);
+      json.begin_object().name("views").begin_array();
+      if (context.views) {
+        for (const auto& info : context.views->list()) write_view(json, *context.views, info, false);
       }
-    }
-    json.end_array().end_object();
-    r.send(answer(std::move(out)));
+      json.end_array().name("failed").begin_array();
+      if (context.views) {
+        for (const auto& f : context.views->failed()) {
+          json.begin_object().field("name", f.name).field("cause", f.cause).end_object();
+        }
+      }
+      json.end_array().end_object();
+      r.send(answer(std::move(out)));
+    });
   });
 }
 
 void ViewRoutes::get(Call& call, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
-    const auto info = context.views ? context.views->find(name) : std::nullopt;
-    if (!info) return r.send(problem(ErrorId::view_not_found));
-    std::string out;
-    JsonWriter json(out);
-    write_view(json, *info, true);
-    r.send(answer(std::move(out)));
+  const std::string name = call.params[0];
+  const auto there = context_.views ? context_.views->find(name) : std::nullopt;
+  if (!there) return responder.send(problem(ErrorId::view_not_found));
+  about(call, std::move(responder), {name}, there->stream, [this, name](http::Responder ready) {
+    on_worker(context_, std::move(ready), [&context = context_, name](http::Responder r) {
+      const auto info = context.views->find(name);
+      if (!info) return r.send(problem(ErrorId::view_not_found));
+      std::string out;
+      JsonWriter json(out);
+      write_view(json, *context.views, *info, true);
+      r.send(answer(std::move(out)));
+    });
   });
 }
 
@@ -121,7 +161,7 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   if (!context_.views) return responder.send(problem(ErrorId::view_not_found, "This server has no views."));
   std::string sql;
-  if (call.request.header("Content-Type").starts_with("application/sql")) {
+  if (canonical_type(parse_media_type(call.request.header("Content-Type")).type) == "application/sql") {
     sql = call.request.body;
   } else {
     auto input = parse_view_input(call.request.body);
@@ -133,17 +173,17 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
   on_worker(context_, std::move(responder),
             [&context = context_, name = call.params[0], sql = std::move(sql)](http::Responder r) {
               if (const auto existing = context.views->find(name)) {
-                if (existing->sql != sql) return r.send(problem(ErrorId::view_exists));
+                if (existing->sql != sql && existing->source != sql) return r.send(problem(ErrorId::view_exists));
                 std::string out;
                 JsonWriter json(out);
-                write_view(json, *existing, true);
+                write_view(json, *context.views, *existing, true);
                 return r.send(answer(std::move(out)));
               }
               const auto made = context.views->create(name, sql);
               if (const auto* error = std::get_if<views::SqlError>(&made)) return r.send(view_problem(*error));
               std::string out;
               JsonWriter json(out);
-              write_view(json, std::get<views::ViewInfo>(made), true);
+              write_view(json, *context.views, std::get<views::ViewInfo>(made), true);
               r.send(answer(std::move(out), 201));
             });
 }
@@ -169,19 +209,12 @@ void ViewRoutes::verify(Call& call, http::Responder responder) {
   on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
     const auto differences = context.views->rebuild_and_compare(name);
     if (!differences) return r.send(problem(error_id(differences.error())));
-    const auto info = context.views->find(name);
+    const auto at = context.views->as_of(name);
+    std::string as_of;
+    append_as_of(as_of, at ? at->value_or(views::AsOf{}) : views::AsOf{});
     std::string out;
     JsonWriter json(out);
     json.begin_object().field("view", name).name("as_of");
-    std::string as_of;
-    views::AsOf at;
-    if (info) {
-      at.position = info->applied;
-      if (const auto stream = context.engine.find(info->stream)) {
-        at.token = context.engine.token(*stream, stream->log().status().epoch, at.position.sequence()).encode();
-      }
-    }
-    append_as_of(as_of, at);
     json.raw(as_of).field("difference_count", static_cast<std::uint64_t>(differences->size()));
     json.name("differences").begin_array();
     std::size_t shown = 0;
@@ -200,10 +233,15 @@ void ViewRoutes::read_row(Call& call, http::Responder responder, const std::stri
   const auto json_key = call.query.get("key");
   auto key = json_key && raw_key.empty() ? key_of(*info, *json_key, false) : key_of(*info, raw_key, true);
   if (!key || key->size() != info->key_columns) return responder.send(problem(ErrorId::invalid_key));
+  const bool spelled_out = json_key && raw_key.empty() && json_key->starts_with('[');
+  std::vector<views::Row> tries = spelled_out ? std::vector<views::Row>{std::move(*key)} : meanings(*info, *key);
   when_visible(call, std::move(responder), {view}, info->stream,
-               [this, view, columns = info->columns, key = std::move(*key)](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [&context = context_, view, columns, key](http::Responder r) {
-                   const auto found = context.views->get(view, key);
+               [this, view, columns = info->columns, tries = std::move(tries)](http::Responder ready) {
+                 on_worker(context_, std::move(ready), [&context = context_, view, columns, tries](http::Responder r) {
+                   auto found = context.views->get(view, tries.front());
+                   for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->row; ++i) {
+                     found = context.views->get(view, tries[i]);
+                   }
                    if (!found) return r.send(problem(error_id(found.error())));
                    if (!*found) return r.send(problem(ErrorId::view_not_found));
                    std::string as_of;
@@ -229,7 +267,14 @@ void ViewRoutes::rows(Call& call, http::Responder responder) {
   const std::string view = call.params[0];
   const auto info = context_.views ? context_.views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
-  if (call.query.get("key")) return read_row(call, std::move(responder), view, {});
+  if (call.query.get("key")) {
+    for (const char* name : {"prefix", "from", "to", "limit", "cursor"}) {
+      if (!call.query.get(name)) continue;
+      return responder.send(problem(ErrorId::invalid_parameter,
+                                    "`key` names one row, `" + std::string(name) + "` is for many; send either."));
+    }
+    return read_row(call, std::move(responder), view, {});
+  }
   views::RangeOptions options;
   if (const auto prefix = call.query.get("prefix")) options.prefix = std::string(*prefix);
   for (const bool lower : {true, false}) {

@@ -31,6 +31,7 @@ class ViewRoutes {
                     Then then);
   void when_ready(std::shared_ptr<http::Responder> responder, std::vector<std::string> names, MonotonicTime until,
                   Then then);
+  void about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream, Then then);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
 
   ApiContext& context_;

@@ -10,7 +10,7 @@ void ViewRoutes::when_visible(Call& call, http::Responder responder, std::vector
   const auto refuse = [&](ErrorId id, std::string_view detail = {}) { responder.send(problem(id, detail)); };
   if (context_.draining.load()) return refuse(ErrorId::draining);
   const auto wait = wait_of(call.query);
-  if (!wait) return refuse(ErrorId::invalid_parameter, "`wait` is a number of milliseconds.");
+  if (!wait) return refuse(ErrorId::invalid_parameter, kWaitSentence);
   std::shared_ptr<Stream> stream;
   Position position;
   if (const auto after = call.query.get("after")) {
@@ -32,24 +32,27 @@ void ViewRoutes::when_visible(Call& call, http::Responder responder, std::vector
   auto shared = std::make_shared<http::Responder>(std::move(responder));
   Then reached = std::move(then);
   if (stream) {
-    reached = [this, &loop, names, position, until, stream, then = std::move(reached)](http::Responder r) {
+    reached = [this, &loop, names, position, until, then = std::move(reached)](http::Responder r) {
       auto held = std::make_shared<http::Responder>(std::move(r));
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - context_.env.clock.monotonic());
-      context_.waits.until_applied(
-          loop, *context_.views, names, position, std::max(left, std::chrono::milliseconds(0)),
-          [this, held, names, stream, then](bool visible) {
-            if (visible) return then(std::move(*held));
-            if (context_.draining.load()) return held->send(problem(ErrorId::draining));
-            Position least = Position::through(stream->log().durable());
-            for (const auto& name : names) {
-              if (const auto info = context_.views->find(name)) least = std::min(least, info->applied);
-            }
-            views::AsOf as_of{.position = least, .token = {}};
-            as_of.token = context_.engine.token(*stream, stream->log().status().epoch, least.sequence()).encode();
-            std::string members(",\"as_of\":");
-            append_as_of(members, as_of);
-            held->send(problem(ErrorId::not_yet_visible, {}, members));
-          });
+      context_.waits.until_applied(loop, *context_.views, names, position, std::max(left, std::chrono::milliseconds(0)),
+                                   [this, held, names, then](bool visible) {
+                                     if (visible) return then(std::move(*held));
+                                     if (context_.draining.load()) return held->send(problem(ErrorId::draining));
+                                     // Of the view that is least far, which may have to be read from disk.
+                                     on_worker(context_, std::move(*held),
+                                               [&context = context_, names](http::Responder r) {
+                                                 std::optional<views::AsOf> least;
+                                                 for (const auto& name : names) {
+                                                   const auto at = context.views->as_of(name);
+                                                   if (at && *at && (!least || (*at)->position < least->position))
+                                                     least = **at;
+                                                 }
+                                                 std::string members(",\"as_of\":");
+                                                 append_as_of(members, least.value_or(views::AsOf{}));
+                                                 r.send(problem(ErrorId::not_yet_visible, {}, members));
+                                               });
+                                   });
     };
   }
   when_ready(std::move(shared), names, until, std::move(reached));

@@ -80,8 +80,8 @@ std::optional<std::chrono::milliseconds> wait_of(const http::Query& query) {
   std::uint64_t ms = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), ms);
   if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
-  return std::min<std::chrono::milliseconds>(std::chrono::milliseconds(std::min<std::uint64_t>(ms, 1u << 30)),
-                                             kWaitMax);
+  if (ms > static_cast<std::uint64_t>(kWaitMax.count())) return std::nullopt;
+  return std::chrono::milliseconds(ms);
 }
 
 }  // namespace tidemill

@@ -36,7 +36,8 @@ class Waits {
 
 inline constexpr std::chrono::milliseconds kWaitDefault{5'000};
 inline constexpr std::chrono::milliseconds kWaitMax{60'000};
-// `wait` of the query, in milliseconds, cut to kWaitMax; nullopt: not a number.
+// `wait` of the query, in milliseconds; nullopt: not a number, or more than kWaitMax.
 std::optional<std::chrono::milliseconds> wait_of(const http::Query& query);
+inline constexpr std::string_view kWaitSentence = "`wait` is a number of milliseconds, at most 60,000.";
 
 }  // namespace tidemill

@@ -312,6 +312,14 @@ AsOf Catalog::as_of(const Entry& entry, const Checkpoint& checkpoint) const {
           engine_.token(*entry.stream, epoch, checkpoint.position.sequence()).encode()};
 }
 
+Result<std::optional<AsOf>> Catalog::as_of(std::string_view view) {
+  const auto there = entry(view);
+  if (!there) return std::optional<AsOf>();
+  const auto snapshot = database_->snapshot();
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, there->live->view->checkpoint(*snapshot));
+  return std::optional<AsOf>(as_of(*there, checkpoint));
+}
+
 Result<std::optional<Views::GetResult>> Catalog::get(std::string_view view, const Row& key) {
   const auto there = entry(view);
   if (!there) return std::optional<GetResult>();

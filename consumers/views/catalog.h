@@ -52,6 +52,7 @@ class Catalog final : public Views, private QuerySource {
 
   Tables tables() const override;
   std::unique_ptr<Snapshot> snapshot() const override { return database_->snapshot(); }
+  Result<std::optional<AsOf>> as_of(std::string_view view) override;
   Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const override;
 
   Result<void> fold_definitions();

@@ -141,6 +141,7 @@ class Views {
     std::optional<Row> row;
     AsOf as_of;
   };
+  virtual Result<std::optional<AsOf>> as_of(std::string_view view) = 0;
   virtual Result<std::optional<GetResult>> get(std::string_view view, const Row& key) = 0;
   virtual Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) = 0;
 

@@ -47,7 +47,7 @@ TEST(Docs, RoutesAreThoseOfTheTable) {
   const auto engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = {}}));
   ApiContext context(real.env, *engine, nullptr, real.background);
   Records records(context);
-  Streams streams(context);
+  Streams streams(context, records);
   ViewRoutes views(context);
   std::unique_ptr<Ingest> ingest;
   const Router router(make_routes({context, ingest, records, streams, views, [] { return std::string(); }}));
@@ -55,7 +55,7 @@ TEST(Docs, RoutesAreThoseOfTheTable) {
   std::set<std::string_view> labels;
   for (const Route& r : router.routes()) {
     source.insert("| " + std::string(r.method) + " | `" + std::string(r.path) + "` |" + cell(r.takes) + "|" +
-                  cell(r.gives) + "| " + std::string(scope_name(r.scope)) + " |");
+                  cell(r.gives) + "|" + cell(r.query) + "| " + std::string(scope_name(r.scope)) + " |");
     EXPECT_TRUE(labels.insert(r.label).second) << "two routes count as " << r.label;
   }
   same(source, rows(page("http-api.md"), "| method | path |"), "docs/http-api.md");

@@ -159,6 +159,21 @@ TEST(Ingest, ARetryGetsTheStoredAnswer) {
   EXPECT_EQ(world.stream->log().durable(), Sequence(2));
 }
 
+TEST(Ingest, AKeyRemembersThatNothingWentInAtomically) {
+  ApiWorld world;
+  const std::string headers = std::string(kJsonHeader) + "Idempotency-Key: k\r\n";
+  const std::string body = "[" + std::string(kGood) + ",1]";
+  const auto first = world.ask(ApiWorld::post(body, headers, "?atomic=true"));
+  EXPECT_EQ(first.code(), "records_rejected");
+  EXPECT_FALSE(first.json().contains("replayed"));
+  const auto again = world.ask(ApiWorld::post(body, headers, "?atomic=true"));
+  EXPECT_EQ(again.json()["replayed"], true) << again.body;
+  EXPECT_EQ(again.json()["rejected"], first.json()["rejected"]);
+  EXPECT_EQ(again.json()["detail"], first.json()["detail"]);
+  EXPECT_EQ(world.ask(ApiWorld::post(kGood, headers, "?atomic=true")).code(), "key_reused");
+  EXPECT_EQ(world.stream->log().durable().value(), 0u);
+}
+
 TEST(Ingest, ManyConnectionsNothingLostNothingTwice) {
   ApiWorld world;
   std::vector<std::unique_ptr<RawClient>> clients;

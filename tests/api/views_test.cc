@@ -108,5 +108,78 @@ TEST(ViewsApi, ViewsAreMadeVerifiedAndDropped) {
   EXPECT_EQ(world.get("/readyz").status, 200);
 }
 
+TEST(ViewsApi, WhatAViewIsSaysHowFarItIs) {
+  ViewWorld world;
+  const std::string token = world.ask(ApiWorld::post(kLine)).json()["token"];
+  for (const std::string path : {"/v1/views", "/v1/views/customers"}) {
+    const auto answer = world.get(path + "?wait=20000&after=" + token).json();
+    const auto& view = path == "/v1/views" ? answer["views"][0] : answer;
+    EXPECT_EQ(view["as_of"]["sequence"], 1) << answer;
+    EXPECT_TRUE(view["as_of"]["time"].is_string()) << answer;
+    EXPECT_EQ(world.get(path + "?after=x").code(), "invalid_token");
+    EXPECT_EQ(world.get(path + "?wait=x").code(), "invalid_parameter");
+  }
+  ASSERT_EQ(world.ask(ApiWorld::request("PUT", "/v1/streams/other", "{}", kJsonHeader)).status, 201);
+  const std::string strange =
+      world.ask(ApiWorld::request("POST", "/v1/streams/other/records", "[]", kJsonHeader)).json()["token"];
+  EXPECT_EQ(world.get("/v1/views/customers?after=" + strange).code(), "invalid_token");
+}
+
+TEST(ViewsApi, APutThatChangesNothingIsWelcome) {
+  ViewWorld world;
+  const auto put = [&](std::string_view name, std::string_view body) {
+    return world.ask(ApiWorld::request("PUT", "/v1/views/" + std::string(name), body, kJsonHeader));
+  };
+  EXPECT_EQ(put("customers", R"({"sql":"builtin:customers"})").status, 200);
+  EXPECT_EQ(put("customers", R"({"sql":"builtin:invoices"})").code(), "view_exists");
+  EXPECT_EQ(put("x", R"({"sql":"SELECT Country, count(*) AS n FROM retail GROUP BY Country","name":"y"})").code(),
+            "invalid_body");
+}
+
+TEST(ViewsApi, KeysOfSeveralColumns) {
+  ViewWorld world;
+  const auto made = world.ask(ApiWorld::request(
+      "PUT", "/v1/views/by", "SELECT CustomerID AS c, year AS y, count(*) AS n FROM retail GROUP BY c, y",
+      "Content-Type: application/sql\r\n"));
+  ASSERT_EQ(made.status, 201) << made.body;
+  constexpr std::string_view kLines =
+      R"([{"InvoiceNo":"1","CustomerID":"17850","year":2011},{"InvoiceNo":"2","CustomerID":17850,"year":2011},)"
+      R"({"InvoiceNo":"3","CustomerID":9,"year":"2011"},{"InvoiceNo":"4","CustomerID":"a,b/c","year":2.5},)"
+      R"({"InvoiceNo":"5","year":2011}])";
+  ASSERT_EQ(world.ask(ApiWorld::post(kLines, kJsonHeader, "?ack=view&wait=20000")).json()["ack"], "view");
+  const auto row = [&](const std::string& key) { return world.get("/v1/views/by/rows/" + key); };
+  // A column that holds text and numbers: text goes first, and a JSON array says which.
+  EXPECT_EQ(row("17850,2011").json()["row"].dump(), R"({"c":"17850","n":1,"y":2011})");
+  EXPECT_EQ(row("a%2Cb%2Fc,2.5").json()["row"]["n"], 1);
+  EXPECT_EQ(row("9,2011").json()["row"].dump(), R"({"c":9,"n":1,"y":"2011"})");
+  EXPECT_EQ(row("17850").code(), "invalid_key");
+  EXPECT_EQ(row("17850,2011,1").code(), "invalid_key");
+  EXPECT_EQ(row("17850,nan").code(), "no_such_row");
+  const auto key = [&](const std::string& json) { return world.get("/v1/views/by/rows?key=" + json); };
+  EXPECT_EQ(key("[9,%222011%22]").json()["row"].dump(), R"({"c":9,"n":1,"y":"2011"})");
+  EXPECT_EQ(key("[17850,2011]").json()["row"].dump(), R"({"c":17850,"n":1,"y":2011})");
+  EXPECT_EQ(key("[null,2011]").json()["row"]["n"], 1);
+  EXPECT_EQ(key("[%2217850%22,%222011%22]").code(), "no_such_row");
+  EXPECT_EQ(key("[1]").code(), "invalid_key");
+  EXPECT_EQ(key("[[1],2]").code(), "invalid_key");
+  EXPECT_EQ(key("[1,2]&limit=5").code(), "invalid_parameter");
+}
+
+TEST(ViewsApi, SqlSaysWhatIsWrongOnce) {
+  ViewWorld world;
+  EXPECT_EQ(world.sql("DELETE FROM customers").json()["detail"],
+            "Only SELECT is allowed here. Write one SELECT. Views are made by PUT /v1/views/{view}, records come in by "
+            "POST.");
+  EXPECT_EQ(world.sql("SELECT ?, ?").json()["detail"],
+            "`params` needs a value for each parameter of the statement: it has 2, and 0 came.");
+  EXPECT_EQ(world.sql("SELECT fts3_tokenizer('simple')").code(), "invalid_sql");
+  EXPECT_EQ(world.sql("SELECT 1 AS a, 2 AS a", "Accept: application/x-ndjson\r\n").code(), "invalid_sql");
+  EXPECT_EQ(world.sql("SELECT 1 AS a, 2 AS a", "Accept: text/csv\r\n").body, "a,a\r\n1,2\r\n");
+  EXPECT_EQ(world.sql("SELECT 1e999 AS a, -1e999 AS b, null AS c, x'00' AS d", "Accept: text/csv\r\n").body,
+            "a,b,c,d\r\nInfinity,-Infinity,,\"{\"\"_base64\"\":\"\"AA==\"\"}\"\r\n");
+  EXPECT_EQ(world.sql("SELECT 1e999, 9007199254740993").json()["rows"].dump(), "[[null,9007199254740993]]");
+  EXPECT_EQ(world.sql("SELECT x'00ff' AS b").json()["rows"].dump(), R"([[{"_base64":"AP8="}]])");
+}
+
 }  // namespace
 }  // namespace tidemill

@@ -9,7 +9,7 @@ namespace {
 // Cuts a server-sent stream into its events' data. Lines end with LF or CR LF; comments and other fields are skipped.
 class Events {
  public:
-  // Calls `event` with each whole event's data; false from it ends.
+  // Calls `event` with the name of each whole event (empty: a record) and its data; false from it ends.
   template <class F>
   bool add(std::string_view bytes, F&& event) {
     for (const char c : bytes) {
@@ -19,8 +19,11 @@ class Events {
       }
       if (line_.ends_with('\r')) line_.pop_back();
       if (line_.empty()) {
-        if (!data_.empty() && !event(data_)) return false;
+        if (!data_.empty() && !event(name_, data_)) return false;
         data_.clear();
+        name_.clear();
+      } else if (line_.starts_with("event:")) {
+        name_ = line_.substr(line_.starts_with("event: ") ? 7 : 6);
       } else if (line_.starts_with("data:")) {
         if (!data_.empty()) data_ += '\n';
         data_ += line_.substr(line_.starts_with("data: ") ? 6 : 5);
@@ -34,7 +37,7 @@ class Events {
   const std::string& id() const { return id_; }
 
  private:
-  std::string line_, data_, id_;
+  std::string line_, name_, data_, id_;
 };
 
 bool print(std::string_view record, bool data_only) {
@@ -111,7 +114,11 @@ int tail(const TailOptions& options) {
     const auto response = client.stream(
         request,
         [&](std::string_view bytes) {
-          const bool more = events.add(bytes, [&](const std::string& record) {
+          const bool more = events.add(bytes, [&](const std::string& name, const std::string& record) {
+            if (!name.empty()) {  // lost records, an error: nothing for who reads records
+              std::fprintf(stderr, "tidemill tail: %s %s\n", name.c_str(), record.c_str());
+              return true;
+            }
             enough = !print(record, options.data_only) || (options.limit > 0 && --left == 0);
             return !enough;
           });
