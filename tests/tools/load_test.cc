@@ -252,6 +252,61 @@ TEST_F(LoadTest, OtherSettingsForALoadedFileAreRefused) {
   EXPECT_EQ(records_.size(), 1u);
 }
 
+TEST_F(LoadTest, NothingToGoOnWithAfterARefusal) {
+  const std::string path = file("a.csv", "InvoiceNo,Quantity\n1,1\n");
+  EXPECT_EQ(run(options(path)), kOk);
+  LoadOptions o = options(path);
+  o.text_columns = {"Quantity"};
+  EXPECT_EQ(run(o), kWrongUse);
+  EXPECT_THAT(err_, Not(HasSubstr("--resume")));
+  EXPECT_FALSE(std::filesystem::exists(path + ".progress"));
+}
+
+TEST_F(LoadTest, TheRejectsMustNotBeTheFileItself) {
+  const std::string text = "InvoiceNo\n1\n";
+  const std::string path = file("a.csv", text);
+  LoadOptions o = options(path);
+  o.rejects = directory_ + "/link.csv";
+  std::filesystem::create_symlink(path, o.rejects);
+  EXPECT_EQ(run(o), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("would be written over"));
+  EXPECT_EQ(contents(path), text);
+}
+
+TEST_F(LoadTest, AUrlWithAPathOfAStreamKnowsItsTypes) {
+  LoadOptions o = options(file("a.csv", "InvoiceNo,Quantity\n7,1\n"));
+  o.remote.url += "/v1/streams/retail/records";
+  o.stream = "other";
+  EXPECT_EQ(run(o), kOk) << err_;
+  EXPECT_THAT(records_, testing::ElementsAre(R"({"InvoiceNo":"7","Quantity":1})")) << "the invoice's number is text";
+  EXPECT_THAT(out_, HasSubstr("into 'retail'"));
+}
+
+TEST_F(LoadTest, WrongDelimiterAndWrongStreamAreNamed) {
+  LoadOptions o = options(file("a.csv", "InvoiceNo;Quantity\n7;1\n"));
+  EXPECT_EQ(run(o), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("(--delimiter ';'?)"));
+  HttpStub empty([](const Request&) { return Reply{.status = 404, .body = R"({"title":"No."})"}; });
+  o.remote.url = empty.url();
+  EXPECT_EQ(run(o), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("there is no stream 'retail' at 127.0.0.1:"));
+}
+
+TEST_F(LoadTest, InterruptedWhileAPipeIsSilent) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const int before = ::dup(STDIN_FILENO);
+  ::dup2(ends[0], STDIN_FILENO);
+  ASSERT_EQ(::write(ends[1], "InvoiceNo\n1", 11), 11);
+  LoadOptions o = options("-");
+  o.encoding = "utf-8";
+  ::kill(::getpid(), SIGINT);  // taken up as soon as the load waits for it
+  EXPECT_EQ(run(o), kInterrupted) << "nobody ever writes on, and nobody closes";
+  EXPECT_THAT(err_, HasSubstr("interrupted"));
+  ::dup2(before, STDIN_FILENO);
+  for (const int fd : {before, ends[0], ends[1]}) ::close(fd);
+}
+
 TEST_F(LoadTest, ServerThatIsNotThere) {
   const std::string path = file("a.csv", "InvoiceNo\n1\n");
   LoadOptions o = options(path);
@@ -300,6 +355,11 @@ TEST_F(LoadTest, InterruptedAndResumed) {
   file("sample.csv", full + "1,1,1,1,1,1,1,1\r\n");
   EXPECT_EQ(run(o), kWrongUse);
   EXPECT_THAT(err_, HasSubstr("has changed"));
+  o.force = true;  // even so not where no row begins
+  file("sample.csv", full.substr(0, progress->offset - 1) + "x" + full.substr(progress->offset));
+  EXPECT_EQ(run(o), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("no beginning of a row"));
+  o.force = false;
   file("sample.csv", full);
   o.delimiter = ";";
   EXPECT_EQ(run(o), kWrongUse);
@@ -316,6 +376,25 @@ TEST_F(LoadTest, InterruptedAndResumed) {
   expect_sample_once(60'000);
   EXPECT_LT(posts_ - posts_before, 60) << "it does not begin at the beginning";
   EXPECT_FALSE(std::filesystem::exists(path + ".progress"));
+}
+
+TEST_F(LoadTest, AFileThatGrewIsResumedByForce) {
+  const std::string path = sample(60'000);
+  set_before([](int n, const Request&) -> std::optional<Reply> {
+    if (n == 30) ::kill(::getpid(), SIGINT);
+    return std::nullopt;
+  });
+  EXPECT_EQ(run(options(path)), kInterrupted);
+  set_before({});
+  file("sample.csv", contents(path) + "last,1,1,1,1,1,1,1\r\n");
+  LoadOptions o = options(path);
+  o.resume = o.force = true;
+  EXPECT_EQ(run(o), kOk) << err_;
+  EXPECT_GE(records_.size(), 60'001u);
+  EXPECT_LT(records_.size(), 100'000u) << "it does not begin at the beginning";
+  EXPECT_EQ(std::count_if(records_.begin(), records_.end(),
+                          [](const std::string& r) { return r.find("\"last\"") != r.npos; }),
+            1);
 }
 
 // The header is read once, also where nothing was final when the load ended.

@@ -71,6 +71,7 @@ HttpRequest Server::request(std::string method, std::string_view path) const {
   HttpRequest r;
   r.method = std::move(method);
   std::string base = url.path.substr(0, url.path.find('?'));
+  base.erase(std::min(base.size(), (base + "/").find("/v1/")));  // the URL of one route, as `load` takes it
   while (base.ends_with('/')) base.pop_back();
   r.target = base + std::string(path);
   r.headers.emplace_back("User-Agent", "tidemill/" + std::string(version()));

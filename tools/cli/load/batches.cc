@@ -14,6 +14,13 @@ std::uint32_t lane_of(std::string_view key) {
 
 }  // namespace
 
+std::string delimiter_hint(const std::vector<std::string>& columns) {
+  for (const char c : {';', '\t', '|', ','})
+    if (columns.size() == 1 && columns[0].find(c) != std::string::npos)
+      return c == '\t' ? " (--delimiter tab?)" : std::string(" (--delimiter '") + c + "'?)";
+  return {};
+}
+
 BatchMaker::BatchMaker(LoadInput& input, Options options)
     : input_(input), options_(std::move(options)), reader_(options_.dialect, options_.encoding, {}) {}
 

@@ -77,4 +77,7 @@ class BatchMaker {
   std::uint64_t block_ = 0;
 };
 
+// A header of one column with another delimiter in it says which one was meant: " (--delimiter ';'?)", or nothing.
+std::string delimiter_hint(const std::vector<std::string>& columns);
+
 }  // namespace tidemill::cli

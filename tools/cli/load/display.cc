@@ -15,6 +15,10 @@ std::string with_commas(std::uint64_t number) {
   return out;
 }
 
+std::string count_of_rows(std::uint64_t n) {
+  return with_commas(n) + (n == 1 ? " row" : " rows");
+}
+
 LoadDisplay::LoadDisplay(std::uint64_t bytes, bool quiet)
     : bytes_(bytes), quiet_(quiet), terminal_(::isatty(STDERR_FILENO)), begin_(Clock::now()), drawn_at_(begin_) {}
 

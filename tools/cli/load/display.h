@@ -6,7 +6,8 @@
 
 namespace tidemill::cli {
 
-std::string with_commas(std::uint64_t number);  // 541,909
+std::string with_commas(std::uint64_t number);
+std::string count_of_rows(std::uint64_t number);  // "1 row", "1,000 rows"  // 541,909
 
 // How a load is going, on standard error: a bar that is drawn over and over on a terminal, else a line now and then.
 // One thread at a time.

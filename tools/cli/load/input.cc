@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,8 +47,8 @@ std::string RunningHash::hex() const {
   return out;
 }
 
-std::unique_ptr<LoadInput> LoadInput::open(const std::string& path, std::string& error) {
-  if (path == "-") return std::unique_ptr<LoadInput>(new LoadInput(STDIN_FILENO, false, 0));
+std::unique_ptr<LoadInput> LoadInput::open(const std::string& path, const std::atomic<bool>& stop, std::string& error) {
+  if (path == "-") return std::unique_ptr<LoadInput>(new LoadInput(STDIN_FILENO, false, 0, stop));
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info {};
   if (fd < 0 || ::fstat(fd, &info) != 0) {
@@ -61,7 +62,21 @@ std::unique_ptr<LoadInput> LoadInput::open(const std::string& path, std::string&
     return nullptr;
   }
   // A named pipe or a shell's <(...) cannot be read twice either.
-  return std::unique_ptr<LoadInput>(new LoadInput(fd, S_ISREG(info.st_mode), static_cast<std::uint64_t>(info.st_size)));
+  return std::unique_ptr<LoadInput>(
+      new LoadInput(fd, S_ISREG(info.st_mode), static_cast<std::uint64_t>(info.st_size), stop));
+}
+
+bool LoadInput::is(const std::string& path) const {
+  struct stat mine {
+  }, other{};
+  return ::fstat(fd_, &mine) == 0 && ::stat(path.c_str(), &other) == 0 && S_ISREG(mine.st_mode) &&
+         mine.st_dev == other.st_dev && mine.st_ino == other.st_ino;
+}
+
+bool LoadInput::row_begins_at(std::uint64_t offset) const {
+  char before = '\n';
+  if (offset > 0 && ::pread(fd_, &before, 1, static_cast<off_t>(offset - 1)) != 1) return false;
+  return before == '\n' || before == '\r';
 }
 
 LoadInput::~LoadInput() {
@@ -73,14 +88,23 @@ bool LoadInput::read_more(std::string& error) {
   begin_ = 0;
   const std::size_t held = buffer_.size();
   buffer_.resize(held + kPieceBytes);
-  while (true) {
-    const ssize_t n = ::read(fd_, buffer_.data() + held, kPieceBytes);
-    if (n < 0 && errno == EINTR) continue;
-    buffer_.resize(held + static_cast<std::size_t>(n > 0 ? n : 0));
-    if (n == 0) last_ = true;
-    if (n < 0) error = std::string("cannot read on: ") + std::strerror(errno);
-    return n >= 0;
-  }
+  ssize_t n = 0;
+  do {
+    // In slices, for a terminal or a pipe may be silent for long; a file is always ready.
+    pollfd ready{fd_, POLLIN, 0};
+    while (!stop_ && !is_file_ && ::poll(&ready, 1, 200) <= 0) {
+    }
+    if (stop_) {
+      buffer_.resize(held);
+      error = "interrupted";
+      return false;
+    }
+    n = ::read(fd_, buffer_.data() + held, kPieceBytes);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) error = std::string("cannot read on: ") + std::strerror(errno);
+  buffer_.resize(held + static_cast<std::size_t>(n > 0 ? n : 0));
+  last_ = last_ || n == 0;
+  return n >= 0;
 }
 
 void LoadInput::consume(std::size_t bytes) {

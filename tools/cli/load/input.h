@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,11 +29,14 @@ class RunningHash {
 class LoadInput {
  public:
   // "-" is standard input. nullptr and a sentence: there is no such file, or it is none.
-  static std::unique_ptr<LoadInput> open(const std::string& path, std::string& error);
+  // Where `stop` becomes true, reading fails.
+  static std::unique_ptr<LoadInput> open(const std::string& path, const std::atomic<bool>& stop, std::string& error);
   ~LoadInput();
 
   bool is_file() const { return is_file_; }
-  std::uint64_t size() const { return size_; }  // of a file, when it was opened
+  bool is(const std::string& path) const;          // that is another name of the same file
+  bool row_begins_at(std::uint64_t offset) const;  // of a file: a line ends right before it
+  std::uint64_t size() const { return size_; }     // of a file, when it was opened
 
   // What has been read and not consumed; `last`: nothing comes behind it.
   std::string_view held() const { return std::string_view(buffer_).substr(begin_); }
@@ -45,8 +49,10 @@ class LoadInput {
   std::string consumed_hash() const { return hash_.hex(); }
 
  private:
-  LoadInput(int fd, bool is_file, std::uint64_t size) : fd_(fd), is_file_(is_file), size_(size) {}
+  LoadInput(int fd, bool is_file, std::uint64_t size, const std::atomic<bool>& stop)
+      : stop_(stop), fd_(fd), is_file_(is_file), size_(size) {}
 
+  const std::atomic<bool>& stop_;
   int fd_;
   bool is_file_;
   std::uint64_t size_;

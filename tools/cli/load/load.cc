@@ -1,55 +1,20 @@
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <random>
-#include <thread>
 
 #include "tools/cli/commands.h"
 #include "tools/cli/config/config.h"
 #include "tools/cli/load/batches.h"
 #include "tools/cli/load/display.h"
+#include "tools/cli/load/interrupts.h"
 #include "tools/cli/load/progress.h"
 #include "tools/cli/load/stream_info.h"
 
 namespace tidemill::cli {
 namespace {
 
-// Ctrl-C and SIGTERM stop the load; a second one ends the program at once. A thread of its own, which only waits.
-class InterruptWatch {
- public:
-  explicit InterruptWatch(LoadStop& stop) {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGINT);
-    sigaddset(&signals_, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-    thread_ = std::jthread([this, &stop](const std::stop_token& end) {
-      const timespec slice{0, 100'000'000};
-      while (!end.stop_requested()) {
-        if (sigtimedwait(&signals_, nullptr, &slice) < 0) continue;
-        if (interrupted_.exchange(true)) std::_Exit(kInterrupted);
-        stop.stop();
-      }
-    });
-  }
-  ~InterruptWatch() {
-    thread_ = {};
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  bool interrupted() const { return interrupted_; }
-
- private:
-  sigset_t signals_{};
-  sigset_t before_{};
-  std::atomic<bool> interrupted_{false};
-  std::jthread thread_;
-};
-
 // One load, from the options to the summary.
-std::string rows(std::uint64_t n) {
-  return with_commas(n) + (n == 1 ? " row" : " rows");
-}
-
 class Load {
  public:
   explicit Load(const LoadOptions& options) : options_(options), interrupts_(stop_) {}
@@ -62,6 +27,11 @@ class Load {
 
  private:
   int refuse(const std::string& message) const { return wrong_use("load", message); }
+  int unreadable(const std::string& error) const {
+    if (!stop_.stopped()) return refuse(name_ + ": " + error);
+    wrong_use("load", "interrupted");
+    return kInterrupted;
+  }
   int failed(const LoadFailure& failure) const {
     wrong_use("load", failure.message);
     return failure.exit_code;
@@ -81,6 +51,8 @@ class Load {
   std::optional<Server> server_;
   std::string target_;
   std::string path_;           // of the file
+  std::string name_;           // of the file, as it is shown
+  std::string stream_name_;    // empty: the URL leads to something else
   std::string progress_path_;  // empty: there is none
   std::chrono::milliseconds retry_for_{};
   std::unique_ptr<LoadInput> input_;
@@ -115,23 +87,27 @@ int Load::prepare() {
   path_ = options_.file.empty() ? setting_from_environment("CSV_PATH").value_or("") : options_.file;
   if (path_.empty())
     return refuse("which file? Name it (tidemill load FILE.csv), or - for standard input, or set CSV_PATH");
-  input_ = LoadInput::open(path_, error);
+  name_ = path_ == "-" ? "standard input" : path_;
+  input_ = LoadInput::open(path_, stop_.flag(), error);
   if (!input_) return refuse(error);
+  if (!options_.rejects.empty() && input_->is(options_.rejects))
+    return refuse("--rejects " + options_.rejects +
+                  " is the file to be loaded, and would be written over: name another");
   if (options_.resume && !input_->is_file())
     return refuse("--resume needs a file: what came through a pipe cannot be read again");
 
-  if (server_->url.path.empty()) {
+  target_ = server_->url.path;
+  stream_name_ = target_.empty() ? options_.stream : stream_in(target_);
+  if (target_.empty()) target_ = "/v1/streams/" + percent_encode(stream_name_) + "/records";
+  if (!stream_name_.empty()) {
     LoadFailure failure;
-    stream_ = ask_stream(*server_, options_.stream, retry_for_, stop_, failure);
+    stream_ = ask_stream(*server_, stream_name_, retry_for_, stop_, failure);
     if (!stream_) return failed(failure);
-    target_ = "/v1/streams/" + percent_encode(options_.stream) + "/records";
     if (stream_->partition_key.empty())
-      return refuse("the stream '" + options_.stream +
+      return refuse("the stream '" + stream_name_ +
                     "' has no partition key, so each row would need a request of its "
                     "own: give the stream one (partition_key, by PUT or `tidemill apply`)");
     batches_.key_column = stream_->partition_key;
-  } else {
-    target_ = server_->url.path;
   }
   if (!options_.key_column.empty()) batches_.key_column = options_.key_column;
   return choose_encoding_and_types();
@@ -145,12 +121,10 @@ int Load::choose_encoding_and_types() {
     if (!encoding) return refuse("--encoding must be auto, utf-8 or windows-1252");
     batches_.encoding = *encoding;
   } else if (!input_->is_file()) {
-    return refuse(
-        "standard input cannot be read twice to find its encoding: say --encoding utf-8 or "
-        "--encoding windows-1252");
+    return refuse("a pipe cannot be read twice to find its encoding: say --encoding utf-8 or --encoding windows-1252");
   }
   if (input_->is_file()) {
-    if (!examine(*input_, batches_.dialect, !declared, examined_, error)) return refuse(path_ + ": " + error);
+    if (!examine(*input_, batches_.dialect, !declared, examined_, error)) return unreadable(error);
     if (options_.encoding == "auto") {
       if (!examined_.encoding)
         return refuse(path_ +
@@ -162,7 +136,7 @@ int Load::choose_encoding_and_types() {
   }
 
   maker_.emplace(*input_, batches_);
-  if (!maker_->begin(error)) return refuse(path_ + ": " + error);
+  if (!maker_->begin(error)) return unreadable(error);
   const std::vector<std::string>& columns = maker_->columns();
   const auto has = [&](const std::string& name) {
     return std::find(columns.begin(), columns.end(), name) != columns.end();
@@ -171,8 +145,8 @@ int Load::choose_encoding_and_types() {
   for (const std::string& name : columns) names += (names.empty() ? "" : ", ") + name;
   if (batches_.key_column && !has(*batches_.key_column))
     return refuse(path_ + ": has no column '" + *batches_.key_column + "', the key of " +
-                  (stream_ ? "the stream '" + options_.stream + "'" : "the rows") + "; its columns are " + names +
-                  " (is the delimiter right?)");
+                  (stream_ ? "the stream '" + stream_name_ + "'" : "the rows") + "; its columns are " + names +
+                  delimiter_hint(columns));
   if (declared) {
     types_ = stream_->fields;
   } else if (examined_.types) {
@@ -221,13 +195,15 @@ int Load::choose_start() {
                    progress_path_.c_str());
     } else {
       std::string why;
-      if (found->file_size != start_.file_size || found->file_hash != start_.file_hash) {
-        // Not even with --force: the rows would be others.
-        return refuse(path_ +
-                      " has changed since the load that is to be resumed; load it from the beginning (what is in "
-                      "already counts as new then), or bring the old file back");
-      }
-      if (found->target != start_.target) {
+      const bool changed = found->file_size != start_.file_size || found->file_hash != start_.file_hash;
+      if (changed) {
+        why = path_ +
+              " has changed since; load it from the beginning (what is in already counts as new then), or "
+              "bring the old file back";
+        if (options_.force && !input_->row_begins_at(found->offset))
+          return refuse("cannot resume: where the load stopped, at byte " + with_commas(found->offset) + ", " + path_ +
+                        " has no beginning of a row any more; load it from the beginning");
+      } else if (found->target != start_.target) {
         why = "that load went to " + found->target + ", not to " + start_.target;
       } else if (found->settings != start_.settings) {
         why = "that load read the file otherwise (" + found->settings + "; now " + start_.settings + ")";
@@ -244,6 +220,8 @@ int Load::choose_start() {
       start_ = *found;
       start_.target = now.target;
       start_.settings = now.settings;
+      start_.file_size = now.file_size;
+      start_.file_hash = now.file_hash;
       // Where nothing is final yet, the maker stands where it should: behind the header.
       if (start_.rows > 0 && !maker_->resume(start_.block, start_.rows, start_.line, start_.offset, error))
         return refuse(path_ + ": " + error);
@@ -258,7 +236,7 @@ int Load::choose_start() {
 void Load::report(bool force) {
   const std::lock_guard lock(report_mutex_);
   for (const RejectedRow& row : tracker_->take_rejected()) {
-    display_->say(path_ + ": line " + std::to_string(row.line) + ": " + row.message);
+    display_->say(name_ + ": line " + std::to_string(row.line) + ": " + row.message);
     if (rejects_.is_open()) rejects_ << row.raw << '\n';
   }
   const auto counts = tracker_->counts();
@@ -316,26 +294,25 @@ int Load::summary(const std::optional<LoadFailure>& failure, const std::string& 
   const auto counts = tracker_->counts();
   const Progress end = tracker_->progress();
   const double seconds = display_->seconds();
-  const std::string into = stream_ ? "'" + options_.stream + "'" : start_.target;
+  const std::string into = stream_ ? "'" + stream_name_ + "'" : start_.target;
   const bool resumed = start_.rows > 0;
   const bool stopped = failure || !read_error.empty() || stop_.stopped();
 
   if (!stopped && counts.accepted > 0 && counts.replayed == counts.accepted && !resumed) {
-    std::printf(
-        "already loaded: all %s rows of %s that were accepted are in %s from an earlier run (--again loads them "
-        "once more)\n",
-        with_commas(counts.accepted).c_str(), path_.c_str(), into.c_str());
+    std::printf("already loaded by an earlier run: %s of %s into %s (--again loads them once more)\n",
+                count_of_rows(counts.accepted).c_str(), name_.c_str(), into.c_str());
   } else {
-    std::printf("%s of %s loaded into %s in %.2f s (%s rows/s)\n", rows(counts.accepted - counts.replayed).c_str(),
-                path_.c_str(), into.c_str(), seconds,
+    std::printf("%s of %s loaded into %s in %.2f s (%s rows/s)\n",
+                count_of_rows(counts.accepted - counts.replayed).c_str(), name_.c_str(), into.c_str(), seconds,
                 with_commas(static_cast<std::uint64_t>(static_cast<double>(counts.rows) / seconds)).c_str());
-    if (counts.replayed > 0) std::printf("%s already loaded by an earlier run\n", rows(counts.replayed).c_str());
+    if (counts.replayed > 0)
+      std::printf("%s already loaded by an earlier run\n", count_of_rows(counts.replayed).c_str());
   }
   if (counts.rejected > 0)
-    std::printf("%s rejected%s\n", rows(counts.rejected).c_str(),
+    std::printf("%s rejected%s\n", count_of_rows(counts.rejected).c_str(),
                 options_.rejects.empty() ? " (--rejects FILE keeps them)" : (", kept in " + options_.rejects).c_str());
   if (resumed)
-    std::printf("with the earlier runs: %s rows, %s rejected\n", with_commas(end.accepted).c_str(),
+    std::printf("with the earlier runs: %s loaded, %s rejected\n", count_of_rows(end.accepted).c_str(),
                 with_commas(end.rejected).c_str());
   std::fflush(stdout);
 
@@ -346,10 +323,14 @@ int Load::summary(const std::optional<LoadFailure>& failure, const std::string& 
   int code = kInterrupted;
   if (failure) {
     code = failed(*failure);
-  } else if (!read_error.empty()) {
-    code = refuse(path_ + ": " + read_error);
+  } else if (!read_error.empty() && !stop_.stopped()) {
+    code = refuse(name_ + ": " + read_error);
   } else {
     std::fprintf(stderr, "tidemill load: interrupted\n");
+  }
+  if (code == kWrongUse && end.rows == 0 && counts.accepted == 0) {  // nothing to go on with
+    if (!progress_path_.empty()) std::remove(progress_path_.c_str());
+    return code;
   }
   if (!progress_path_.empty() && !progress_failed_)
     std::fprintf(stderr, "tidemill load: to go on behind row %s: the same command with --resume\n",

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tools/cli/config/config.h"
+
 namespace tidemill::cli {
 
 struct Sender::Lane {
@@ -157,8 +159,7 @@ bool Sender::deliver(HttpClient& client, Retry& retry, Batch& batch) {
       problem = response ? problem_text(*response) : failure.message;
       const auto next = retry.failed(std::chrono::steady_clock::now());
       if (!next) {
-        fail(kNotReached,
-             problem + "; given up after " + std::to_string(options_.retry_for.count() / 1000) + " s (--retry-for)");
+        fail(kNotReached, problem + "; given up after " + format_duration(options_.retry_for) + " (--retry-for)");
         return false;
       }
       pause =

@@ -3,18 +3,25 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "tools/cli/config/config.h"
+
 namespace tidemill::cli {
 namespace {
 
 // The answer to a GET whose status is 2xx.
 std::optional<HttpResponse> get(HttpClient& client, const Server& server, const std::string& path,
-                                std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure) {
+                                std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure,
+                                const std::string& missing = {}) {
   Retry retry(retry_for);
   bool said = false;
   while (true) {
     HttpFailure lost;
     auto response = client.send(server.request("GET", path), lost);
     if (response && response->status / 100 == 2) return response;
+    if (response && response->status == 404 && !missing.empty()) {
+      failure = {kWrongUse, missing};
+      return std::nullopt;
+    }
     if (response && response->status < 500 && response->status != 429) {
       failure = {kWrongUse, problem_text(*response)};
       return std::nullopt;
@@ -23,7 +30,7 @@ std::optional<HttpResponse> get(HttpClient& client, const Server& server, const 
     const auto pause = retry.failed(std::chrono::steady_clock::now());
     if (!pause) {
       failure = {kNotReached, problem + "; is the server running? (--url or API_URL says where; given up after " +
-                                  std::to_string(retry_for.count() / 1000) + " s, --retry-for)"};
+                                  format_duration(retry_for) + ", --retry-for)"};
       return std::nullopt;
     }
     if (!said) std::fprintf(stderr, "tidemill load: %s; trying on\n", problem.c_str());
@@ -43,11 +50,22 @@ FieldType type_of(const std::string& name) {
 
 }  // namespace
 
+std::string stream_in(const std::string& path) {
+  constexpr std::string_view before = "/v1/streams/", behind = "/records";
+  const std::string whole = path.substr(0, path.find('?'));
+  const std::size_t at = whole.find(before);
+  if (at == whole.npos || !whole.ends_with(behind) || at + before.size() + behind.size() >= whole.size()) return {};
+  return whole.substr(at + before.size(), whole.size() - behind.size() - at - before.size());
+}
+
 std::optional<StreamInfo> ask_stream(const Server& server, const std::string& stream,
                                      std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure) {
   HttpClient client(server.url, {.stop = &stop.flag()});
   const std::string path = "/v1/streams/" + percent_encode(stream);
-  const auto definition = get(client, server, path, retry_for, stop, failure);
+  const auto definition =
+      get(client, server, path, retry_for, stop, failure,
+          "there is no stream '" + stream + "' at " + server.url.authority() +
+              " (--stream names another; `tidemill status` lists them, `tidemill apply` makes them)");
   if (!definition) return std::nullopt;
   const auto position = get(client, server, path + "/records?from=latest&limit=1", retry_for, stop, failure);
   if (!position) return std::nullopt;

@@ -18,6 +18,8 @@ struct StreamInfo {
   std::uint64_t next_sequence = 1;             // of the next record
   std::uint64_t idempotency_keys = 1'000'000;  // how many the stream remembers
 };
+// The stream that a URL's path names, ".../v1/streams/NAME/records"; empty: none.
+std::string stream_in(const std::string& path);
 // Asks as long as the server is down, at most `retry_for`.
 std::optional<StreamInfo> ask_stream(const Server& server, const std::string& stream,
                                      std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure);
