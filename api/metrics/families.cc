@@ -1,8 +1,11 @@
 #include "api/metrics/families.h"
 
+#include <prometheus/client_metric.h>
+#include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
 #include <limits>
+#include <map>
 
 #include "api/metrics/metrics.h"
 #include "storage/base/check.h"
@@ -13,34 +16,40 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-Families::Families() {
+struct Families::Impl {
+  std::vector<MetricFamily> families;
+  std::map<std::string_view, std::size_t> index;
+
+  ClientMetric& new_metric(std::string_view name, Labels labels) {
+    const auto found = index.find(name);
+    CHECK(found != index.end());
+    ClientMetric& metric = families[found->second].metric.emplace_back();
+    for (auto& [label, value] : labels) metric.label.push_back({std::move(label), std::move(value)});
+    return metric;
+  }
+};
+
+Families::Families() : impl_(std::make_unique<Impl>()) {
   for (const MetricDescription& d : metric_table()) {
-    MetricFamily family;
+    impl_->index[d.name] = impl_->families.size();
+    MetricFamily& family = impl_->families.emplace_back();
     family.name = d.name;
     family.help = d.help;
     family.type = d.type == "counter" ? MetricType::Counter
                   : d.type == "gauge" ? MetricType::Gauge
                                       : MetricType::Histogram;
-    index_[d.name] = families_.size();
-    families_.push_back(std::move(family));
   }
 }
 
+Families::~Families() = default;
+
 void Families::add(std::string_view name, double value, Labels labels) {
-  MetricFamily& family = find(name);
-  ClientMetric metric;
-  metric.label = std::move(labels);
-  if (family.type == MetricType::Counter) {
-    metric.counter.value = value;
-  } else {
-    metric.gauge.value = value;
-  }
-  family.metric.push_back(std::move(metric));
+  ClientMetric& metric = impl_->new_metric(name, std::move(labels));
+  metric.counter.value = metric.gauge.value = value;  // the family's type says which of them counts
 }
 
 void Families::add(std::string_view name, const Histogram& h, double scale, Labels labels) {
-  ClientMetric metric;
-  metric.label = std::move(labels);
+  ClientMetric& metric = impl_->new_metric(name, std::move(labels));
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i <= h.bounds().size(); ++i) {
     sum += h.count(i);
@@ -52,18 +61,12 @@ void Families::add(std::string_view name, const Histogram& h, double scale, Labe
   }
   metric.histogram.sample_count = sum;
   metric.histogram.sample_sum = static_cast<double>(h.sum()) / scale;
-  find(name).metric.push_back(std::move(metric));
 }
 
 std::string Families::text() {
-  std::erase_if(families_, [](const MetricFamily& f) { return f.metric.empty(); });
-  return prometheus::TextSerializer().Serialize(families_);
-}
-
-MetricFamily& Families::find(std::string_view name) {
-  const auto found = index_.find(name);
-  CHECK(found != index_.end());
-  return families_[found->second];
+  std::erase_if(impl_->families, [](const MetricFamily& f) { return f.metric.empty(); });
+  impl_->index.clear();
+  return prometheus::TextSerializer().Serialize(impl_->families);
 }
 
 Labels one(std::string_view name, std::string_view value) {

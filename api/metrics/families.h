@@ -1,35 +1,31 @@
 #pragma once
 
-#include <prometheus/client_metric.h>
-#include <prometheus/metric_family.h>
-
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "storage/base/metrics.h"
 
-// Behind api/metrics only: prometheus-cpp's one home.
 namespace tidemill {
 
-using Labels = std::vector<prometheus::ClientMetric::Label>;
+using Labels = std::vector<std::pair<std::string, std::string>>;
 
 // The families of one answer, in the order of the table; a name that is not in it is our mistake.
 class Families {
  public:
   Families();
+  ~Families();
   void add(std::string_view name, double value, Labels labels = {});
   // `scale`: the base unit in the histogram's own.
   void add(std::string_view name, const Histogram& h, double scale, Labels labels = {});
-  std::string text();
+  std::string text();  // at the end: nothing can be added after it
 
  private:
-  prometheus::MetricFamily& find(std::string_view name);
-
-  std::vector<prometheus::MetricFamily> families_;
-  std::map<std::string_view, std::size_t> index_;
+  struct Impl;  // prometheus-cpp has its one home in families.cc
+  std::unique_ptr<Impl> impl_;
 };
 
 Labels one(std::string_view name, std::string_view value);

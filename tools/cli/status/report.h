@@ -1,7 +1,7 @@
 #pragma once
 
 #include <map>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -14,10 +14,7 @@ struct ServerFacts {
   std::string address;
   bool ready = false;  // every view is where it was before the last stop
   std::string ingest;  // empty: it takes records; else the sentence why not
-  nlohmann::ordered_json streams = nlohmann::ordered_json::array();
-  nlohmann::ordered_json groups = nlohmann::ordered_json::array();
-  nlohmann::ordered_json views = nlohmann::ordered_json::array();
-  nlohmann::ordered_json failed_views = nlohmann::ordered_json::array();
+  std::vector<nlohmann::ordered_json> streams, groups, views, failed_views;  // as /v1/... gives them
   Scrape metrics;
   std::map<std::string, double> rates;              // records per second, by stream
   std::map<std::string, std::uint64_t> applied_by;  // where each group was a moment before

@@ -76,9 +76,9 @@ class Asking {
     error = path + ": " + problem_text(*response);
     return false;
   }
-  static Json member(const Json& object, const char* name) {
+  static std::vector<Json> member(const Json& object, const char* name) {
     const auto it = object.find(name);
-    return it != object.end() && it->is_array() ? *it : Json::array();
+    return it != object.end() && it->is_array() ? it->get<std::vector<Json>>() : std::vector<Json>();
   }
 
   Server server_;

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "tools/cli/load/display.h"
 #include "tools/cli/status/report.h"
