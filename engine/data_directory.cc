@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <optional>
 #include <span>
 
@@ -10,6 +9,7 @@
 #include "engine/errors.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
+#include "storage/base/text.h"
 #include "storage/seam/random.h"
 
 namespace tidemill {
@@ -17,12 +17,6 @@ namespace {
 
 constexpr std::string_view kTitle = "tidemill data directory";
 constexpr std::uint64_t kFileBytesMax = 4096;
-
-std::string hex(std::uint64_t value, int digits) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%0*llx", digits, static_cast<unsigned long long>(value));
-  return text;
-}
 
 // The value of a line `name = value`; nullopt: no such line.
 std::optional<std::string_view> line_value(std::string_view text, std::string_view name) {
@@ -39,7 +33,7 @@ std::optional<std::string_view> line_value(std::string_view text, std::string_vi
 std::string write_marker(const std::string& instance) {
   std::string text(kTitle);
   text += "\nlayout = " + std::to_string(DataDirectory::kLayout) + "\ninstance = " + instance + "\n";
-  return text + "checksum = " + hex(small_checksum(text), 8) + "\n";
+  return text + "checksum = " + to_hex(small_checksum(text), 8) + "\n";
 }
 
 // The instance id.
@@ -54,7 +48,7 @@ Result<std::string> read_marker(std::string_view text) {
   const auto instance = line_value(text, "instance");
   const std::size_t sum = text.rfind("checksum = ");
   if (!instance || instance->size() != 32 || sum == std::string_view::npos) return StorageErrc::damaged;
-  if (text.substr(sum) != "checksum = " + hex(small_checksum(text.substr(0, sum)), 8) + "\n")
+  if (text.substr(sum) != "checksum = " + to_hex(small_checksum(text.substr(0, sum)), 8) + "\n")
     return StorageErrc::damaged;
   return std::string(*instance);
 }
@@ -113,7 +107,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
     } else {
       if (marker.error() != ErrorCode(ENOENT, boost::system::generic_category())) return marker.error();
       RETURN_IF_ERROR(may_become_ours(fs, path));
-      directory->instance_ = hex(env.random.next(), 16) + hex(env.random.next(), 16);
+      directory->instance_ = to_hex(env.random.next(), 16) + to_hex(env.random.next(), 16);
       RETURN_IF_ERROR(create_marker(fs, path, directory->instance_));
     }
     for (const std::string& sub : {directory->streams(), directory->views(), directory->archive()})

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <set>
 
 #include "engine/json/writer.h"
+#include "storage/base/text.h"
 
 namespace tidemill {
 namespace {
@@ -16,16 +16,7 @@ namespace dom = simdjson::dom;
 
 constexpr std::uint64_t kShardIdsMax = 1'000'000;  // tables are indexed by them
 
-std::string hex(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-std::string hex(HashKey key) {
-  return hex(key.high) + hex(key.low);
-}
-
-std::optional<std::uint64_t> from_hex(std::string_view text) {
+std::optional<std::uint64_t> number_from_hex(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
   if (text.size() != 16 || ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -33,8 +24,8 @@ std::optional<std::uint64_t> from_hex(std::string_view text) {
 }
 std::optional<HashKey> hash_from_hex(std::string_view text) {
   if (text.size() != 32) return std::nullopt;
-  const auto high = from_hex(text.substr(0, 16));
-  const auto low = from_hex(text.substr(16));
+  const auto high = number_from_hex(text.substr(0, 16));
+  const auto low = number_from_hex(text.substr(16));
   if (!high || !low) return std::nullopt;
   return HashKey{*high, *low};
 }
@@ -74,7 +65,7 @@ void write_shards(JsonWriter& json, const std::vector<ShardDefinition>& shards) 
   json.name("shards").begin_array();
   for (const ShardDefinition& shard : shards) {
     json.begin_object().field("id", shard.id.value());
-    json.field("first", hex(shard.range.first)).field("last", hex(shard.range.last));
+    json.field("first", to_hex(shard.range.first)).field("last", to_hex(shard.range.last));
     json.name("parents").begin_array();
     for (const ShardId parent : shard.parents) json.value(parent.value());
     json.end_array().field("open", shard.open).end_object();
@@ -143,7 +134,7 @@ bool valid_shards(const std::vector<ShardDefinition>& shards) {
 std::string encode_definition(const StreamDefinition& definition, Incarnation incarnation) {
   std::string out;
   JsonWriter json(out);
-  json.begin_object().field("id", definition.id.value()).field("incarnation", hex(incarnation.value()));
+  json.begin_object().field("id", definition.id.value()).field("incarnation", to_hex(incarnation.value()));
   json.field("name", definition.name).field("tenant", definition.tenant);
   json.field("created", format_rfc3339(definition.created));
   json.field("partition_key", definition.partition_key);
@@ -171,7 +162,7 @@ std::optional<DecodedDefinition> decode_definition(std::string_view text) {
   if (root["id"].get(id) != simdjson::SUCCESS || root["name"].get(name) != simdjson::SUCCESS ||
       root["incarnation"].get(incarnation) != simdjson::SUCCESS || root["shards"].get(shards) != simdjson::SUCCESS)
     return std::nullopt;
-  const auto life = from_hex(incarnation);
+  const auto life = number_from_hex(incarnation);
   auto cut = read_shards(shards);
   if (id == 0 || !valid_stream_name(name) || !life || !cut) return std::nullopt;
   decoded.incarnation = Incarnation(*life);

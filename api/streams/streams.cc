@@ -1,21 +1,14 @@
 #include "api/streams/streams.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "api/errors/problem.h"
 #include "api/json_input.h"
 #include "engine/json/writer.h"
+#include "storage/base/text.h"
 
 namespace tidemill {
 namespace {
-
-std::string hex(HashKey k) {
-  char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(k.high),
-                static_cast<unsigned long long>(k.low));
-  return text;
-}
 
 std::string_view type_name(FieldType type) {
   return type == FieldType::integer ? "integer" : type == FieldType::number ? "number" : "text";
@@ -34,8 +27,8 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
   if (whole) {
     json.name("shards").begin_array();
     for (const ShardDefinition& s : d.shards) {
-      json.begin_object().field("shard", s.id.value()).field("first_hash", hex(s.range.first));
-      json.field("last_hash", hex(s.range.last)).field("open", s.open);
+      json.begin_object().field("shard", s.id.value()).field("first_hash", to_hex(s.range.first));
+      json.field("last_hash", to_hex(s.range.last)).field("open", s.open);
       json.name("parents").begin_array();
       for (const ShardId p : s.parents) json.value(p.value());
       json.end_array().end_object();

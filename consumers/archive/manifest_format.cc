@@ -5,17 +5,12 @@
 #include <vector>
 
 #include "storage/base/hash.h"
+#include "storage/base/text.h"
 
 namespace tidemill::archive {
 namespace {
 
 constexpr std::string_view kMagic = "tidemill-archive-manifest";
-
-std::string hex(std::uint64_t value) {
-  std::string text(16, '0');
-  for (std::size_t i = 16; i-- > 0; value >>= 4) text[i] = "0123456789abcdef"[value & 15];
-  return text;
-}
 
 std::string join(std::initializer_list<std::string> fields) {
   std::string text;
@@ -30,11 +25,11 @@ std::string number_of(Sequence s) {
 struct Encoder {
   std::string operator()(const HeaderLine& l) const {
     return join(
-        {std::string(kMagic), std::to_string(l.version), std::to_string(l.stream.value()), l.name, hex(l.salt)});
+        {std::string(kMagic), std::to_string(l.version), std::to_string(l.stream.value()), l.name, to_hex(l.salt)});
   }
   std::string operator()(const FileLine& l) const {
     return join({"file", l.unit, number_of(l.first), number_of(l.last), number_of(l.through), std::to_string(l.count),
-                 std::to_string(l.bytes), hex(l.hash), l.path});
+                 std::to_string(l.bytes), to_hex(l.hash), l.path});
   }
   std::string operator()(const SeenLine& l) const { return join({"seen", l.unit, number_of(l.through)}); }
   std::string operator()(const LostLine& l) const {
@@ -65,7 +60,7 @@ std::vector<std::string_view> split(std::string_view text) {
 
 std::string encode(std::uint64_t number, const ManifestLine& line, std::uint64_t salt) {
   const std::string text = std::to_string(number) + " " + std::visit(Encoder(), line);
-  return hex(xxh3(text, salt)) + " " + text + "\n";
+  return to_hex(xxh3(text, salt)) + " " + text + "\n";
 }
 
 std::optional<NumberedLine> decode(std::string_view text, std::uint64_t salt) {

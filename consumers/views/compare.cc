@@ -2,6 +2,7 @@
 
 #include "consumers/views/upkeep.h"
 #include "storage/base/errors.h"
+#include "storage/base/text.h"
 #include "storage/seam/random.h"
 
 namespace tidemill::views {
@@ -9,16 +10,6 @@ namespace {
 
 constexpr std::size_t kDifferencesMax = 1'000;
 constexpr std::uint64_t kCacheBytes = 8 << 20;
-
-std::string hex(std::string_view bytes) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (const unsigned char c : bytes) {
-    out += digits[c >> 4];
-    out += digits[c & 15];
-  }
-  return out;
-}
 
 Result<void> rebuild(Env& env, Database& database, const Stream& stream, const Definition& definition,
                      std::shared_ptr<Family> family, Position until) {
@@ -56,13 +47,13 @@ Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, Database& d
     while ((a->valid() || b->valid()) && differences.size() < kDifferencesMax) {
       const int order = !a->valid() ? 1 : !b->valid() ? -1 : a->key().compare(b->key());
       if (order < 0) {
-        differences.push_back({hex(a->key()), hex(a->value()), ""});
+        differences.push_back({to_hex(a->key()), to_hex(a->value()), ""});
         a->next();
       } else if (order > 0) {
-        differences.push_back({hex(b->key()), "", hex(b->value())});
+        differences.push_back({to_hex(b->key()), "", to_hex(b->value())});
         b->next();
       } else {
-        if (a->value() != b->value()) differences.push_back({hex(a->key()), hex(a->value()), hex(b->value())});
+        if (a->value() != b->value()) differences.push_back({to_hex(a->key()), to_hex(a->value()), to_hex(b->value())});
         a->next();
         b->next();
       }

@@ -3,29 +3,11 @@
 #include <sqlite3.h>
 
 #include "consumers/views/row_statement.h"
+#include "consumers/views/sqlite_cell.h"
 #include "storage/base/check.h"
 
 namespace tidemill::views {
 namespace {
-
-void bind_value(sqlite3_stmt* statement, int index, const Value& value) {
-  Cell cell = to_cell(value);
-  switch (cell.type()) {
-    case CellType::null:
-      sqlite3_bind_null(statement, index);
-      break;
-    case CellType::integer:
-      sqlite3_bind_int64(statement, index, cell.integer());
-      break;
-    case CellType::real:
-      sqlite3_bind_double(statement, index, cell.real());
-      break;
-    case CellType::text:
-    case CellType::json:
-      sqlite3_bind_text(statement, index, cell.text().data(), static_cast<int>(cell.text().size()), SQLITE_STATIC);
-      break;
-  }
-}
 
 Value read(sqlite3_stmt* statement, int column, const std::string& type) {
   switch (sqlite3_column_type(statement, column)) {
@@ -106,7 +88,7 @@ Result<void> FinalStage::run(const Row& group_key, const RowState& state, const 
   bool stepped = false;
   if (expressions) {
     for (std::size_t i = 0; i < impl_->stored.size(); ++i) {
-      if (impl_->needed[i]) bind_value(impl_->statement.get(), static_cast<int>(i + 1), impl_->stored[i]);
+      if (impl_->needed[i]) bind_cell(impl_->statement.get(), static_cast<int>(i + 1), to_cell(impl_->stored[i]));
     }
     stepped = sqlite3_step(impl_->statement.get()) == SQLITE_ROW;
   }

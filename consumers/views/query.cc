@@ -10,7 +10,9 @@
 #include "consumers/views/query_gate.h"
 #include "consumers/views/query_table.h"
 #include "consumers/views/sqlite.h"
+#include "consumers/views/sqlite_cell.h"
 #include "engine/json/writer.h"
+#include "storage/base/text.h"
 
 namespace tidemill::views {
 namespace {
@@ -25,22 +27,6 @@ SqlError error(std::string code, std::string message) {
 
 bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n;") == std::string_view::npos;
-}
-
-// As in "did you mean": the number of edits, small names only.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
 }
 
 Value value_of(sqlite3_stmt* statement, int column, bool json) {
@@ -72,24 +58,6 @@ std::uint64_t bytes_of(const Row& row) {
     if (const auto* json = std::get_if<Json>(&value)) bytes += json->text.size();
   }
   return bytes;
-}
-
-void bind(sqlite3_stmt* statement, int index, const Value& value) {
-  const Cell cell = to_cell(value);
-  switch (cell.type()) {
-    case CellType::null:
-      sqlite3_bind_null(statement, index);
-      break;
-    case CellType::integer:
-      sqlite3_bind_int64(statement, index, cell.integer());
-      break;
-    case CellType::real:
-      sqlite3_bind_double(statement, index, cell.real());
-      break;
-    case CellType::text:
-    case CellType::json:
-      sqlite3_bind_text64(statement, index, cell.text().data(), cell.text().size(), SQLITE_STATIC, SQLITE_UTF8);
-  }
 }
 
 }  // namespace
@@ -149,7 +117,7 @@ SqlError QueryExecutor::Session::unknown_table(const std::string& name) const {
   const View* nearest = nullptr;
   std::size_t least = 4;
   for (const auto& view : views) {
-    const std::size_t d = distance(view->name(), name);
+    const std::size_t d = edit_distance(view->name(), name);
     if (d < least) {
       least = d;
       nearest = view.get();
@@ -277,7 +245,7 @@ SqlResult<QueryEnd> QueryExecutor::run(Session& session, std::string_view sql, c
                                            std::to_string(wanted) + ", and " + std::to_string(params.size()) +
                                            " came.");
   }
-  for (int i = 0; i < wanted; ++i) bind(statement.get(), i + 1, params[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < wanted; ++i) bind_cell(statement.get(), i + 1, to_cell(params[static_cast<std::size_t>(i)]));
 
   std::vector<std::string> used;
   for (const auto& name : session.read) {

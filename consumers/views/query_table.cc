@@ -388,25 +388,7 @@ int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int index) {
     c.row_ready = true;
   }
   const Value& value = c.row[static_cast<std::size_t>(index)];
-  const Cell cell = to_cell(value);
-  switch (cell.type()) {
-    case CellType::null:
-      sqlite3_result_null(context);
-      break;
-    case CellType::integer:
-      sqlite3_result_int64(context, cell.integer());
-      break;
-    case CellType::real:
-      sqlite3_result_double(context, cell.real());
-      break;
-    case CellType::json:
-      sqlite3_result_text64(context, cell.text().data(), cell.text().size(), SQLITE_TRANSIENT, SQLITE_UTF8);
-      sqlite3_result_subtype(context, 'J');
-      break;
-    case CellType::text:
-      sqlite3_result_text64(context, cell.text().data(), cell.text().size(), SQLITE_TRANSIENT, SQLITE_UTF8);
-      break;
-  }
+  result_cell(context, to_cell(value), TextIs::copied);
   return SQLITE_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "consumers/views/sqlite_cell.h"
 #include "consumers/views/tokenizer.h"
 #include "consumers/views/words.h"
 
@@ -70,23 +71,8 @@ int rowid(sqlite3_vtab_cursor* cursor, sqlite3_int64* out) {
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* context, int i) {
   BatchTable& t = table_of(cursor);
   if (static_cast<std::size_t>(i) >= t.slots.size()) return SQLITE_OK;
-  const Cell& cell = t.batch->cell(t.current, t.slots[static_cast<std::size_t>(i)]);
-  switch (cell.type()) {
-    case CellType::null:
-      break;
-    case CellType::integer:
-      sqlite3_result_int64(context, cell.integer());
-      break;
-    case CellType::real:
-      sqlite3_result_double(context, cell.real());
-      break;
-    case CellType::text:
-    case CellType::json:
-      // The batch outlives the step: no copy.
-      sqlite3_result_text(context, cell.text().data(), static_cast<int>(cell.text().size()), SQLITE_STATIC);
-      if (cell.type() == CellType::json) sqlite3_result_subtype(context, 'J');
-      break;
-  }
+  // The batch outlives the step: no copy.
+  result_cell(context, t.batch->cell(t.current, t.slots[static_cast<std::size_t>(i)]), TextIs::kept);
   return SQLITE_OK;
 }
 

@@ -52,7 +52,6 @@ void number_function(sqlite3_context* context, int, sqlite3_value** args) {
 }
 
 // JSON text of an argument; false for a BLOB.
-constexpr unsigned kJsonSubtype = 'J';
 bool append_json_argument(sqlite3_value* v, std::string& out) {
   if (sqlite3_value_type(v) == SQLITE_BLOB) return false;
   Cell x = cell_of(v);
@@ -99,21 +98,6 @@ void json_member_function(sqlite3_context* context, int, sqlite3_value** args) {
 }
 
 }  // namespace
-
-Cell cell_of(sqlite3_value* v) {
-  switch (sqlite3_value_type(v)) {
-    case SQLITE_INTEGER:
-      return Cell::integer(sqlite3_value_int64(v));
-    case SQLITE_FLOAT:
-      return Cell::real(sqlite3_value_double(v));
-    case SQLITE_NULL:
-      return {};
-    default: {
-      const void* data = sqlite3_value_blob(v);
-      return Cell::text({static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_value_bytes(v))});
-    }
-  }
-}
 
 void configure_sqlite() {
   // Both fail harmlessly with SQLITE_MISUSE once SQLite is in use.

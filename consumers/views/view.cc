@@ -5,6 +5,7 @@
 #include "consumers/views/cell.h"
 #include "consumers/views/key.h"
 #include "storage/base/errors.h"
+#include "storage/base/text.h"
 
 namespace tidemill::views {
 namespace {
@@ -33,28 +34,6 @@ class StoredMembers final : public MemberSource {
 std::string encode_row(const Row& key) {
   std::string out;
   for (const Value& value : key) encode_key(canonical(to_cell(value)), out);
-  return out;
-}
-
-std::string to_hex(std::string_view bytes) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (const unsigned char c : bytes) {
-    out += digits[c >> 4];
-    out += digits[c & 15];
-  }
-  return out;
-}
-
-std::optional<std::string> from_hex(std::string_view text) {
-  if (text.size() % 2 != 0) return std::nullopt;
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const int high = digit(text[i]), low = digit(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
-  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "consumers/views/tokenizer.h"
+#include "storage/base/text.h"
 
 namespace tidemill::views {
 namespace {
@@ -122,21 +123,6 @@ const Function* find_function(std::string_view name) {
 
 bool is_one_of(std::string_view word, auto const& list) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      std::size_t cost = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, cost});
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "storage/base/text.h"
+
 namespace tidemill::cli {
 namespace {
 
@@ -217,21 +219,6 @@ std::optional<std::string> set_number(const Key<T>& key, std::uint64_t value, T&
   return std::nullopt;
 }
 
-std::size_t distance(std::string_view a, std::string_view b) {  // Levenshtein
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 std::span<const Key<Config>> config_keys() {
@@ -363,11 +350,11 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 2);
   for (const std::string_view candidate : known) {
-    std::size_t d = distance(name, candidate);
+    std::size_t d = edit_distance(name, candidate);
     // Right but in the wrong section: memory for limits.memory.
     const std::size_t dot = candidate.rfind('.');
     if (dot != std::string_view::npos)
-      d = std::min(d, 1 + distance(name.substr(name.rfind('.') + 1), candidate.substr(dot + 1)));
+      d = std::min(d, 1 + edit_distance(name.substr(name.rfind('.') + 1), candidate.substr(dot + 1)));
     if (d < best_distance || (d == best_distance && best.empty())) {
       best = candidate;
       best_distance = d;
