@@ -25,12 +25,9 @@ class Recovery {
   Result<RecoveredLog> run() {
     RETURN_IF_ERROR(list());
     ASSIGN_OR_RETURN(mark_, mark_file_.read());
+    RETURN_IF_ERROR(know_ours());
     RETURN_IF_ERROR(drop_superseded());
     RETURN_IF_ERROR(open_last());
-    if (mark_ && mark_->incarnation != incarnation_) {
-      env_.logger.warning("the durable mark belongs to another log and is not used", {{"directory", directory_}});
-      mark_.reset();
-    }
     if (mark_) {
       out_.notes = mark_->notes;
       out_.last_id = std::max(out_.last_id, mark_->segment);
@@ -47,6 +44,7 @@ class Recovery {
  private:
   Result<void> list();
   Result<void> sync_ancestors(std::string path);
+  Result<void> know_ours();
   Result<void> drop_superseded();
   Result<void> open_last();
   Result<void> scan_last();
@@ -68,6 +66,7 @@ class Recovery {
   std::vector<std::string> leftovers_;
   std::set<std::string> indexes_;
   std::optional<DurableMark> mark_;
+  std::optional<Incarnation> ours_;    // the mark's, where a segment bears it out: files of another log are damage
   std::shared_ptr<SegmentFile> last_;  // null: there is none, or its header is damaged
   Incarnation incarnation_;
   std::vector<EpochStart> epochs_;
@@ -124,13 +123,33 @@ Result<void> Recovery::sync_ancestors(std::string path) {
   }
 }
 
+// Which log this is. The mark says, if any segment says the same; else it is the mark that came from elsewhere.
+Result<void> Recovery::know_ours() {
+  if (!mark_) return {};
+  bool any = false;
+  for (std::size_t i = names_.size(); i-- > 0;) {
+    const auto segment =
+        open_segment(env_.files, directory_, names_[i], OpenMode::read, mark_->incarnation, null_logger());
+    if (segment) {
+      ours_ = mark_->incarnation;
+      return {};
+    }
+    if (segment.error() != StorageErrc::damaged) return segment.error();
+    any = any || open_segment(env_.files, directory_, names_[i], OpenMode::read, {}, null_logger());
+  }
+  if (!any) return {};  // there is none, or none can be read
+  env_.logger.warning("the durable mark belongs to another log and is not used", {{"directory", directory_}});
+  mark_.reset();
+  return {};
+}
+
 // A segment that begins at the same record as a later one, and is not the one which that names as its predecessor, was
 // replaced by it: its only commit was copied there, or its name appeared after its flush had failed.
 Result<void> Recovery::drop_superseded() {
   std::vector<SegmentName> kept;
   for (std::size_t i = names_.size(); i-- > 0;) {
     if (!kept.empty() && names_[i].first >= kept.back().first) {
-      const auto later = open_segment(env_.files, directory_, kept.back(), OpenMode::read, env_.logger);
+      const auto later = open_segment(env_.files, directory_, kept.back(), OpenMode::read, ours_, env_.logger);
       if (!later && later.error() != StorageErrc::damaged) return later.error();
       if (later && (*later)->header.predecessor.id != names_[i].id) {
         superseded_.push_back(names_[i]);
@@ -147,7 +166,7 @@ Result<void> Recovery::drop_superseded() {
 Result<void> Recovery::open_last() {
   std::shared_ptr<SegmentFile> newest;
   for (std::size_t i = names_.size(); i-- > 0 && !newest;) {
-    auto segment = open_segment(env_.files, directory_, names_[i], OpenMode::write, env_.logger);
+    auto segment = open_segment(env_.files, directory_, names_[i], OpenMode::write, ours_, env_.logger);
     if (!segment) {
       if (segment.error() != StorageErrc::damaged) return segment.error();
       continue;

@@ -49,7 +49,7 @@ Result<RecoveredRequests> recover_requests(Env& env, const std::string& director
   std::vector<std::shared_ptr<SegmentFile>> segments{search.last};
   for (std::size_t i = search.names.size() - 1; i-- > 0 && segments.back()->header.requests_before > enough;) {
     if (snapshot && segments.back()->name.id <= snapshot->segment) break;
-    auto segment = open_segment(env.files, directory, search.names[i], OpenMode::read, env.logger);
+    auto segment = open_segment(env.files, directory, search.names[i], OpenMode::read, search.incarnation, env.logger);
     if (!segment && segment.error() != StorageErrc::damaged) return segment.error();
     if (!segment) break;
     segments.push_back(std::move(*segment));

@@ -15,7 +15,8 @@ alignas(kBlockBytes) constexpr std::array<std::byte, 64 << 10> kZeros{};
 }  // namespace
 
 Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::string& directory, const SegmentName& name,
-                                                  OpenMode mode, Logger& logger) {
+                                                  OpenMode mode, std::optional<Incarnation> incarnation,
+                                                  Logger& logger) {
   auto segment = std::make_shared<SegmentFile>();
   segment->name = name;
   segment->path = directory + "/" + segment_file_name(name);
@@ -23,6 +24,7 @@ Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::str
   AlignedBuffer buffer;
   ErrorCode read_error;
   int newer = 0;
+  bool found = false;
   for (std::uint64_t copy = 0; copy < 2; ++copy) {
     const std::span<std::byte> block(buffer.reserve(kBlockBytes), kBlockBytes);
     const auto n = segment->file->read_at(ByteOffset(copy * kBlockBytes), block);
@@ -32,14 +34,16 @@ Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::str
     }
     auto header = *n == kBlockBytes ? read_segment_header(block) : std::nullopt;
     if (*n == kBlockBytes && segment_version(block) > kSegmentVersion) ++newer;
-    if (!header || header->id != name.id || header->first != name.first) {
+    if (!header || header->id != name.id || header->first != name.first ||
+        (incarnation && header->incarnation != *incarnation)) {
       logger.error("a copy of a segment's header is damaged",
                    {{"file", segment->path}, {"offset", std::to_string(copy * kBlockBytes)}});
       continue;
     }
-    segment->header = std::move(*header);
-    return segment;
+    if (!found) segment->header = std::move(*header);
+    found = true;
   }
+  if (found) return segment;
   if (newer == 2) return make_error_code(StorageErrc::layout_too_new);
   if (read_error) return read_error;
   return make_error_code(StorageErrc::damaged);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "storage/base/logger.h"
@@ -19,10 +20,11 @@ struct SegmentFile {
   SegmentHeader header;
 };
 
-// Opens an existing one. StorageErrc::damaged when neither copy of the header is valid,
-// layout_too_new when both were written by a later version.
+// Opens an existing one of the log `incarnation`; of any log, where that is not known. StorageErrc::damaged when
+// neither copy of the header is valid, layout_too_new when both were written by a later version.
 Result<std::shared_ptr<SegmentFile>> open_segment(FileSystem& fs, const std::string& directory, const SegmentName& name,
-                                                  OpenMode mode, Logger& logger);
+                                                  OpenMode mode, std::optional<Incarnation> incarnation,
+                                                  Logger& logger);
 
 // A file of zeros that will be a segment. Made ahead of time, step by step, in the background, or at once by whoever
 // needs it now. Removes the file unless it was put to use.

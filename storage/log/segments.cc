@@ -99,7 +99,8 @@ Result<std::shared_ptr<SegmentFile>> Segments::open(const SegmentName& name) {
       return opened_.front();
     }
   }
-  ASSIGN_OR_RETURN(auto file, open_segment(env_.files, directory_, name, OpenMode::read, env_.logger));
+  ASSIGN_OR_RETURN(
+      auto file, open_segment(env_.files, directory_, name, OpenMode::read, active_->header.incarnation, env_.logger));
   std::shared_ptr<SegmentFile> closed;  // outside the lock
   std::lock_guard lock(mutex_);
   opened_.push_front(file);
