@@ -42,7 +42,7 @@ inline HashKey test_hash(std::uint64_t n) {
 // A log on a simulated disk, spoken to in a small language, and a ledger of what it promised.
 class LogWorld {
  public:
-  explicit LogWorld(std::uint64_t seed = 1) : sim(seed) {
+  explicit LogWorld(std::uint64_t seed = 1, Logger& logger = null_logger()) : sim(seed, logger) {
     options.segment_bytes_first = 32 << 10;
     options.segment_bytes_max = 128 << 10;
     options.commit_bytes_max = 64 << 10;

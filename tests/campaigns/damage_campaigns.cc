@@ -1,0 +1,191 @@
+// What rots on the disk, or was never ours: flipped bits, cut files, valid bytes from elsewhere. A small log that was
+// closed cleanly is damaged in one place; then every record that is served must be the right one, every one that is not
+// must be reported as lost, and the damage must be named.
+#include "storage/log/segment_file.h"
+#include "tests/campaigns/campaign.h"
+#include "tests/storage/log/log_world.h"
+#include "tests/support/capture_logger.h"
+
+namespace tidemill {
+namespace {
+
+struct Image {
+  std::map<std::string, std::string> files;
+  std::map<std::uint64_t, std::string> records;
+};
+
+LogOptions small_log() {
+  LogWorld defaults;
+  LogOptions options = defaults.options;
+  options.segment_bytes_first = 16 << 10;
+  options.segment_bytes_max = 16 << 10;
+  options.commit_bytes_max = 8 << 10;
+  options.request_window = 20;
+  return options;
+}
+
+// Of one segment and a bit of the next: small commits and large ones, keyed requests, refused ones.
+Image make_image(std::uint64_t seed) {
+  LogWorld w(seed);
+  w.options = small_log();
+  w.open();
+  for (int i = 0; w.files(".seg").size() < 2 && i < 40; ++i) {
+    w.append(1 + i % 5, i % 3 == 0 ? 700 : 60, i % 2 == 0 ? "key" + std::to_string(i) : "");
+  }
+  w.append(3);
+  w.run();
+  w.sim.executor.run_for(std::chrono::milliseconds(300));
+  w.close();
+  Image image;
+  image.records = w.acknowledged;
+  for (const std::string& path : w.sim.files.all_files()) image.files[path] = *w.sim.files.content(path);
+  return image;
+}
+
+const Image& first_image() {
+  static const Image image = make_image(1);
+  return image;
+}
+
+void write(SimFileSystem& files, const std::string& path, const std::string& bytes) {
+  const std::string directory = path.substr(0, path.find_last_of('/'));
+  ASSERT_TRUE(create_directories(files, directory));
+  auto file = files.open(path, OpenMode::create);
+  ASSERT_TRUE(file);
+  ASSERT_TRUE((*file)->write_at(ByteOffset(0), std::as_bytes(std::span(bytes))));
+  ASSERT_TRUE((*file)->sync_data());
+  ASSERT_TRUE(files.sync_directory(directory));
+}
+
+// Opens the files as they are and compares what it serves with what should be there. `named`: the damage must be said
+// even where nothing is lost by it.
+void expect_honest(const Image& image, bool named) {
+  CaptureLogger log;
+  LogWorld w(5, log);
+  w.options = small_log();
+  w.reads_may_fail = true;
+  for (const auto& [path, bytes] : image.files) ASSERT_NO_FATAL_FAILURE(write(w.sim.files, path, bytes));
+  if (!w.try_open()) {  // said, and nothing served
+    ASSERT_TRUE(w.open_error == StorageErrc::damaged) << w.open_error.message();
+    return;
+  }
+  const auto read = w.read_all();
+  bool whole = true;
+  for (const auto& [sequence, text] : read.records) {
+    const auto right = image.records.find(sequence);
+    ASSERT_TRUE(right != image.records.end()) << "record " << sequence << " was never written";
+    ASSERT_TRUE(right->second == text) << "record " << sequence << " is another one";
+  }
+  for (const auto& [sequence, text] : image.records) {
+    if (read.records.contains(sequence)) continue;
+    whole = false;
+    const bool reported = std::any_of(read.lost.begin(), read.lost.end(), [s = sequence](const LostRange& lost) {
+      return lost.first.value() <= s && s <= lost.last.value();
+    });
+    ASSERT_TRUE(reported) << "record " << sequence << " is gone and nobody says so";
+  }
+  if (!whole) {
+    ASSERT_FALSE(w.log->status().damage.empty()) << "lost records, and no place is named";
+  } else if (named) {
+    ASSERT_GT(log.count("damage") + log.count("error: "), 0u) << "damage that nobody names";
+  }
+  ASSERT_TRUE(w.append(1).ok()) << "and it goes on";
+}
+
+// Whether it is a byte of a segment's header or of a commit: all of them are under a checksum.
+bool counts(const Image& image, const std::string& path, std::uint64_t offset) {
+  if (!path.ends_with(".seg")) return false;
+  const std::size_t last = image.files.at(path).find_last_not_of('\0');
+  return offset / kBlockBytes <= last / kBlockBytes;
+}
+
+// File and offset of trial number `trial`, counted through all files of the image; nothing behind the last.
+std::optional<std::pair<std::string, std::uint64_t>> place(const Image& image, std::uint64_t trial) {
+  std::uint64_t at = trial - 1;
+  for (const auto& [path, bytes] : image.files) {
+    if (path.ends_with("/lock")) continue;
+    if (at < bytes.size()) return std::pair(path, at);
+    at -= bytes.size();
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Campaign bit_flip_campaign() {
+  return {"bit-flips", "flips", "every bit of a small log's files is flipped: segments, index, mark, request window",
+          ~0ull, [](std::uint64_t trial) -> std::uint64_t {
+            const auto where = place(first_image(), trial);
+            if (!where) return 0;
+            for (int bit = 0; bit < 8; ++bit) {
+              SCOPED_TRACE(where->first + ", byte " + std::to_string(where->second) + ", bit " + std::to_string(bit));
+              Image image = first_image();
+              char& byte = image.files[where->first][where->second];
+              byte = static_cast<char>(byte ^ (1 << bit));
+              expect_honest(image, counts(first_image(), where->first, where->second));
+            }
+            return 8;
+          }};
+}
+
+Campaign truncation_campaign() {
+  return {"truncations", "cuts", "every file of a small log ends at every byte", ~0ull,
+          [](std::uint64_t trial) -> std::uint64_t {
+            const auto where = place(first_image(), trial);
+            if (!where) return 0;
+            SCOPED_TRACE(where->first + " ends at " + std::to_string(where->second));
+            Image image = first_image();
+            image.files[where->first].resize(where->second);
+            expect_honest(image, false);
+            return 1;
+          }};
+}
+
+// Blocks of 4 KiB from another log, and from elsewhere in this one, stand where they were not written.
+Campaign splice_campaign() {
+  return {"splices", "splices", "valid blocks from elsewhere in the log, and from another stream's, stand in its files",
+          ~0ull, [](std::uint64_t trial) -> std::uint64_t {
+            static const Image other = make_image(2);
+            struct Block {
+              std::string path, bytes;
+              std::uint64_t offset;
+            };
+            const auto blocks_of = [](const Image& image) {
+              std::vector<Block> out;
+              for (const auto& [path, bytes] : image.files) {
+                for (std::uint64_t at = 0; at + kBlockBytes <= bytes.size(); at += kBlockBytes)
+                  out.push_back({path, bytes.substr(at, kBlockBytes), at});
+              }
+              return out;
+            };
+            // Single blocks, and whole files.
+            static const std::vector<Block> here = blocks_of(first_image());
+            static const std::vector<Block> sources = [&] {
+              auto all = blocks_of(other);
+              all.insert(all.end(), here.begin(), here.end());
+              return all;
+            }();
+            if (trial > here.size() * sources.size()) {
+              std::uint64_t left = trial - here.size() * sources.size();
+              for (const auto& [path, bytes] : other.files) {
+                if (!first_image().files.contains(path) || path.ends_with("/lock") || --left > 0) continue;
+                SCOPED_TRACE("the other log's " + path);
+                Image image = first_image();
+                image.files[path] = bytes;
+                expect_honest(image, false);
+                return 1;
+              }
+              return 0;
+            }
+            const Block& target = here[(trial - 1) / sources.size()];
+            const Block& source = sources[(trial - 1) % sources.size()];
+            SCOPED_TRACE(source.path + " at " + std::to_string(source.offset) + " in the place of " + target.path +
+                         " at " + std::to_string(target.offset));
+            Image image = first_image();
+            image.files[target.path].replace(target.offset, kBlockBytes, source.bytes);
+            expect_honest(image, false);
+            return 1;
+          }};
+}
+
+}  // namespace tidemill
