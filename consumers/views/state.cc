@@ -12,8 +12,6 @@
 namespace tidemill::views {
 namespace {
 
-constexpr char kRowVersion = 1;
-
 std::size_t aligned(std::size_t n) {
   return (n + 7) & ~std::size_t{7};
 }

@@ -15,6 +15,8 @@
 
 namespace tidemill::views {
 
+inline constexpr char kRowVersion = 1;  // of a stored row, docs/formats/view-state.md
+
 // Takes what an aggregate keeps below the row.
 class MemberSink {
  public:

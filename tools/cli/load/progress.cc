@@ -9,14 +9,10 @@
 #include <sstream>
 
 namespace tidemill::cli {
-namespace {
-
-constexpr int kVersion = 1;
-
-}  // namespace
+namespace {}  // namespace
 
 std::string Progress::to_json() const {
-  const nlohmann::ordered_json json{{"version", kVersion},
+  const nlohmann::ordered_json json{{"version", kProgressVersion},
                                     {"file", {{"size", file_size}, {"sha256", file_hash}}},
                                     {"target", target},
                                     {"settings", settings},
@@ -35,7 +31,7 @@ std::string Progress::to_json() const {
 std::optional<Progress> Progress::from_json(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   try {
-    if (!json.is_object() || json.at("version") != kVersion) return std::nullopt;
+    if (!json.is_object() || json.at("version") != kProgressVersion) return std::nullopt;
     Progress p;
     p.file_size = json.at("file").at("size");
     p.file_hash = json.at("file").at("sha256");

@@ -13,6 +13,8 @@
 
 namespace tidemill::cli {
 
+inline constexpr int kProgressVersion = 1;
+
 // FILE.csv.progress: how far a load has come, so that `--resume` goes on there. JSON, replaced as a whole.
 struct Progress {
   // Of which file, to where, how.
