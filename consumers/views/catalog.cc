@@ -164,10 +164,13 @@ Result<std::shared_ptr<Family>> Catalog::family_of(const Defined& defined, const
   ASSIGN_OR_RETURN(auto family, database_->family(family_name(defined.id)));
   const std::string_view key = kCheckpointKey;
   std::vector<std::optional<std::string>> found;
-  RETURN_IF_ERROR(database_->get(*family, {&key, 1}, found));
-  const auto checkpoint = found[0] ? decode_checkpoint(*found[0]) : std::optional<Checkpoint>(Checkpoint{});
+  const auto read = database_->get(*family, {&key, 1}, found);
+  if (!read && read.error() != StorageErrc::damaged) return read.error();
+  const auto checkpoint = !read      ? std::nullopt
+                          : found[0] ? decode_checkpoint(*found[0])
+                                     : std::optional<Checkpoint>(Checkpoint{});
   if (checkpoint && checkpoint->position.sequence() <= stream.log().durable()) return family;
-  // Rows of records that the log has not got (it was restored, or its disk lied), or no way to know: made anew.
+  // Damage, or rows of records that the log has not got (it was restored, or its disk lied): made anew.
   env_.logger.error("a view does not fit its log and is made again", {{"view", defined.event.name}});
   family.reset();
   RETURN_IF_ERROR(database_->drop(family_name(defined.id)));

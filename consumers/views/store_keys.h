@@ -33,7 +33,7 @@ std::string behind_prefix(std::string prefix);
 // Everything up to and with `position` is in the rows that stand beside it.
 struct Checkpoint {
   Position position;
-  WallTime time{};           // when that record was appended
+  WallTime time{};           // when the last record that was there to apply was appended; see views.md
   std::uint64_t rows = 0;    // how many there are
   std::uint64_t parked = 0;  // records in quarantine
 };

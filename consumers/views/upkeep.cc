@@ -27,16 +27,14 @@ SqlResult<std::unique_ptr<Upkeep>> Upkeep::open(Env& env, const Definition& defi
 
   std::vector<std::optional<std::string>> found;
   const std::string_view key = kCheckpointKey;
-  if (!database.get(*upkeep->family_, {&key, 1}, found)) {
+  const bool read = database.get(*upkeep->family_, {&key, 1}, found).has_value();
+  const auto checkpoint = !read      ? std::nullopt
+                          : found[0] ? decode_checkpoint(*found[0])
+                                     : std::optional<Checkpoint>(Checkpoint{});
+  if (!checkpoint) {
     return SqlError{"view_damaged", "The view's store cannot be read. Drop the view and create it again."};
   }
-  if (found[0]) {
-    const auto checkpoint = decode_checkpoint(*found[0]);
-    if (!checkpoint) {
-      return SqlError{"view_damaged", "The view's checkpoint cannot be read. Drop the view and create it again."};
-    }
-    upkeep->checkpoint_ = *checkpoint;
-  }
+  upkeep->checkpoint_ = *checkpoint;
   return upkeep;
 }
 

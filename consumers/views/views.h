@@ -35,7 +35,7 @@ struct Column {
   bool key = false;  // part of the group key
 };
 
-// What an answer was true of. `time` is the append time of that record.
+// What an answer was true of. `time` is when the last record up to it was appended that could be read.
 struct AsOf {
   Position position;
   WallTime time{};

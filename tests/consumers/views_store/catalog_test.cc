@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "consumers/views/database.h"
+#include "consumers/views/store_keys.h"
 #include "storage/base/errors.h"
 #include "tests/consumers/views_store/views_world.h"
 
@@ -179,6 +181,32 @@ TEST_F(CatalogTest, CutsAndRestartsDoNotChangeAByte) {
     expect_same_after_rebuild("customers");
     expect_same_after_rebuild("invoices");
     world.reopen();
+  }
+}
+
+TEST_F(CatalogTest, AViewThatDoesNotFitItsLogIsMadeAgain) {
+  create("customers", "builtin:customers");
+  const Sequence last = world.put(world.stream(), {line("1", "A", 2, "1.5", "17850")});
+  world.wait("customers", last);
+  const std::string right = world.row("customers", {std::string("17850")});
+  for (const std::string& checkpoint :
+       {std::string("garbage"), encode_checkpoint({Position::through(Sequence(last.value() + 1)), {}, 1, 0})}) {
+    world.close();
+    {
+      const auto database = std::move(*Database::open(world.real.env, world.options.data + "/views", 8 << 20));
+      ASSERT_EQ(database->names().size(), 1u);
+      const auto family = *database->family(database->names()[0]);
+      WriteSet set;
+      set.put(kCheckpointKey, checkpoint);
+      set.put(row_key("no such row"), "garbage");
+      ASSERT_TRUE(database->write(*family, set));
+      ASSERT_TRUE(database->close());
+    }
+    world.open();
+    ASSERT_EQ(world.views->list().size(), 1u);
+    world.wait("customers", last);
+    EXPECT_EQ(world.rows("customers"), std::vector<std::string>{right});
+    expect_same_after_rebuild("customers");
   }
 }
 
