@@ -30,6 +30,12 @@ void append_number(std::string& out, std::uint64_t n) {
   out.append(text, std::to_chars(text, text + sizeof text, n).ptr);
 }
 
+std::size_t unsent(const Exchange& e) {
+  std::size_t bytes = e.wire.size();
+  for (const Piece& piece : e.pieces) bytes += piece.bytes.size();
+  return bytes;
+}
+
 }  // namespace
 
 Connection::Connection(IoLoop& loop, Socket socket) : loop_(loop), socket_(std::move(socket)), resume_(loop.context()) {
@@ -228,10 +234,18 @@ void Connection::refuse(ErrorId id) {
 // ---- out ----
 
 void Connection::append(std::string_view text) {
-  if (out_.back().size() + text.size() > kPiece && !out_.back().empty()) out_.emplace_back();
-  out_.back().append(text);
+  if (out_.back().bytes.size() + text.size() > kPiece && !out_.back().bytes.empty()) out_.emplace_back();
+  out_.back().bytes.append(text);
   if (out_bytes_ == 0) write_since_ = std::chrono::steady_clock::now();
   out_bytes_ += text.size();
+}
+
+void Connection::append(Piece piece) {
+  if (piece.bytes.empty()) return;
+  if (out_bytes_ == 0) write_since_ = std::chrono::steady_clock::now();
+  out_bytes_ += piece.bytes.size();
+  out_.push_back(std::move(piece));
+  out_.emplace_back();
 }
 
 void Connection::write_head(std::string& to, Exchange* e, int status, std::string_view type, std::string_view headers,
@@ -257,19 +271,37 @@ void Connection::write_head(std::string& to, Exchange* e, int status, std::strin
 }
 
 void Connection::answer(Exchange* e, int status, std::string_view type, std::string_view headers, std::string_view body,
-                        std::string* owned, bool close) {
+                        Response* owned, bool close) {
+  if (owned) body = owned->body;
+  Held held;
+  const bool apart = owned && body.size() > kInitial && !e->head_only;
+  if (apart) {
+    auto taken = Held::take(loop_.shared().answers, body.size());
+    if (!taken) {
+      owned->body = {};
+      const Response r = problem(ErrorId::throttled, "The answers under way take all the memory there is for them.");
+      return answer(e, r.status, r.content_type, r.headers, r.body, nullptr, close);
+    }
+    held = std::move(*taken);
+  }
   finished(e, status);
   if (e->orphan) return loop_.give_back(e);
   e->closes = close || !e->keep_alive || loop_.shared().draining.load(std::memory_order_relaxed);
   e->done = true;
-  const std::string_view bytes = owned ? std::string_view(*owned) : body;
+  std::size_t length = body.size();
+  if (owned) {
+    for (const Piece& piece : owned->pieces) length += piece.bytes.size();
+  }
   std::string& to = e->wire;
-  write_head(to, e, status, type, headers, static_cast<std::ptrdiff_t>(bytes.size()), e->closes);
+  write_head(to, e, status, type, headers, static_cast<std::ptrdiff_t>(length), e->closes);
   if (!e->head_only) {
-    if (owned && owned->size() > kPiece) {
-      e->large = std::move(*owned);
+    if (apart) {
+      e->pieces.push_back({std::move(owned->body), std::move(held)});
     } else {
-      to.append(bytes);
+      to.append(body);
+    }
+    if (owned) {
+      for (Piece& piece : owned->pieces) e->pieces.push_back(std::move(piece));
     }
   }
   if (e->closes) stop_reading_ = true;
@@ -288,14 +320,9 @@ void Connection::pop_done() {
     Exchange* e = head_;
     if (!e->wire.empty()) append(e->wire);
     e->wire.clear();
+    for (Piece& piece : e->pieces) append(std::move(piece));
+    e->pieces.clear();
     if (!e->done) return;  // a stream at the head goes on; or it is not answered yet
-    if (!e->large.empty()) {
-      if (out_bytes_ == 0) write_since_ = std::chrono::steady_clock::now();
-      out_bytes_ += e->large.size();
-      out_.push_back(std::move(e->large));
-      out_.emplace_back();
-      e->large.clear();
-    }
     const bool closes = e->closes;
     head_ = e->next;
     if (!head_) tail_ = nullptr;
@@ -340,17 +367,17 @@ std::shared_ptr<Stream> Connection::begin_stream(Exchange* e, const Response& he
   return e->stream;
 }
 
-void Connection::stream_bytes(Exchange* e, std::string_view bytes) {
-  if (e->orphan || e->head_only || bytes.empty()) return;
-  if (e->http_10) {
-    e->wire.append(bytes);
-  } else {
+void Connection::stream_bytes(Exchange* e, Piece piece) {
+  if (e->orphan || e->head_only || piece.bytes.empty()) return;
+  if (!e->http_10) {
     char size[20];
-    e->wire.append(size, std::to_chars(size, size + sizeof size, bytes.size(), 16).ptr).append("\r\n");
-    e->wire.append(bytes).append("\r\n");
+    piece.bytes.insert(0,
+                       std::string(size, std::to_chars(size, size + sizeof size, piece.bytes.size(), 16).ptr) + "\r\n");
+    piece.bytes.append("\r\n");
   }
+  e->pieces.push_back(std::move(piece));
   if (e == head_) pop_done();
-  e->stream->backlog_ = e->wire.size() + out_bytes_;
+  e->stream->backlog_ = unsent(*e) + out_bytes_;
   loop_.dirty(shared_from_this());
 }
 
@@ -360,7 +387,7 @@ void Connection::stream_end(Exchange* e, bool abort) {
   if (abort) {
     e->closes = true;
   } else if (!e->http_10 && !e->head_only) {
-    e->wire.append("0\r\n\r\n");
+    e->pieces.push_back({"0\r\n\r\n", {}});
   }
   e->done = true;
   if (e == head_) pop_done();
@@ -375,8 +402,8 @@ void Connection::flush() {
     std::size_t count = 0;
     for (auto piece = out_.begin(); piece != out_.end() && count < 16; ++piece) {
       const std::size_t skip = count == 0 && piece == out_.begin() ? out_at_ : 0;
-      if (piece->size() == skip) continue;
-      pieces[count++] = {piece->data() + skip, piece->size() - skip};
+      if (piece->bytes.size() == skip) continue;
+      pieces[count++] = {piece->bytes.data() + skip, piece->bytes.size() - skip};
     }
     msghdr message{};
     message.msg_iov = pieces;
@@ -392,7 +419,7 @@ void Connection::flush() {
     }
     took(static_cast<std::size_t>(sent));
   }
-  if (head_ && head_->stream) head_->stream->backlog_ = head_->wire.size() + out_bytes_;
+  if (head_ && head_->stream) head_->stream->backlog_ = unsent(*head_) + out_bytes_;
   if (out_bytes_ == 0 && closing_ && phase_ != Phase::discarding) {
     // The client may still be sending: closing now would reset the connection and take our answer away from it.
     boost::system::error_code ignored;
@@ -407,7 +434,7 @@ void Connection::took(std::size_t sent) {
   write_since_ = std::chrono::steady_clock::now();
   out_bytes_ -= sent;
   while (sent > 0) {
-    const std::size_t rest = out_.front().size() - out_at_;
+    const std::size_t rest = out_.front().bytes.size() - out_at_;
     if (sent < rest) {
       out_at_ += sent;
       return;
@@ -415,8 +442,8 @@ void Connection::took(std::size_t sent) {
     sent -= rest;
     out_at_ = 0;
     if (out_.size() == 1) {
-      out_.front().clear();  // keeps its memory for the next answer
-      if (out_.front().capacity() > kPiece) out_.front() = {};
+      out_.front().bytes.clear();  // keeps its memory for the next answer
+      if (out_.front().bytes.capacity() > kPiece) out_.front() = {};
     } else {
       out_.pop_front();
     }
@@ -444,8 +471,8 @@ void Connection::close() {
 
 std::size_t Connection::held() const {
   std::size_t bytes = capacity_;
-  for (const std::string& piece : out_) bytes += piece.capacity();
-  for (const Exchange* e = head_; e; e = e->next) bytes += e->wire.capacity() + e->large.capacity();
+  for (const Piece& piece : out_) bytes += piece.bytes.capacity();
+  for (const Exchange* e = head_; e; e = e->next) bytes += e->wire.capacity() + unsent(*e) - e->wire.size();
   return bytes;
 }
 

@@ -37,9 +37,9 @@ struct Exchange {
   IoLoop* loop = nullptr;
   std::shared_ptr<Connection> connection;
   Exchange* next = nullptr;
-  std::string wire;   // its answer, while it is not its turn
-  std::string large;  // the body of one that is not worth copying
-  int status = 0;     // of a stream
+  std::string wire;           // its answer, while it is not its turn
+  std::vector<Piece> pieces;  // what follows it
+  int status = 0;             // of a stream
   SteadyTime begun{};
   std::uint16_t label = 0;
   bool done = false;
@@ -59,6 +59,7 @@ struct Shared {
   std::atomic<bool> draining{false};
   std::atomic<std::size_t> exchanges{0};  // with handlers
   std::atomic<std::size_t> memory{0};     // of large receive buffers, for the limit
+  Budget answers;                         // of what follows the heads of answers
   std::atomic<std::size_t> open{0};
   mutable std::mutex mutex;
   Limits limits;
@@ -124,9 +125,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   asio::awaitable<void, Executor1> run(std::shared_ptr<Connection> self);
   void answer(Exchange* e, int status, std::string_view type, std::string_view headers, std::string_view body,
-              std::string* owned, bool close);
+              Response* owned, bool close);
   std::shared_ptr<Stream> begin_stream(Exchange* e, const Response& head);
-  void stream_bytes(Exchange* e, std::string_view bytes);
+  void stream_bytes(Exchange* e, Piece piece);
   void stream_end(Exchange* e, bool abort);
   void flush();
   void sweep(SteadyTime now);
@@ -156,6 +157,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void pop_done();
   void abandon_queue();
   void append(std::string_view text);
+  void append(Piece piece);
   void write_head(std::string& to, Exchange* e, int status, std::string_view type, std::string_view headers,
                   std::ptrdiff_t length, bool close);
   void took(std::size_t sent);
@@ -177,7 +179,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Exchange* head_ = nullptr;
   Exchange* tail_ = nullptr;
   std::size_t pending_ = 0;
-  std::deque<std::string> out_;
+  std::deque<Piece> out_;      // the last one is for appending to, and counts with the small
   std::size_t out_at_ = 0;     // of the first piece, already sent
   std::size_t out_bytes_ = 0;  // unsent
 

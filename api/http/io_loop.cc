@@ -154,7 +154,7 @@ void IoLoop::give_back(Exchange* e) {
   e->stream.reset();
   e->wire.clear();
   if (e->wire.capacity() > kWireKept) e->wire = {};
-  e->large = {};
+  e->pieces.clear();
   e->label = 0;
   e->status = 0;
   e->done = e->closes = e->head_only = e->http_10 = e->orphan = false;
@@ -195,10 +195,13 @@ void IoLoop::flush_dirty() {
 
 bool StreamImpl::write(std::string bytes) {
   if (gone_.load() || ended_.load()) return false;
+  auto held = Held::take(loop_.shared().answers, bytes.size());
+  if (!held) return false;
   posted_->fetch_add(bytes.size());
-  loop_.post([e = exchange_, bytes = std::move(bytes), posted = posted_] {
-    posted->fetch_sub(bytes.size());
-    e->connection->stream_bytes(e, bytes);
+  auto piece = std::make_shared<Piece>(Piece{std::move(bytes), std::move(*held)});
+  loop_.post([e = exchange_, piece = std::move(piece), posted = posted_] {
+    posted->fetch_sub(piece->bytes.size());
+    e->connection->stream_bytes(e, std::move(*piece));
   });
   return true;
 }
@@ -206,6 +209,11 @@ bool StreamImpl::write(std::string bytes) {
 void StreamImpl::end(bool abort) {
   if (ended_.exchange(true)) return;
   loop_.post([e = exchange_, abort] { e->connection->stream_end(e, abort); });
+}
+
+std::optional<Held> Responder::reserve(std::size_t bytes) const {
+  CHECK(exchange_);
+  return Held::take(exchange_->loop->shared().answers, bytes);
 }
 
 Loop& Responder::loop() const {
@@ -221,12 +229,11 @@ void Responder::send(Response response) {
   CHECK(exchange_);
   Exchange* e = std::exchange(exchange_, nullptr);
   if (e->loop->running_here()) {
-    e->connection->answer(e, response.status, response.content_type, response.headers, {}, &response.body,
-                          response.close);
+    e->connection->answer(e, response.status, response.content_type, response.headers, {}, &response, response.close);
     return;
   }
   e->loop->post([e, r = std::make_shared<Response>(std::move(response))] {
-    e->connection->answer(e, r->status, r->content_type, r->headers, {}, &r->body, r->close);
+    e->connection->answer(e, r->status, r->content_type, r->headers, {}, r.get(), r->close);
   });
 }
 

@@ -14,6 +14,8 @@ struct Limits {
   std::size_t body_bytes = 16 << 20;    // as sent and, once more, unpacked: 413
   // Of receive buffers above 64 KiB, hence of large bodies on their way in, all connections together: 429.
   std::size_t memory_bytes = 96 << 20;
+  // Answers that are made and not taken yet, all connections together, small ones apart: 429.
+  std::size_t answer_bytes = 66 << 20;
   std::size_t connections = 10'000;                  // one more gets 503 and is closed
   std::size_t pipelined = 1'024;                     // unanswered requests of one connection; then it is not read
   std::size_t unanswered_bytes = 4 << 20;            // of answers that one client does not take; then it is not read

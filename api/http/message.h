@@ -4,6 +4,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "api/http/budget.h"
 
 namespace tidemill::http {
 
@@ -35,6 +38,7 @@ struct Response {
   std::string_view content_type;  // must outlive the response: a literal
   std::string headers;            // further lines, each with its CR LF
   std::string body;
+  std::vector<Piece> pieces;  // what follows the body, of a large answer
   bool close = false;
 
   void add_header(std::string_view name, std::string_view value) {

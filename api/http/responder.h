@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,7 @@ struct Exchange;
 class Stream {
  public:
   virtual ~Stream() = default;
-  // False: the client has gone; stop.
+  // False: the client has gone, or there is no memory for it; stop.
   virtual bool write(std::string bytes) = 0;
   virtual void finish() = 0;
   virtual void abort() = 0;                // closes the connection: the client sees that something is missing
@@ -48,7 +49,10 @@ class Responder {
   // What the request counts as in metrics: an index of the server's Observer.
   void set_label(std::uint16_t label);
 
-  // Any thread.
+  // Memory for a piece of the answer (Limits::answer_bytes); nullopt: there is none left. Any thread.
+  std::optional<Held> reserve(std::size_t bytes) const;
+
+  // Any thread. An answer that there is no memory for becomes 429.
   void send(Response response);
   // The same without an allocation, for the loop's own thread.
   void send_here(int status, std::string_view content_type, std::string_view headers, std::string_view body,

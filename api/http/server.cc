@@ -22,7 +22,10 @@ using asio::ip::tcp;
 
 class ServerImpl final : public Server {
  public:
-  explicit ServerImpl(Handler& handler, const Limits& limits) : shared_(handler) { shared_.limits = limits; }
+  explicit ServerImpl(Handler& handler, const Limits& limits) : shared_(handler) {
+    shared_.limits = limits;
+    shared_.answers.set_most(limits.answer_bytes);
+  }
   ~ServerImpl() override { stop(std::chrono::milliseconds(0)); }
 
   Result<void> bind(const ServerOptions& options);
@@ -129,6 +132,7 @@ void ServerImpl::turn_away(Socket socket) {
 void ServerImpl::set_limits(const Limits& limits) {
   const std::lock_guard lock(shared_.mutex);
   shared_.limits = limits;
+  shared_.answers.set_most(limits.answer_bytes);
   shared_.limits_version.fetch_add(1);
 }
 

@@ -16,7 +16,8 @@ enum class Shape { json, ndjson, csv };
 // Writes a result as it comes, and stops the query where the answer would grow beyond its limit.
 class Writer final : public views::QuerySink {
  public:
-  Writer(Shape shape, std::uint64_t bytes_max) : shape_(shape), bytes_max_(bytes_max) {}
+  Writer(Shape shape, std::uint64_t bytes_max, const http::Responder& responder)
+      : shape_(shape), bytes_max_(bytes_max), responder_(responder) {}
 
   bool columns(const std::vector<views::Column>& columns, const views::AsOf& as_of) override {
     columns_ = columns;
@@ -66,15 +67,17 @@ class Writer final : public views::QuerySink {
         out_.append("\r\n");
         break;
     }
-    if (out_.size() > bytes_max_) {
+    if (made_ + out_.size() > bytes_max_) {
       out_.resize(before);
       cut_ = true;
       return false;
     }
     ++rows_;
-    return true;
+    return out_.size() < kPiece || put_by();
   }
 
+  // There was no memory to go on.
+  bool full() const { return full_; }
   // Why the result cannot be written; empty: it can.
   const std::string& refusal() const { return refusal_; }
 
@@ -91,13 +94,35 @@ class Writer final : public views::QuerySink {
       if (!as_of_.empty()) response.add_header("Tidemill-As-Of", as_of_);
       if (truncated) response.add_header("Tidemill-Truncated", "true");
     }
-    response.body = std::move(out_);
+    response.pieces = std::move(pieces_);
+    (response.pieces.empty() ? response.body : response.pieces.emplace_back().bytes) = std::move(out_);
     return response;
   }
 
  private:
+  static constexpr std::size_t kPiece = 256 << 10;
+
+  // A large answer is a row of pieces, each paid for: one string would be copied as it grows, and held twice.
+  bool put_by() {
+    auto held = responder_.reserve(out_.size());
+    if (!held) {
+      full_ = true;
+      return false;
+    }
+    made_ += out_.size();
+    out_.shrink_to_fit();
+    pieces_.push_back({std::move(out_), std::move(*held)});
+    out_ = {};
+    out_.reserve(kPiece + kPiece / 8);
+    return true;
+  }
+
   const Shape shape_;
   const std::uint64_t bytes_max_;
+  const http::Responder& responder_;
+  std::vector<http::Piece> pieces_;
+  std::uint64_t made_ = 0;  // bytes in them
+  bool full_ = false;
   std::vector<views::Column> columns_;
   std::string as_of_;
   std::string out_;
@@ -120,25 +145,29 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
   if (const auto* error = std::get_if<InputError>(&input)) {
     return responder.send(problem(ErrorId::invalid_body, error->message));
   }
-  when_visible(call, std::move(responder), {}, {},
-               [this, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [&context = context_, shape, in](http::Responder r) {
-                   const auto limits = context.limits();
-                   Writer writer(shape, limits->sql.bytes_max);
-                   const auto end = context.views->query(in.sql, in.params, limits->sql, writer);
-                   if (const auto* error = std::get_if<views::SqlError>(&end)) {
-                     // Whatever is wrong with the statement itself, an unknown view too, is one code.
-                     ErrorId id = error_id(error->code);
-                     if (error->code != "internal" && id != ErrorId::query_timeout && id != ErrorId::damaged &&
-                         id != ErrorId::invalid_parameter && id != ErrorId::not_read_only) {
-                       id = ErrorId::invalid_sql;
-                     }
-                     return r.send(problem(id, error->message));
-                   }
-                   if (!writer.refusal().empty()) return r.send(problem(ErrorId::invalid_sql, writer.refusal()));
-                   r.send(writer.finish(std::get<views::QueryEnd>(end).truncated));
-                 });
-               });
+  when_visible(
+      call, std::move(responder), {}, {},
+      [this, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
+        on_worker(context_, std::move(ready), [&context = context_, shape, in](http::Responder r) {
+          const auto limits = context.limits();
+          Writer writer(shape, limits->sql.bytes_max, r);
+          const auto end = context.views->query(in.sql, in.params, limits->sql, writer);
+          if (const auto* error = std::get_if<views::SqlError>(&end)) {
+            // Whatever is wrong with the statement itself, an unknown view too, is one code.
+            ErrorId id = error_id(error->code);
+            if (error->code != "internal" && id != ErrorId::query_timeout && id != ErrorId::damaged &&
+                id != ErrorId::invalid_parameter && id != ErrorId::not_read_only) {
+              id = ErrorId::invalid_sql;
+            }
+            return r.send(problem(id, error->message));
+          }
+          if (writer.full()) {
+            return r.send(problem(ErrorId::throttled, "Large answers under way take all the memory there is."));
+          }
+          if (!writer.refusal().empty()) return r.send(problem(ErrorId::invalid_sql, writer.refusal()));
+          r.send(writer.finish(std::get<views::QueryEnd>(end).truncated));
+        });
+      });
 }
 
 }  // namespace tidemill
