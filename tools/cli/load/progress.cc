@@ -9,7 +9,6 @@
 #include <sstream>
 
 namespace tidemill::cli {
-namespace {}  // namespace
 
 std::string Progress::to_json() const {
   const nlohmann::ordered_json json{{"version", kProgressVersion},
