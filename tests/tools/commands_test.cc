@@ -1,10 +1,16 @@
 // The small commands, whole, from their command line to what they print, against canned answers.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <fstream>
+#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/tools/http_stub.h"
 #include "tools/cli/cli.h"
@@ -28,6 +34,41 @@ class Commands : public testing::Test {
                        .body = R"({"title":"There is nothing.","detail":"Look elsewhere.","code":"not_found"})"};
         }) {}
 
+  int run_with_input(const std::string& input, const std::vector<std::string>& words) {
+    std::istringstream in(input);
+    std::streambuf* before = std::cin.rdbuf(in.rdbuf());
+    std::cin.clear();
+    const int code = run(words);
+    std::cin.rdbuf(before);
+    return code;
+  }
+  // Standard output leads to that file, or into a pipe whose other end is closed. In a child, for a stream that failed
+  // stays so.
+  int run_into(const std::vector<std::string>& words, const std::string& path) {
+    const std::string err = testing::TempDir() + "tidemill_commands.err";
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int ends[2];
+      int fd = path.empty() ? -1 : ::open(path.c_str(), O_WRONLY);
+      if (fd < 0 && ::pipe(ends) == 0) {
+        ::close(ends[0]);
+        fd = ends[1];
+      }
+      ::dup2(fd, STDOUT_FILENO);
+      ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+      std::vector<std::string> all = words;
+      all.insert(all.begin(), "tidemill");
+      if (words[0] == "view") all.insert(all.end(), {"--url", stub_.url()});
+      std::vector<char*> argv;
+      for (std::string& w : all) argv.push_back(w.data());
+      ::_exit(cli::run(static_cast<int>(argv.size()), argv.data()));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    std::ifstream in(err);
+    err_.assign(std::istreambuf_iterator<char>(in), {});
+    return WEXITSTATUS(status);
+  }
   int run(std::vector<std::string> words) {
     words.insert(words.begin(), "tidemill");
     words.push_back("--url");
@@ -76,13 +117,44 @@ TEST_F(Commands, ProblemsAreSaidWithTheirRemedy) {
   EXPECT_EQ(err_, "tidemill put: There is nothing. Look elsewhere. (HTTP 404)\n");
 }
 
-TEST_F(Commands, PutSaysWhatIsWrongWithTheRecord) {
+TEST_F(Commands, PutSaysWhatIsWrongWithEachRecord) {
   replies_["POST /v1/streams/retail/records"] = {
       .status = 400,
       .body = R"({"title":"None was taken.","code":"all_rejected","rejected":[{"index":0,"code":"invalid_json",)"
               R"("message":"The text is not JSON."}]})"};
-  EXPECT_EQ(run({"put", "xx"}), kWrongUse);
-  EXPECT_EQ(err_, "tidemill put: None was taken.\n  record 0: The text is not JSON.\n  (HTTP 400)\n");
+  EXPECT_EQ(run({"put", "xx"}), kPartly) << "as load has it";
+  EXPECT_EQ(err_, "tidemill put: record 1: The text is not JSON.\n");
+  EXPECT_EQ(out_, "");
+  replies_["POST /v1/streams/retail/records"] = {
+      .status = 207,
+      .body = R"({"accepted":1,"rejected":[{"index":1,"code":"c","message":"It is bad."}]})"
+              "\n"};
+  EXPECT_EQ(run_with_input("{\"a\":1}\n\n  \nbad", {"put"}), kPartly);
+  EXPECT_EQ(err_, "tidemill put: line 4: It is bad.\n");
+  EXPECT_EQ(last().body, "{\"a\":1}\nbad\n");
+  EXPECT_THAT(out_, testing::EndsWith("]}\n"));
+  EXPECT_THAT(out_, testing::Not(testing::EndsWith("\n\n")));
+}
+
+TEST_F(Commands, HeadersCannotBeSmuggledIn) {
+  for (const char* flag : {"--partition-key", "--idempotency-key"}) {
+    EXPECT_EQ(run({"put", flag, "a\r\nAuthorization: x", "{}"}), kWrongUse);
+    EXPECT_THAT(err_, HasSubstr("control characters"));
+  }
+  EXPECT_EQ(run({"put", "--key", "a\rb", "{}"}), kWrongUse);
+  EXPECT_TRUE(requests_.empty());
+}
+
+// To /dev/full a command says so; to a pipe that nobody reads it ends quietly.
+TEST_F(Commands, OutputThatCannotBeWritten) {
+  replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers"}]})"};
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"view"}, {"version"}, {"sample", "--rows", "10000"}, {"completion", "bash"}}) {
+    EXPECT_EQ(run_into(words, "/dev/full"), kWrongUse) << words[0];
+    EXPECT_THAT(err_, HasSubstr("standard output cannot be written: No space left on device")) << words[0];
+    EXPECT_EQ(run_into(words, ""), kOk) << words[0];
+    EXPECT_EQ(err_, "") << words[0];
+  }
 }
 
 TEST_F(Commands, TailPrintsPagesAsTheyAreSpelled) {
@@ -124,6 +196,10 @@ TEST_F(Commands, SqlPrintsATable) {
   EXPECT_EQ(run({"sql", "SELECT 1"}), kOk);
   EXPECT_EQ(out_, "a,b\r\n1,2\r\n") << "not a terminal: CSV";
   EXPECT_EQ(last().headers.at("accept"), "text/csv");
+  EXPECT_EQ(err_, "");
+  replies_["POST /v1/sql"].headers = {{"Tidemill-Truncated", "true"}};
+  EXPECT_EQ(run({"sql", "SELECT 1"}), kOk);
+  EXPECT_THAT(err_, HasSubstr("the server's limit cut the answer"));
   EXPECT_EQ(run({"sql", " ; "}), kWrongUse);
 }
 
@@ -137,6 +213,9 @@ TEST_F(Commands, ViewsRowsAndOneRow) {
   replies_["GET /v1/views/by/rows/a%2Fb,2011"] = {.body = R"({"row":{"k":"a/b","y":2011},"as_of":{}})"};
   EXPECT_EQ(run({"view", "by", "a/b,2011"}), kOk);
   EXPECT_EQ(out_, "k  a/b\ny  2011\n");
+  replies_["GET /v1/views/by/rows?key=%5B%22a%2Cb%22%5D"] = {.body = R"({"row":{"k":"a,b"},"as_of":{}})"};
+  EXPECT_EQ(run({"view", "by", R"(["a,b"])"}), kOk);
+  EXPECT_EQ(out_, "k  a,b\n");
 }
 
 TEST_F(Commands, ViewsAreCreatedAndDropped) {
@@ -161,8 +240,8 @@ TEST_F(Commands, DiffAndApply) {
 
   replies_["PUT /v1/streams/b"] = {.status = 201, .body = "{}"};
   EXPECT_EQ(run({"apply", path}), kPartly) << "the view is refused (404)";
-  EXPECT_THAT(out_, HasSubstr("stream b created: done"));
-  EXPECT_THAT(err_, HasSubstr("view w created: There is nothing."));
+  EXPECT_THAT(out_, HasSubstr("stream b: created\n"));
+  EXPECT_THAT(err_, HasSubstr("view w: There is nothing."));
   replies_["PUT /v1/views/w"] = {.status = 201, .body = "{}"};
   EXPECT_EQ(run({"apply", path}), kOk) << err_;
 
@@ -171,6 +250,18 @@ TEST_F(Commands, DiffAndApply) {
   EXPECT_EQ(run({"config", "diff", path}), kPartly);
   EXPECT_THAT(out_, HasSubstr("stream b: shards is 2, the configuration says 4\n"));
   EXPECT_THAT(out_, HasSubstr("stream b: partition_key is id, the configuration says empty\n"));
+
+  // What cannot be changed keeps nothing else from being changed.
+  replies_["PUT /v1/streams/b"] = {.body = "{}"};
+  replies_["GET /v1/views/w"] = {.body = R"({"name":"w","source":"SELECT z","sql":"SELECT z"})"};
+  EXPECT_EQ(run({"apply", path}), kPartly);
+  EXPECT_THAT(out_, HasSubstr("stream b: partition_key is id, the configuration says empty: changed\n"));
+  EXPECT_THAT(err_, HasSubstr("stream b: shards is 2, the configuration says 4; the shards of a stream that exists"));
+  EXPECT_THAT(err_, HasSubstr("`tidemill view drop w`"));
+  const auto sent =
+      std::find_if(requests_.rbegin(), requests_.rend(), [](const Request& r) { return r.method == "PUT"; });
+  EXPECT_EQ(sent->target, "/v1/streams/b");
+  EXPECT_FALSE(nlohmann::json::parse(sent->body).contains("shards"));
   std::remove(path.c_str());
 }
 

@@ -10,6 +10,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
 #include "tools/cli/config/config.h"
+#include "tools/cli/output.h"
 #include "tools/cli/usage.h"
 
 namespace tidemill::cli {
@@ -239,7 +240,8 @@ class Program {
                       [this] { return view(view_); });
     add_remote(c, view_.remote);
     c->add_option("view", view_.view, "Which one");
-    c->add_option("key", view_.key, "Which row; parts of a composite key are joined by commas");
+    c->add_option("key", view_.key,
+                  "Which row; parts of a composite key are joined by commas, or stand in a JSON array");
     c->add_option("--prefix", view_.prefix, "Only keys that begin so")->type_name("TEXT");
     c->add_option("--limit", view_.limit, "How many rows")->check(refuse_number)->capture_default_str()->type_name("N");
     CLI::App* create = c->add_subcommand("create", "Define a view");
@@ -280,8 +282,7 @@ class Program {
     add_remote(diff, config_.remote);
     CLI::App* page = c->add_subcommand("markdown", "Print docs/configuration.md");
     page->group("");
-    page->callback(
-        [this] { chosen_ = [] { return std::fputs(config_markdown().c_str(), stdout) < 0 ? kWrongUse : kOk; }; });
+    page->callback([this] { chosen_ = [] { return print(config_markdown()), kOk; }; });
 
     CLI::App* a = add("apply", "Make a running server's streams and views follow a configuration file",
                       "  tidemill apply tidemill.toml\n"
@@ -342,7 +343,7 @@ class Program {
 
 int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of write(), reported as such
-  return Program().run(argc, argv);
+  return flush_output(Program().run(argc, argv));
 }
 
 }  // namespace tidemill::cli

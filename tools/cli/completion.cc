@@ -1,8 +1,7 @@
 #include "tools/cli/completion.h"
 
-#include <cstdio>
-
 #include "tools/cli/commands.h"
+#include "tools/cli/output.h"
 
 namespace tidemill::cli {
 namespace {
@@ -146,8 +145,8 @@ std::string zsh_completion(const std::vector<CommandWords>& commands) {
 }
 
 int print_completion(const std::string& shell, const std::vector<CommandWords>& commands) {
-  const std::string script = shell == "zsh" ? zsh_completion(commands) : bash_completion(commands);
-  return std::fputs(script.c_str(), stdout) < 0 ? kWrongUse : kOk;
+  print(shell == "zsh" ? zsh_completion(commands) : bash_completion(commands));
+  return kOk;
 }
 
 }  // namespace tidemill::cli

@@ -1,12 +1,20 @@
 #include "tools/cli/output.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "tools/cli/commands.h"
 
 namespace tidemill::cli {
 namespace {
+
+int first_failure = 0;  // of standard output, as ferror(): it has an error and does not say which
 
 bool continuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
@@ -28,6 +36,30 @@ std::string fit(std::string_view text, std::size_t width) {
 }
 
 }  // namespace
+
+bool print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return true;
+  first_failure = first_failure ? first_failure : errno;
+  return false;
+}
+
+bool flush() {
+  if (std::fflush(stdout) == 0) return !std::ferror(stdout);
+  first_failure = first_failure ? first_failure : errno;
+  return false;
+}
+
+int flush_output(int code) {
+  if (flush() || first_failure == EPIPE) return code;
+  std::fprintf(stderr, "tidemill: standard output cannot be written: %s\n",
+               std::strerror(first_failure ? first_failure : EIO));
+  return kWrongUse;
+}
+
+bool reader_is_gone() {
+  pollfd p{STDOUT_FILENO, 0, 0};
+  return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
+}
 
 std::size_t display_width(std::string_view utf8) {
   return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return !continuation(c); }));

@@ -12,6 +12,15 @@ struct Cell {
   bool number = false;
 };
 
+// Writes to standard output. False: it cannot be written, perhaps because the reader went away; a command that has more
+// to say stops then, and flush_output() says what is to be said.
+bool print(std::string_view text);
+bool flush();
+// Flushes standard output. `code`, unless it could not be written; a reader that went away (`| head`) is no failure.
+int flush_output(int code);
+// Nobody reads standard output any more.
+bool reader_is_gone();
+
 // Columns aligned, a line below the names, as many bytes wide as it needs. `terminal_width` 0: nothing is cut; else
 // long cells are cut so that a line fits where that is possible.
 std::string format_table(const std::vector<std::string>& names, const std::vector<std::vector<Cell>>& rows,

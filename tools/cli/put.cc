@@ -1,7 +1,8 @@
 #include <cstdio>
 #include <iostream>
-#include <iterator>
+#include <nlohmann/json.hpp>
 
+#include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 
 namespace tidemill::cli {
@@ -9,23 +10,49 @@ namespace {
 
 constexpr std::size_t kRequestBytes = 1 << 20;
 
-// 0, or the exit code. Prints the answer.
-int send(const Server& server, const PutOptions& options, const std::string& type, std::string_view body,
-         std::uint64_t part) {
+// What goes into one request.
+struct Part {
+  std::string type;
+  std::string body;
+  std::vector<std::uint64_t> lines;  // of standard input, of each record; empty: it came as an argument
+  std::uint64_t number = 0;
+};
+
+// Prints the answer, and on standard error each record that was refused. The exit code.
+int send(const Server& server, const PutOptions& options, const Part& part) {
   std::string path = "/v1/streams/" + percent_encode(options.stream) + "/records";
   if (!options.ack.empty()) path += "?ack=" + percent_encode(options.ack);
   HttpRequest request = server.request("POST", path);
-  request.headers.emplace_back("Content-Type", type);
+  request.headers.emplace_back("Content-Type", part.type);
   if (!options.partition_key.empty()) request.headers.emplace_back("Tidemill-Partition-Key", options.partition_key);
   if (!options.idempotency_key.empty())
     request.headers.emplace_back("Idempotency-Key",
-                                 options.idempotency_key + (part == 0 ? "" : "-" + std::to_string(part)));
-  request.body = body;
-  const Answer answer = call(server, "put", request);
+                                 options.idempotency_key + (part.number == 0 ? "" : "-" + std::to_string(part.number)));
+  request.body = part.body;
+  const Answer answer = ask(server, "put", request);
   if (answer.exit_code != kOk) return answer.exit_code;
-  std::fputs(answer.response.body.c_str(), stdout);
-  if (!answer.response.body.ends_with('\n')) std::fputc('\n', stdout);
-  return answer.response.status == 207 ? kPartly : kOk;
+
+  const HttpResponse& response = answer.response;
+  const auto json = nlohmann::json::parse(response.body, nullptr, false);
+  const auto rejected = json.is_object() ? json.value("rejected", nlohmann::json::array()) : nlohmann::json::array();
+  // 400 with a list: every record was refused, each for a reason of its own.
+  if (response.status / 100 != 2 && (response.status != 400 || rejected.empty()))
+    return wrong_use("put", problem_text(response));
+  for (const auto& r : rejected) {
+    const std::uint64_t index = r.value("index", std::uint64_t{0});
+    const std::string where =
+        index < part.lines.size() ? "line " + std::to_string(part.lines[index]) : "record " + std::to_string(index + 1);
+    wrong_use("put", where + ": " + r.value("message", r.value("code", std::string("refused"))));
+  }
+  if (response.status / 100 == 2) {
+    print(response.body);
+    if (!response.body.ends_with('\n')) print("\n");
+  }
+  return rejected.empty() ? kOk : kPartly;
+}
+
+bool one_line(const std::string& value) {
+  return std::none_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
 }  // namespace
@@ -34,25 +61,28 @@ int put(const PutOptions& options) {
   std::string error;
   const auto server = resolve(options.remote, error);
   if (!server) return wrong_use("put", error);
+  if (!one_line(options.partition_key)) return wrong_use("put", "--partition-key must not hold control characters");
+  if (!one_line(options.idempotency_key)) return wrong_use("put", "--idempotency-key must not hold control characters");
   if (!options.record.empty() && options.record != "-")
-    return send(*server, options, "application/json", options.record, 0);
+    return send(*server, options, {"application/json", options.record, {}, 0});
 
   // Whole lines, as many as make a request of a good size.
-  std::string lines;
+  Part part{"application/x-ndjson", {}, {}, 0};
   std::string line;
-  std::uint64_t part = 0;
   int worst = kOk;
-  while (std::getline(std::cin, line)) {
-    lines += line;
-    lines += '\n';
-    if (lines.size() < kRequestBytes) continue;
-    const int code = send(*server, options, "application/x-ndjson", lines, part++);
+  for (std::uint64_t number = 1; std::getline(std::cin, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    part.body += line;
+    part.body += '\n';
+    part.lines.push_back(number);
+    if (part.body.size() < kRequestBytes) continue;
+    const int code = send(*server, options, part);
     if (code > kPartly) return code;
     worst = std::max(worst, code);
-    lines.clear();
+    part = {part.type, {}, {}, part.number + 1};
   }
-  if (lines.empty() && part > 0) return worst;
-  return std::max(worst, send(*server, options, "application/x-ndjson", lines, part));
+  if (part.body.empty() && part.number > 0) return worst;
+  return std::max(worst, send(*server, options, part));
 }
 
 }  // namespace tidemill::cli

@@ -88,16 +88,6 @@ std::string problem_text(const HttpResponse& response) {
     for (const char* name : {"title", "detail"})
       if (json.contains(name) && json[name].is_string())
         said += (said.empty() ? "" : " ") + json[name].get<std::string>();
-    // Of an answer to records: what is wrong with the first of them.
-    if (const auto rejected = json.find("rejected"); rejected != json.end() && rejected->is_array()) {
-      for (std::size_t i = 0; i < std::min<std::size_t>(rejected->size(), 3); ++i) {
-        const auto& r = (*rejected)[i];
-        if (!r.is_object() || !r.contains("index") || !r.contains("code")) continue;
-        said += "\n  record " + r["index"].dump() + ": " + r.value("message", r["code"].dump());
-      }
-      if (rejected->size() > 3) said += "\n  and " + std::to_string(rejected->size() - 3) + " more";
-      if (!rejected->empty()) return said + "\n  (" + text + ")";
-    }
     if (!said.empty()) return said + " (" + text + ")";
   }
   if (!response.body.empty() && response.body.size() < 300) text += ": " + response.body;
@@ -109,7 +99,7 @@ int wrong_use(std::string_view command, const std::string& message) {
   return kWrongUse;
 }
 
-Answer call(const Server& server, std::string_view command, const HttpRequest& request) {
+Answer ask(const Server& server, std::string_view command, const HttpRequest& request) {
   HttpClient client(server.url, {});
   HttpFailure failure;
   auto response = client.send(request, failure);
@@ -117,8 +107,14 @@ Answer call(const Server& server, std::string_view command, const HttpRequest& r
     wrong_use(command, failure.message + "; is the server running? (--url or API_URL says where)");
     return {kNotReached, {}};
   }
-  if (response->status / 100 != 2) return {wrong_use(command, problem_text(*response)), std::move(*response)};
   return {kOk, std::move(*response)};
+}
+
+Answer call(const Server& server, std::string_view command, const HttpRequest& request) {
+  Answer answer = ask(server, command, request);
+  if (answer.exit_code == kOk && answer.response.status / 100 != 2)
+    answer.exit_code = wrong_use(command, problem_text(answer.response));
+  return answer;
 }
 
 }  // namespace tidemill::cli

@@ -32,6 +32,7 @@ struct Answer {
   int exit_code = 0;
   HttpResponse response;
 };
+Answer ask(const Server& server, std::string_view command, const HttpRequest& request);  // whatever the status
 Answer call(const Server& server, std::string_view command, const HttpRequest& request);
 // The sentence of a problem answer (application/problem+json), or what there is of it.
 std::string problem_text(const HttpResponse& response);

@@ -5,15 +5,12 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
 
 namespace tidemill::cli {
 namespace {
-
-int write_out(const std::string& text) {
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0 ? kOk : kWrongUse;
-}
 
 std::string as_table(const nlohmann::ordered_json& answer) {
   std::vector<std::string> names;
@@ -64,10 +61,17 @@ int sql(const SqlOptions& options) {
   request.body = body;
   const Answer answer = call(*server, "sql", request);
   if (answer.exit_code != kOk) return answer.exit_code;
-  if (format != "table") return write_out(answer.response.body + (format == "json" ? "\n" : ""));
+  if (format != "table") {
+    print(answer.response.body);
+    if (format == "json" && !answer.response.body.ends_with('\n')) print("\n");
+    if (answer.response.header("tidemill-truncated") == "true")
+      std::fprintf(stderr, "tidemill sql: the server's limit cut the answer; ask for less at a time (docs/sql.md)\n");
+    return kOk;
+  }
   const auto json = nlohmann::ordered_json::parse(answer.response.body, nullptr, false);
   if (!json.is_object()) return wrong_use("sql", "the answer is not JSON");
-  return write_out(as_table(json));
+  print(as_table(json));
+  return kOk;
 }
 
 }  // namespace tidemill::cli

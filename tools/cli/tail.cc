@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "tools/cli/json_text.h"
+#include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 
 namespace tidemill::cli {
@@ -40,9 +41,8 @@ class Events {
   std::string line_, name_, data_, id_;
 };
 
-bool print(std::string_view record, bool data_only) {
-  const std::string_view text = data_only ? json_member(record, "data") : record;
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::putchar('\n') != EOF;
+bool print_record(std::string_view record, bool data_only) {
+  return print(data_only ? json_member(record, "data") : record) && print("\n");
 }
 
 // The elements of a JSON array, as they are spelled.
@@ -80,16 +80,16 @@ int page_through(const Server& server, const TailOptions& options, const std::st
     std::uint64_t count = 0;
     each_element(json_member(answer.response.body, "records"), [&](std::string_view record) {
       ++count;
-      written = written && print(record, options.data_only);
+      written = written && print_record(record, options.data_only);
     });
-    if (!written) return kOk;  // the reader went away
+    if (!written) return kOk;
     left -= std::min(left, count);
     std::string next(json_member(answer.response.body, "next"));
     std::erase(next, '"');
     if (next == from || (count == 0 && (options.shard.empty() || next.empty()))) break;
     from = next;
   }
-  return std::fflush(stdout) == 0 ? kOk : kWrongUse;
+  return kOk;
 }
 
 }  // namespace
@@ -119,13 +119,13 @@ int tail(const TailOptions& options) {
               std::fprintf(stderr, "tidemill tail: %s %s\n", name.c_str(), record.c_str());
               return true;
             }
-            enough = !print(record, options.data_only) || (options.limit > 0 && --left == 0);
+            enough = !print_record(record, options.data_only) || (options.limit > 0 && --left == 0);
             return !enough;
           });
-          return more && std::fflush(stdout) == 0;
+          return more && flush() && !reader_is_gone();
         },
         failure);
-    if (enough || std::ferror(stdout)) return kOk;
+    if (enough || std::ferror(stdout) || reader_is_gone()) return kOk;
     if (response && response->status / 100 != 2) return wrong_use("tail", problem_text(*response));
     // Cut off: go on where it stopped, as a browser does; once it has begun. Before that the trouble is said.
     if (events.id().empty()) {

@@ -1,5 +1,3 @@
-#include <cstdio>
-
 #include "consumers/archive/manifest_format.h"
 #include "consumers/views/state.h"
 #include "engine/data_directory.h"
@@ -8,6 +6,7 @@
 #include "storage/log/segment_format.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/load/progress.h"
+#include "tools/cli/output.h"
 
 namespace tidemill::cli {
 
@@ -27,7 +26,7 @@ std::string version_text() {
 }
 
 int print_version() {
-  std::puts(version_text().c_str());
+  print(version_text() + "\n");
   return kOk;
 }
 

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
 
@@ -33,8 +34,9 @@ std::string key_path(const std::string& key) {
   }
 }
 
-int print(const std::string& text) {
-  return std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0 ? kWrongUse : kOk;
+int say(const std::string& text) {
+  print(text);
+  return kOk;
 }
 
 }  // namespace
@@ -54,13 +56,16 @@ int view(const ViewOptions& options) {
         if (v.contains(name)) row[name] = v[name];
       shown.push_back(row);
     }
-    return print(table_of_objects(shown));
+    return say(table_of_objects(shown));
   }
   const std::string base = "/v1/views/" + percent_encode(options.view);
   if (!options.key.empty()) {
-    const Json answer = ask(*server, base + "/rows/" + key_path(options.key), code);
+    // A JSON array says what commas and text cannot: ["a,b",2011].
+    const std::string path =
+        options.key.starts_with('[') ? "?key=" + percent_encode(options.key) : "/" + key_path(options.key);
+    const Json answer = ask(*server, base + "/rows" + path, code);
     if (code != kOk) return code;
-    return print(members_of_object(answer.contains("row") && answer["row"].is_object() ? answer["row"] : answer));
+    return say(members_of_object(answer.contains("row") && answer["row"].is_object() ? answer["row"] : answer));
   }
   std::string path = base + "/rows?limit=" + std::to_string(options.limit);
   if (!options.prefix.empty()) path += "&prefix=" + percent_encode(options.prefix);
@@ -72,7 +77,7 @@ int view(const ViewOptions& options) {
       answer.contains("cursor") && answer["cursor"].is_string() && !answer["cursor"].get<std::string>().empty();
   out += "(" + std::to_string(rows.size()) + (rows.size() == 1 ? " row" : " rows") +
          (more ? ", and more: --limit, --prefix" : "") + ")\n";
-  return print(out);
+  return say(out);
 }
 
 int view_create(const ViewOptions& options) {
@@ -93,7 +98,7 @@ int view_create(const ViewOptions& options) {
   request.body = body;
   const Answer answer = call(*server, "view create", request);
   if (answer.exit_code != kOk) return answer.exit_code;
-  return print("view " + options.view + (answer.response.status == 201 ? " created\n" : " is there\n"));
+  return say("view " + options.view + (answer.response.status == 201 ? " created\n" : " is there\n"));
 }
 
 int view_drop(const ViewOptions& options) {
@@ -103,7 +108,7 @@ int view_drop(const ViewOptions& options) {
   const Answer answer =
       call(*server, "view drop", server->request("DELETE", "/v1/views/" + percent_encode(options.view)));
   if (answer.exit_code != kOk) return answer.exit_code;
-  return print("view " + options.view + " dropped\n");
+  return say("view " + options.view + " dropped\n");
 }
 
 }  // namespace tidemill::cli

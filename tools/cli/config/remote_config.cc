@@ -1,10 +1,10 @@
 // `config diff` and `apply`: a configuration file beside what a running server has.
 
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "tools/cli/config/config.h"
+#include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/serve/differences.h"
 
@@ -49,17 +49,18 @@ StreamDefinition stream_of(const Json& json) {
   return d;
 }
 
-std::string body_of(const StreamConfig& stream) {
+// `shards` only of a stream that is to be made: what exists keeps its own.
+std::string body_of(const StreamConfig& stream, bool shards) {
   Json fields = Json::object();
   for (const auto& [name, type] : stream.fields) fields[name] = type_name(type);
-  return Json{{"shards", stream.shards},
-              {"partition_key", stream.partition_key},
-              {"fields", fields},
-              {"archive",
-               {{"enabled", stream.archive_enabled},
-                {"size_bytes", stream.archive_size},
-                {"age_seconds", static_cast<double>(stream.archive_age.count()) / 1000}}}}
-      .dump();
+  Json json{{"partition_key", stream.partition_key},
+            {"fields", fields},
+            {"archive",
+             {{"enabled", stream.archive_enabled},
+              {"size_bytes", stream.archive_size},
+              {"age_seconds", static_cast<double>(stream.archive_age.count()) / 1000}}}};
+  if (shards) json["shards"] = stream.shards;
+  return json.dump();
 }
 
 enum class Found { yes, no, failed };
@@ -81,34 +82,40 @@ Found get(const Server& server, const char* command, const std::string& path, Js
   return Found::failed;
 }
 
-// Calls `missing` and `differs` for each stream and view of the configuration. 0, or the exit code.
-template <class Missing, class Differs>
-int walk(const Config& config, const Server& server, const char* command, Missing&& missing, Differs&& differs) {
+// A stream or view of the configuration that the server lacks, or has otherwise.
+struct Difference {
+  std::string what;  // "stream retail"
+  std::string path;
+  std::string body;               // that makes it so
+  std::vector<std::string> list;  // sentences; empty: it does not exist
+  bool view = false;
+};
+
+// Calls `found` for each. 0, or the exit code.
+template <class F>
+int walk(const Config& config, const Server& server, const char* command, F&& found) {
   int code = kOk;
   for (const StreamConfig& stream : config.streams) {
     Json json;
-    const std::string path = "/v1/streams/" + percent_encode(stream.name);
-    const Found found = get(server, command, path, json, code);
-    if (found == Found::failed) return code;
-    if (found == Found::no) {
-      missing("stream " + stream.name, path, body_of(stream));
-    } else if (const auto list = differences(stream, stream_of(json)); !list.empty()) {
-      differs(list, path, body_of(stream));
-    }
+    Difference d{"stream " + stream.name, "/v1/streams/" + percent_encode(stream.name), {}, {}};
+    const Found there = get(server, command, d.path, json, code);
+    if (there == Found::failed) return code;
+    if (there == Found::yes) d.list = differences(stream, stream_of(json));
+    d.body = body_of(stream, there == Found::no);
+    if (there == Found::no || !d.list.empty()) found(d);
   }
   for (const ViewConfig& view : config.views) {
     Json json;
-    const std::string path = "/v1/views/" + percent_encode(view.name);
-    const Found found = get(server, command, path, json, code);
-    if (found == Found::failed) return code;
-    const std::string body = Json{{"sql", view.sql}}.dump();
-    if (found == Found::no) {
-      missing("view " + view.name, path, body);
-      continue;
+    Difference d{"view " + view.name, "/v1/views/" + percent_encode(view.name), {}, {}, true};
+    const Found there = get(server, command, d.path, json, code);
+    if (there == Found::failed) return code;
+    if (there == Found::yes) {
+      views::ViewInfo info;
+      if (json.contains("source") && json["source"].is_string()) info.source = json["source"];
+      d.list = differences(view, info);
     }
-    views::ViewInfo there;
-    if (json.contains("source") && json["source"].is_string()) there.source = json["source"];
-    if (const auto list = differences(view, there); !list.empty()) differs(list, path, body);
+    d.body = Json{{"sql", view.sql}}.dump();
+    if (there == Found::no || !d.list.empty()) found(d);
   }
   return kOk;
 }
@@ -122,18 +129,13 @@ int config_diff(const ConfigOptions& options) {
   const auto server = resolve(options.remote, error);
   if (!server) return wrong_use("config diff", error);
   bool any = false;
-  const int code = walk(
-      *config, *server, "config diff",
-      [&](const std::string& what, const std::string&, const std::string&) {
-        any = true;
-        std::printf("%s: does not exist\n", what.c_str());
-      },
-      [&](const std::vector<std::string>& list, const std::string&, const std::string&) {
-        any = true;
-        for (const std::string& difference : list) std::printf("%s\n", difference.c_str());
-      });
+  const int code = walk(*config, *server, "config diff", [&](const Difference& d) {
+    any = true;
+    if (d.list.empty()) print(d.what + ": does not exist\n");
+    for (const std::string& sentence : d.list) print(sentence + "\n");
+  });
   if (code != kOk) return code;
-  if (!any) std::printf("no differences\n");
+  if (!any) print("no differences\n");
   return any ? kPartly : kOk;
 }
 
@@ -145,29 +147,38 @@ int config_apply(const ConfigOptions& options) {
   if (!server) return wrong_use("apply", error);
   HttpClient client(server->url, {});
   int worst = kOk;
-  const auto put = [&](const std::string& what, const std::string& path, const std::string& body) {
-    HttpRequest request = server->request("PUT", path);
+  bool any = false;
+  const auto refused = [&](const std::string& message, int code) {
+    wrong_use("apply", message);
+    worst = std::max(worst, code);
+  };
+  const auto apply = [&](const Difference& d) {
+    any = true;
+    std::vector<std::string> list;
+    for (const std::string& sentence : d.list) {
+      if (d.view) {
+        refused(sentence + "; a view that exists is not changed: `tidemill view drop " +
+                    d.what.substr(d.what.find(' ') + 1) + "`, then apply again, makes it anew from the log",
+                kPartly);
+      } else if (sentence.starts_with(d.what + ": shards ")) {
+        refused(sentence + "; the shards of a stream that exists cannot be changed", kPartly);
+      } else {
+        list.push_back(sentence);
+      }
+    }
+    if (!d.list.empty() && list.empty()) return;
+    HttpRequest request = server->request("PUT", d.path);
     request.headers.emplace_back("Content-Type", "application/json");
-    request.body = body;
+    request.body = d.body;
     HttpFailure failure;
     const auto response = client.send(request, failure);
-    if (response && response->status / 100 == 2) {
-      std::printf("%s: done\n", what.c_str());
-      return;
-    }
-    wrong_use("apply", what + ": " + (response ? problem_text(*response) : failure.message));
-    worst = std::max<int>(worst, response ? kPartly : kNotReached);
+    if (!response) return refused(d.what + ": " + failure.message, kNotReached);
+    if (response->status / 100 != 2) return refused(d.what + ": " + problem_text(*response), kPartly);
+    if (list.empty()) print(d.what + ": created\n");
+    for (const std::string& sentence : list) print(sentence + ": changed\n");
   };
-  const int code = walk(
-      *config, *server, "apply",
-      [&](const std::string& what, const std::string& path, const std::string& body) {
-        put(what + " created", path, body);
-      },
-      [&](const std::vector<std::string>& list, const std::string& path, const std::string& body) {
-        std::string all;
-        for (const std::string& difference : list) all += (all.empty() ? "" : "; ") + difference;
-        put(all, path, body);
-      });
+  const int code = walk(*config, *server, "apply", apply);
+  if (code == kOk && !any) print("no differences\n");
   return code != kOk ? code : worst;
 }
 

@@ -10,6 +10,7 @@
 #include "tools/cli/load/interrupts.h"
 #include "tools/cli/load/progress.h"
 #include "tools/cli/load/stream_info.h"
+#include "tools/cli/output.h"
 
 namespace tidemill::cli {
 namespace {
@@ -299,22 +300,22 @@ int Load::summary(const std::optional<LoadFailure>& failure, const std::string& 
   const bool stopped = failure || !read_error.empty() || stop_.stopped();
 
   if (!stopped && counts.accepted > 0 && counts.replayed == counts.accepted && !resumed) {
-    std::printf("already loaded by an earlier run: %s of %s into %s (--again loads them once more)\n",
-                count_of_rows(counts.accepted).c_str(), name_.c_str(), into.c_str());
+    print("already loaded by an earlier run: " + count_of_rows(counts.accepted) + " of " + name_ + " into " + into +
+          " (--again loads them once more)\n");
   } else {
-    std::printf("%s of %s loaded into %s in %.2f s (%s rows/s)\n",
-                count_of_rows(counts.accepted - counts.replayed).c_str(), name_.c_str(), into.c_str(), seconds,
-                with_commas(static_cast<std::uint64_t>(static_cast<double>(counts.rows) / seconds)).c_str());
-    if (counts.replayed > 0)
-      std::printf("%s already loaded by an earlier run\n", count_of_rows(counts.replayed).c_str());
+    char speed[64];
+    std::snprintf(speed, sizeof speed, "%.2f s (%s rows/s)\n", seconds,
+                  with_commas(static_cast<std::uint64_t>(static_cast<double>(counts.rows) / seconds)).c_str());
+    print(count_of_rows(counts.accepted - counts.replayed) + " of " + name_ + " loaded into " + into + " in " + speed);
+    if (counts.replayed > 0) print(count_of_rows(counts.replayed) + " already loaded by an earlier run\n");
   }
   if (counts.rejected > 0)
-    std::printf("%s rejected%s\n", count_of_rows(counts.rejected).c_str(),
-                options_.rejects.empty() ? " (--rejects FILE keeps them)" : (", kept in " + options_.rejects).c_str());
+    print(count_of_rows(counts.rejected) + " rejected" +
+          (options_.rejects.empty() ? " (--rejects FILE keeps them)" : ", kept in " + options_.rejects) + "\n");
   if (resumed)
-    std::printf("with the earlier runs: %s loaded, %s rejected\n", count_of_rows(end.accepted).c_str(),
-                with_commas(end.rejected).c_str());
-  std::fflush(stdout);
+    print("with the earlier runs: " + count_of_rows(end.accepted) + " loaded, " + with_commas(end.rejected) +
+          " rejected\n");
+  flush();
 
   if (!stopped) {
     if (!progress_path_.empty()) std::remove(progress_path_.c_str());

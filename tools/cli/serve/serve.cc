@@ -7,6 +7,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/config/config.h"
 #include "tools/cli/log/program_logger.h"
+#include "tools/cli/output.h"
 #include "tools/cli/serve/server.h"
 
 namespace tidemill::cli {
@@ -63,7 +64,7 @@ void reload(const ServeOptions& options, Config& config, RunningServer& server, 
 int serve(const ServeOptions& options) {
   auto config = read_config(options);
   if (!config) return kWrongUse;
-  if (options.print_config) return std::fputs(print_config(*config).c_str(), stdout) < 0 ? kWrongUse : kOk;
+  if (options.print_config) return print(print_config(*config)), kOk;
 
   // Before any thread is made, so that all of them leave these signals to this one.
   sigset_t signals;

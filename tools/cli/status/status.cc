@@ -100,7 +100,7 @@ int status(const StatusOptions& options) {
   const auto found = troubles(facts);
   const std::string out =
       options.json ? report_json(facts, found).dump(2) + "\n" : screen(facts, found, terminal_width());
-  if (std::fputs(out.c_str(), stdout) < 0 || std::fflush(stdout) != 0) return kWrongUse;
+  print(out);
   return found.empty() ? kOk : kPartly;
 }
 
