@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -55,6 +56,8 @@ struct Append {
   Epoch epoch;
   bool replayed = false;  // the answer of an earlier request with the same identity
   std::vector<RejectedRecord> replayed_rejected;
+  // With `throttled`: after so long, at the rate at which the queue drains, there will be room. 0: not known yet.
+  std::chrono::nanoseconds retry_after{};
 
   Append* next_done = nullptr;
 

@@ -1,5 +1,7 @@
 #include "storage/log/append_queue.h"
 
+#include <algorithm>
+
 #include "storage/base/check.h"
 #include "storage/base/errors.h"
 #include "storage/log/commit_format.h"
@@ -54,6 +56,7 @@ AppendQueue::Added AppendQueue::add(Append* a, Epoch epoch) {
   a->accepted = 0;
   a->replayed = false;
   a->replayed_rejected.clear();
+  a->retry_after = {};
   a->next_done = a->next_queued = nullptr;
   a->queued_bytes = append_bytes_bound(*a);
   if ((a->error = invalid(*a))) return Added::answered;
@@ -69,6 +72,9 @@ AppendQueue::Added AppendQueue::add(Append* a, Epoch epoch) {
   }
   if (bytes_ != 0 && bytes_ + a->queued_bytes > options_.queue_bytes_max) {
     a->error = make_error_code(StorageErrc::throttled);
+    // Counted as the queue counts, before compression: what must leave it before this one fits.
+    const std::uint64_t excess = bytes_ + a->queued_bytes - options_.queue_bytes_max;
+    a->retry_after = drain_.time_for(std::min(excess, bytes_), a->queued_at);
     return Added::answered;
   }
   if (a->identity) {
@@ -88,6 +94,7 @@ AppendQueue::Added AppendQueue::add(Append* a, Epoch epoch) {
   tail_ = a;
   if (working_) return Added::waits;
   working_ = true;
+  drain_.busy(a->queued_at);
   return Added::start;
 }
 
@@ -115,10 +122,11 @@ bool AppendQueue::more() {
   return working_;
 }
 
-Append* AppendQueue::settle(const Taken& taken) {
+Append* AppendQueue::settle(const Taken& taken, MonotonicTime now) {
   std::lock_guard lock(mutex_);
   CHECK(bytes_ >= taken.bytes);
   bytes_ -= taken.bytes;
+  drain_.drained(taken.bytes, now);
   Append* duplicates = nullptr;
   for (Append* a = taken.head; a != nullptr; a = a->next_queued) {
     if (!a->identity) continue;

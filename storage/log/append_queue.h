@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "storage/log/append.h"
+#include "storage/log/drain_rate.h"
 #include "storage/log/log.h"
 #include "storage/log/request_window.h"
 
@@ -35,7 +36,7 @@ class AppendQueue {
 
   // The writer's: enters the results of a commit (error, epoch and first of each are set) and collects the duplicates
   // that waited, linked by next_queued, filled in. Call it after the commit was published.
-  Append* settle(const Taken& taken);
+  Append* settle(const Taken& taken, MonotonicTime now);
 
   void close();                  // no more appends: StorageErrc::closed
   void refuse(ErrorCode error);  // the same with another reason; the first one stays, but for closed
@@ -65,6 +66,7 @@ class AppendQueue {
   Append* tail_ = nullptr;
   std::uint64_t bytes_ = 0;  // queued and being written
   bool working_ = false;
+  DrainRate drain_;
   std::optional<ErrorCode> refused_;
   RequestWindow window_;
   std::vector<InFlight> in_flight_;  // slots, used again

@@ -106,7 +106,7 @@ void LogImpl::run() {
     a->first = a->accepted != 0 ? at : Sequence();
     at = next(at, a->accepted);
   }
-  Append* const duplicates = queue_.settle(taken);
+  Append* const duplicates = queue_.settle(taken, env_.clock.monotonic());
   metrics_.queued_bytes.set(static_cast<std::int64_t>(queue_.queued_bytes()));
   start_snapshot_if_due();
   answer(taken, duplicates);
