@@ -1,5 +1,6 @@
 #include "api/errors/problem.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "engine/errors.h"
@@ -8,7 +9,8 @@
 
 namespace tidemill {
 
-http::Response problem(ErrorId id, std::string_view detail, std::string_view members) {
+http::Response problem(ErrorId id, std::string_view detail, std::string_view members,
+                       std::chrono::nanoseconds retry_after) {
   const ErrorEntry& entry = error_entry(id);
   http::Response response;
   response.status = entry.status;
@@ -28,7 +30,11 @@ http::Response problem(ErrorId id, std::string_view detail, std::string_view mem
   out.append(members);
   json.end_object();
   out.push_back('\n');
-  if (entry.status == 429 || entry.status == 503) response.add_header("Retry-After", "1");
+  if (entry.status == 429 || entry.status == 503) {
+    // Never 0, for that would be no pause; never long, for an estimate is only good for a while.
+    const auto whole = std::chrono::ceil<std::chrono::seconds>(retry_after).count();
+    response.add_header("Retry-After", std::to_string(std::clamp<std::int64_t>(whole, 1, 60)));
+  }
   return response;
 }
 

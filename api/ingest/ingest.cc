@@ -297,7 +297,8 @@ void Ingest::PerLoop::drain() {
 void Ingest::PerLoop::finish(Slot* slot) {
   if (slot->error) {
     const ErrorId id = error_id(slot->error);
-    http::Response response = problem(id, {}, id == ErrorId::flush_failed ? ",\"outcome\":\"unknown\"" : "");
+    http::Response response =
+        problem(id, {}, id == ErrorId::flush_failed ? ",\"outcome\":\"unknown\"" : "", slot->retry_after);
     slot->responder.send(std::move(response));
     return give_back(slot);
   }

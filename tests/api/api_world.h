@@ -114,8 +114,10 @@ class RawClient {
 // A server over a real engine in a temporary directory, with the stream `retail`.
 class ApiWorld {
  public:
-  explicit ApiWorld(ApiOptions options = {}, Logger& logger = null_logger(), bool with_views = false) : real(logger) {
-    engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = {}}));
+  explicit ApiWorld(ApiOptions options = {}, Logger& logger = null_logger(), bool with_views = false,
+                    const LogOptions& log = {}, const Instead& instead = {})
+      : real(logger, instead) {
+    engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = log}));
     StreamDefinition d;
     d.name = "retail";
     d.partition_key = "InvoiceNo";

@@ -10,10 +10,22 @@
 
 namespace tidemill {
 
+// What is not the real thing in a RealEnv.
+struct Instead {
+  FileSystem* files = nullptr;
+  Clock* clock = nullptr;
+  Executor* background = nullptr;
+};
+
 // A real disk (a temporary directory), the real clock, real threads. Close the parts before it goes.
 struct RealEnv {
-  explicit RealEnv(Logger& logger = null_logger())
-      : env{files, system_clock(), system_random(), flush, background, logger} {}
+  explicit RealEnv(Logger& logger = null_logger(), const Instead& instead = {})
+      : env{instead.files ? *instead.files : files,
+            instead.clock ? *instead.clock : system_clock(),
+            system_random(),
+            flush,
+            instead.background ? *instead.background : background,
+            logger} {}
   // Both are at rest before either goes: their tasks post to each other.
   ~RealEnv() {
     background.stop();
