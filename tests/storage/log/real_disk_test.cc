@@ -136,7 +136,7 @@ TEST(LogOnRealDisk, ManyWritersAndReadersAgree) {
     listener.reset();
     for (const auto& records : seen) EXPECT_TRUE(records == ledger);
     EXPECT_EQ(ledger.size(), log.durable().value());
-    EXPECT_GT(log.status().segments, 3u);
+    EXPECT_GT(log.status().segments, 1u);
     close(real.env, log);
   }
   auto again = Log::open(real.env, directory, small_segments());
