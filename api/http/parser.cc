@@ -1,10 +1,13 @@
 #include "api/http/parser.h"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 #include <cstring>
 #include <optional>
 #include <vector>
+
+#include "api/http/target.h"
 
 namespace tidemill::http {
 namespace {
@@ -16,12 +19,25 @@ std::string_view view(beast::string_view s) {
   return {s.data(), s.size()};
 }
 
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
 bool digits_only(std::string_view s) {
   if (s.empty() || s.size() > 19) return false;
-  for (const char c : s) {
-    if (c < '0' || c > '9') return false;
-  }
-  return true;
+  return std::all_of(s.begin(), s.end(), digit);
+}
+
+// Does the line end as a request line of some version of HTTP does?
+bool names_a_version(std::string_view line) {
+  const std::size_t end = line.find_first_of("\r\n");
+  if (end == std::string_view::npos || !line.substr(end).starts_with("\r\n")) return false;
+  line = line.substr(0, end);
+  constexpr std::string_view kName = " HTTP/";
+  if (line.size() < kName.size() + 3 || line.find("  ") != std::string_view::npos) return false;
+  const std::string_view version = line.substr(line.size() - 3);
+  return line.substr(line.size() - 3 - kName.size(), kName.size()) == kName && digit(version[0]) && version[1] == '.' &&
+         digit(version[2]);
 }
 
 // What the callbacks leave.
@@ -47,7 +63,7 @@ struct Parsed {
 
 // Where it is stricter than Beast, it is because two programs in a chain must never disagree about where a request
 // ends: one Content-Length of digits, no second one even if equal, no list; Transfer-Encoding only "chunked", only in
-// HTTP/1.1; no folded header lines.
+// HTTP/1.1; no folded header lines; no line feed within the extension of a chunk.
 class Parser final : public beast::http::basic_parser<true> {
  public:
   explicit Parser(Parsed& p) : p_(p) {
@@ -61,7 +77,19 @@ class Parser final : public beast::http::basic_parser<true> {
     p_.refusal = id;
     ec = beast::http::error::bad_value;
   }
-  bool in_buffer(std::string_view s) const { return s.empty() || (s.data() >= p_.data && s.data() <= p_.end); }
+  // Is the field one line: name, colon, value, CR LF, and no white space at the start of the next? Beast unfolds values
+  // (in memory of its own, or, where only one of the lines has something on it, in place).
+  bool one_line(std::string_view name, std::string_view value) const {
+    const auto white = [](char c) { return c == ' ' || c == '\t'; };
+    const char* at = name.data() + name.size();
+    if (at < p_.data || at >= p_.end || *at != ':') return false;
+    for (++at; at < p_.end && white(*at);) ++at;
+    if (!value.empty()) {
+      if (value.data() != at) return false;
+      for (at += value.size(); at < p_.end && white(*at);) ++at;
+    }
+    return p_.end - at >= 3 && at[0] == '\r' && at[1] == '\n' && !white(at[2]);
+  }
 
   void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version,
                        beast::error_code& ec) override {
@@ -74,18 +102,22 @@ class Parser final : public beast::http::basic_parser<true> {
   void on_field_impl(field name, beast::string_view name_text, beast::string_view value_text,
                      beast::error_code& ec) override {
     const std::string_view value = view(value_text);
-    // Beast hands a folded value over in memory of its own.
-    if (!in_buffer(value)) return refuse(ErrorId::bad_request, ec);
+    if (!one_line(view(name_text), value)) return refuse(ErrorId::bad_request, ec);
     if (p_.headers.size() >= p_.header_count_max) return refuse(ErrorId::header_too_large, ec);
     if (p_.header_done) {  // a trailer: counted, and dropped
-      ++trailers_;
-      if (trailers_ > p_.header_count_max) refuse(ErrorId::header_too_large, ec);
+      trailer_bytes_ += name_text.size() + value.size() + 4;
+      if (++trailers_ > p_.header_count_max || trailer_bytes_ > p_.header_bytes_max) {
+        return refuse(ErrorId::header_too_large, ec);
+      }
+      // It would be too late.
+      if (name == field::content_length || name == field::transfer_encoding) refuse(ErrorId::bad_framing, ec);
       return;
     }
     p_.headers.push_back({view(name_text), value});
     switch (name) {
       case field::host:
         ++p_.hosts;
+        if (!valid_host(value)) refuse(ErrorId::host_missing, ec);
         break;
       case field::content_length:
         if (++p_.lengths > 1 || !digits_only(value)) refuse(ErrorId::bad_framing, ec);
@@ -121,7 +153,11 @@ class Parser final : public beast::http::basic_parser<true> {
     return part.size();
   }
 
-  void on_chunk_header_impl(std::uint64_t size, beast::string_view, beast::error_code& ec) override {
+  void on_chunk_header_impl(std::uint64_t size, beast::string_view extension, beast::error_code& ec) override {
+    if (extension.size() > p_.header_bytes_max) return refuse(ErrorId::header_too_large, ec);
+    for (const char c : extension) {
+      if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7f') return refuse(ErrorId::bad_framing, ec);
+    }
     if (size > p_.body_bytes_max || p_.body_size + size > p_.body_bytes_max) refuse(ErrorId::body_too_large, ec);
   }
 
@@ -138,6 +174,7 @@ class Parser final : public beast::http::basic_parser<true> {
 
   Parsed& p_;
   std::size_t trailers_ = 0;
+  std::size_t trailer_bytes_ = 0;
 };
 
 ErrorId refusal_of(const beast::error_code& ec) {
@@ -191,6 +228,7 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
   p.end = data + size;
   const bool in_header = !p.header_done;
   beast::error_code ec;
+  const char* const begin = data + taken;
   while (taken < size && !i.parser->is_done()) {
     const std::size_t n = i.parser->put(boost::asio::const_buffer(data + taken, size - taken), ec);
     taken += n;
@@ -198,6 +236,7 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
   }
   if (ec && ec != beast::http::error::need_more) {
     if (!p.refusal) p.refusal = refusal_of(ec);
+    if (p.refusal == ErrorId::http_version && !names_a_version({begin, p.end})) p.refusal = ErrorId::bad_request;
     return Step::refused;
   }
   if (in_header) {
@@ -207,24 +246,28 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
       return Step::refused;
     }
   }
-  if (!i.parser->is_done()) return Step::need_more;
+  if (!i.parser->is_done()) {
+    // A body is taken as it comes; what is left over is a chunk's size and extension, or trailers, without an end.
+    if (!in_header && size - taken > p.header_bytes_max) {
+      p.refusal = ErrorId::header_too_large;
+      return Step::refused;
+    }
+    return Step::need_more;
+  }
 
   Request& r = p.request;
   r.headers = p.headers;
   r.body = p.body ? std::string_view(p.body, p.body_size) : std::string_view();
   std::string_view target = p.target;
-  // The absolute form, as a proxy is asked: what comes before the path names us.
-  if (target.starts_with("http://") || target.starts_with("https://")) {
-    const std::size_t slash = target.find('/', target.find("//") + 2);
-    target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
-  }
-  if (!target.starts_with('/') && !(target == "*" && r.method == "OPTIONS")) {
+  const bool one_of_ours =
+      target.starts_with('/') || (target == "*" && r.method == "OPTIONS") || drop_authority(target);
+  if (!one_of_ours || target.find('#') != std::string_view::npos) {
     p.refusal = ErrorId::target_invalid;
     return Step::refused;
   }
-  target = target.substr(0, target.find('#'));
   const std::size_t mark = target.find('?');
   r.path = target.substr(0, mark);
+  if (r.path.empty()) r.path = "/";
   r.query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
   return Step::complete;
 }

@@ -1,5 +1,11 @@
 #include "api/http/target.h"
 
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+
+#include "api/http/message.h"
+
 namespace tidemill::http {
 namespace {
 
@@ -30,6 +36,37 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
     }
   }
   return out;
+}
+
+bool valid_host(std::string_view s) {
+  if (s.starts_with('[')) {
+    const std::size_t close = s.find(']');
+    if (close == std::string_view::npos || close == 1) return false;
+    for (const char c : s.substr(1, close - 1)) {
+      if (!std::isxdigit(static_cast<unsigned char>(c)) && c != ':' && c != '.') return false;
+    }
+    s.remove_prefix(close + 1);
+    if (!s.empty() && s.front() != ':') return false;
+  } else {
+    std::size_t i = 0;
+    for (; i < s.size() && s[i] != ':'; ++i) {
+      if (!std::isalnum(static_cast<unsigned char>(s[i])) && !std::strchr("-._~%!$&'()*+,;=", s[i])) return false;
+    }
+    s.remove_prefix(i);
+  }
+  if (!s.empty()) s.remove_prefix(1);
+  return std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool drop_authority(std::string_view& target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!iequals(target.substr(0, scheme.size()), scheme)) continue;
+    target.remove_prefix(scheme.size());
+    const std::string_view host = target.substr(0, target.find_first_of("/?"));
+    target.remove_prefix(host.size());
+    return !host.empty() && host.front() != ':' && valid_host(host);
+  }
+  return false;
 }
 
 std::optional<Query> Query::parse(std::string_view text) {

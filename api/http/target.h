@@ -11,6 +11,13 @@ namespace tidemill::http {
 // nullopt: a `%` without two hex digits, or a zero byte. `plus_is_space`: as in a query.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
 
+// "a.example:80", "[::1]:80", "": host and port of RFC 3986, as far as their characters go.
+bool valid_host(std::string_view text);
+
+// The absolute form of a target ("http://a:80/path?query"), as a proxy is asked: what comes before the path names us.
+// Leaves what comes after it, maybe nothing. False: it is not that form.
+bool drop_authority(std::string_view& target);
+
 // name=value pairs of a query, decoded. nullopt: broken encoding.
 class Query {
  public:

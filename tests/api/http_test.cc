@@ -3,66 +3,6 @@
 namespace tidemill {
 namespace {
 
-// What the server makes of bytes that are no proper request: the status, 0 when it only closed.
-struct Framing {
-  const char* name;
-  std::string bytes;
-  int status;
-};
-
-TEST(Http, WhatCannotBeFramedIsRefusedAndClosed) {
-  ApiWorld world;
-  const std::string post = "POST /v1/streams/retail/records HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
-  const std::vector<Framing> table{
-      {"both lengths", post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-      {"both lengths, other order", post + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400},
-      {"two lengths", post + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400},
-      {"two equal lengths", post + "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400},
-      {"a list of lengths", post + "Content-Length: 2, 2\r\n\r\n{}", 400},
-      {"negative length", post + "Content-Length: -2\r\n\r\n{}", 400},
-      {"plus sign", post + "Content-Length: +2\r\n\r\n{}", 400},
-      {"hex length", post + "Content-Length: 0x2\r\n\r\n{}", 400},
-      {"empty length", post + "Content-Length: \r\n\r\n{}", 400},
-      {"length beyond 64 bits", post + "Content-Length: 99999999999999999999\r\n\r\n{}", 400},
-      {"unknown encoding", post + "Transfer-Encoding: gzip\r\n\r\n{}", 400},
-      {"chunked not last", post + "Transfer-Encoding: chunked, gzip\r\n\r\n{}", 400},
-      {"chunked twice", post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-      {"chunk size not hex", post + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400},
-      {"chunk longer than its size", post + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}{}\r\n", 400},
-      {"chunked in HTTP/1.0", "POST /v1/streams/retail/records HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-       400},
-      {"space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400},
-      {"folded line", "GET /healthz HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400},
-      {"no host", "GET /healthz HTTP/1.1\r\n\r\n", 400},
-      {"two hosts", "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
-      {"no version", "GET /\r\n\r\n", 400},
-      {"HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
-      {"no length", post + "\r\n", 411},
-      {"too long a body", post + "Content-Length: 16777217\r\n\r\n", 413},
-      {"too long a chunk", post + "Transfer-Encoding: chunked\r\n\r\n1000001\r\n", 413},
-      {"other expectation", post + "Content-Length: 2\r\nExpect: more\r\n\r\n{}", 417},
-      {"too large a header", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n", 431},
-      {"no slash", "GET healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"TLS", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03hello\r\n\r\n", 20), 400},
-  };
-  for (const Framing& f : table) {
-    SCOPED_TRACE(f.name);
-    RawClient client(world.server->port());
-    client.send(f.bytes);
-    const auto answer = client.answer();
-    EXPECT_EQ(answer.status, f.status) << answer.body;
-    EXPECT_EQ(answer.headers.at("connection"), "close");
-    EXPECT_EQ(answer.headers.at("content-type"), "application/problem+json");
-    client.end();
-    EXPECT_FALSE(client.more()) << "the connection goes on";
-  }
-  std::string many = "GET /healthz HTTP/1.1\r\nHost: a\r\n";
-  for (int i = 0; i < 120; ++i) many += "X: 1\r\n";
-  EXPECT_EQ(world.ask(many + "\r\n").status, 431);
-  EXPECT_EQ(world.stream->log().durable(), Sequence(0)) << "something of it came in";
-  EXPECT_EQ(world.get("/healthz").status, 200);
-}
-
 TEST(Http, PipelinedRequestsMayBeCutAnywhere) {
   ApiWorld world;
   const std::string text = ApiWorld::post(R"({"InvoiceNo":"a"})") + ApiWorld::request("GET", "/healthz");
