@@ -94,9 +94,9 @@ TEST_F(Status, AGroupThatIsBehind) {
 
 TEST_F(Status, ViewsThatCannotGoOn) {
   facts.failed_views = Json::parse(R"([{"name":"v","cause":"The view's stream is gone."}])");
-  facts.views[0]["parked"] = 2;
+  facts.views[0]["parked"] = 1;
   EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("The view's stream is gone."), HasSubstr("tidemill view drop v")),
-                                   AllOf(HasSubstr("customers has parked 2 records"), HasSubstr("WHERE"))));
+                                   AllOf(HasSubstr("customers has parked 1 record that"), HasSubstr("WHERE"))));
   EXPECT_THAT(screen(facts, {}, 0), HasSubstr("failed"));
 }
 

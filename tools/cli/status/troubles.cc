@@ -18,6 +18,11 @@ std::uint64_t number(const Json& object, const char* name) {
   return it != object.end() && it->is_number() ? static_cast<std::uint64_t>(it->get<double>()) : 0;
 }
 
+// 1 record, 2,000 records
+std::string many(std::uint64_t n, const char* what) {
+  return with_commas(n) + " " + what + (n == 1 ? "" : "s");
+}
+
 std::string percent(double part) {
   char text[16];
   std::snprintf(text, sizeof text, "%.1f %%", part * 100);
@@ -32,8 +37,8 @@ void add_disk(const ServerFacts& facts, std::vector<std::string>& out) {
                   " free: make room or give it a larger one (full, the server refuses records with 507 and its views "
                   "stand still until there is room; nothing acknowledged is lost)");
   if (const double failed = facts.metrics.sum("tidemill_flush_failures_total"); failed > 0)
-    out.push_back(with_commas(static_cast<std::uint64_t>(failed)) +
-                  " commits could not be flushed since the start: the disk fails; look at the kernel's log (dmesg) and "
+    out.push_back(many(static_cast<std::uint64_t>(failed), "commit") +
+                  " could not be flushed since the start: the disk fails; look at the kernel's log (dmesg) and "
                   "replace the disk");
   const auto open = facts.metrics.value("tidemill_process_open_fds");
   const auto limit = facts.metrics.value("tidemill_process_max_fds");
@@ -77,11 +82,11 @@ bool add_groups(const ServerFacts& facts, std::vector<std::string>& out) {
       out.push_back("group " + name + " does not get on: " + error +
                     " (it tries again by itself and goes on once the cause is gone; the server's log says more)");
     } else if (late && stands) {
-      out.push_back("group " + name + " has stood still for more than a minute, " + with_commas(lag) +
-                    " records behind: see the server's log; if it says nothing, start the server again");
+      out.push_back("group " + name + " has stood still for more than a minute, " + many(lag, "record") +
+                    " behind: see the server's log; if it says nothing, start the server again");
     } else if (late) {
-      out.push_back("group " + name + " is more than a minute behind (" + with_commas(lag) +
-                    " records): if that does not shrink, more comes in than this machine can process; send less, or "
+      out.push_back("group " + name + " is more than a minute behind (" + many(lag, "record") +
+                    "): if that does not shrink, more comes in than this machine can process; send less, or "
                     "give it more cores or a faster disk");
     }
     views_stand = views_stand || (g.value("consumer", "") == "views" && (!error.empty() || late));
@@ -97,9 +102,10 @@ void add_views(const ServerFacts& facts, bool stand, std::vector<std::string>& o
   }
   for (const Json& v : facts.views)
     if (const std::uint64_t parked = number(v, "parked"); parked > 0)
-      out.push_back("view " + v.value("name", "") + " has parked " + with_commas(parked) +
-                    " records that it cannot count: the server's log names each with its cause; correct the definition "
-                    "(drop the view, create it again), or leave them out with WHERE");
+      out.push_back(
+          "view " + v.value("name", "") + " has parked " + many(parked, "record") +
+          " that it cannot count: the server's log names each with its cause; correct the definition (drop the view, "
+          "create it again), or leave such records out with WHERE");
   const bool stopped = facts.metrics.value("tidemill_rocksdb_write_stopped").value_or(0) > 0;
   const double errors = facts.metrics.value("tidemill_rocksdb_background_errors_total").value_or(0);
   if (stopped)
@@ -107,8 +113,8 @@ void add_views(const ServerFacts& facts, bool stand, std::vector<std::string>& o
         "the views' database takes no writes until it has caught up with flushing and compaction: if that "
         "stays, the disk is too slow for it; give it a faster one");
   if (errors > 0 && (stand || stopped))  // those that were got over need no hand
-    out.push_back("the views' database had " + with_commas(static_cast<std::uint64_t>(errors)) +
-                  " background errors since the start: the server's log names them; mend the disk and start the server "
+    out.push_back("the views' database had " + many(static_cast<std::uint64_t>(errors), "background error") +
+                  " since the start: the server's log names them; mend the disk and start the server "
                   "again (views are made from the log, nothing is lost)");
 }
 
