@@ -104,7 +104,8 @@ Result<void> Manifest::create(const StreamDefinition& definition) {
 // one follows is damage.
 Result<void> Manifest::scan(const StreamDefinition& definition, const std::vector<std::string>& units) {
   LineReader reader(*file_);
-  std::optional<std::uint64_t> bad_at;
+  constexpr std::uint64_t kNowhere = ~0ull;  // (an optional makes g++ warn of what cannot happen)
+  std::uint64_t bad_at = kNowhere;
   bool damaged = false;
   std::set<std::string, std::less<>> heard;  // since the last damage
   for (;;) {
@@ -112,14 +113,14 @@ Result<void> Manifest::scan(const StreamDefinition& definition, const std::vecto
     if (!text) break;
     const auto line = text->whole ? valid_line(text->line) : std::nullopt;
     if (!line) {
-      if (!bad_at) bad_at = text->offset;
+      if (bad_at == kNowhere) bad_at = text->offset;
       continue;
     }
-    if (bad_at) {
-      report_damage(definition, *bad_at);
+    if (bad_at != kNowhere) {
+      report_damage(definition, bad_at);
       damaged = true;
       heard.clear();
-      bad_at.reset();
+      bad_at = kNowhere;
     }
     RETURN_IF_ERROR(take(*line, definition));
     if (other_stream_) return {};
@@ -133,9 +134,9 @@ Result<void> Manifest::scan(const StreamDefinition& definition, const std::vecto
   // Who has said something since the damage has said where it is. Of the others nobody knows whose line was lost.
   if (damaged && !std::all_of(units.begin(), units.end(), [&](const auto& unit) { return heard.contains(unit); }))
     return StorageErrc::damaged;
-  if (bad_at) {
+  if (bad_at != kNowhere) {
     env_.logger.warning("dropped the torn last line of the archive's manifest",
-                        {{"stream", definition.name}, {"file", path()}, {"offset", std::to_string(*bad_at)}});
+                        {{"stream", definition.name}, {"file", path()}, {"offset", std::to_string(bad_at)}});
     RETURN_IF_ERROR(file_->truncate(end_));
   }
   // What was found may still be in the cache only (a killed process does not flush), and decides what is done next.

@@ -181,6 +181,19 @@ TEST(StoreCrash, AFullDiskIsSaidAndForgottenWhenThereIsRoom) {
   }
 }
 
+// A view that is behind the others is fed from before its checkpoint.
+TEST(StoreCrash, RecordsThatAreInAlreadyAreNotAppliedAgain) {
+  StoreWorld world(6);
+  ASSERT_FALSE(world.open());
+  constexpr std::uint32_t n = StoreWorld::kBatch;
+  ASSERT_TRUE(world.apply(1, n));
+  ASSERT_TRUE(world.apply(1, n));          // all of it again
+  ASSERT_TRUE(world.apply(5, n));          // beyond it by four
+  ASSERT_TRUE(world.apply(1, 2 * n + 3));  // and once more, up to where no batch ends
+  ASSERT_TRUE(world.apply(2 * n, n + 1));
+  EXPECT_EQ(world.bytes(), StoreWorld::expected()[3]);
+}
+
 TEST(StoreOpen, WhatCannotBeReadIsNoNewDatabase) {
   StoreWorld world(3);
   std::uint32_t flushed = 0;

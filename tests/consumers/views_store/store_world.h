@@ -52,17 +52,18 @@ class StoreWorld {
   std::uint32_t done() const {  // batches that are in
     return static_cast<std::uint32_t>(upkeep->checkpoint().position.sequence().value() / kBatch);
   }
-  Result<void> apply_next() {
-    const std::uint64_t first = done() * kBatch + 1;
+  Result<void> apply_next() { return apply(done() * kBatch + 1, kBatch); }
+  // Records `first` to `first + count - 1` of the log.
+  Result<void> apply(std::uint64_t first, std::uint32_t count) {
     texts.clear();
-    std::vector<Record> records(kBatch);
-    for (std::uint32_t i = 0; i < kBatch; ++i) texts.push_back(text_of(first + i));
-    for (std::uint32_t i = 0; i < kBatch; ++i) {
+    std::vector<Record> records(count);
+    for (std::uint32_t i = 0; i < count; ++i) texts.push_back(text_of(first + i));
+    for (std::uint32_t i = 0; i < count; ++i) {
       records[i].sequence = Sequence(first + i);
       records[i].data = texts[i];
     }
     parsed->parse(records);
-    return upkeep->apply(*parsed, Position::through(Sequence(first + kBatch - 1)));
+    return upkeep->apply(*parsed, Position::through(Sequence(first + count - 1)));
   }
   Result<void> flush() { return database->flush(*upkeep->family(), true); }
 
