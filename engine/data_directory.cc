@@ -81,15 +81,14 @@ Result<void> may_become_ours(FileSystem& fs, const std::string& path) {
 std::string_view sentence(ErrorCode error) {
   if (error == StorageErrc::layout_too_new)
     return "the data directory was written by a later version of Tidemill; start that version, or restore a backup "
-           "made "
-           "by this one";
+           "made by this one";
   if (error == StorageErrc::damaged)
     return "DATA/TIDEMILL is missing or damaged although the directory was used; restore that file from a backup";
   if (error == EngineErrc::not_a_data_directory)
     return "the directory holds files that are not Tidemill's; choose an empty or a new one";
   if (error == StorageErrc::directory_in_use)
     return "another process uses the data directory; stop it, or choose another directory";
-  return "cannot open the data directory";
+  return {};  // the code says it all to whoever opens
 }
 
 }  // namespace
@@ -115,7 +114,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
     return {};
   }();
   if (!opened) {
-    env.logger.error(sentence(opened.error()), {{"directory", path}, {"error", opened.error().message()}});
+    if (const auto said = sentence(opened.error()); !said.empty()) env.logger.error(said, {{"directory", path}});
     return opened.error();
   }
   return directory;

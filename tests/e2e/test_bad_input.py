@@ -180,7 +180,13 @@ class CannotStart(TestCase):
         said = self.serve("--data", str(server.data), "--listen", f"127.0.0.1:{free_port()}")
         self.assertIn(str(server.data), said)
         self.assertIn("another process uses the data directory", said)
+        self.assertEqual(said.count('"level":"error"'), 1, said)
         self.assertEqual(server.get("/healthz").status, 200)
+
+    def test_no_directory(self):
+        said = self.serve("--data", "/etc/passwd", "--listen", f"127.0.0.1:{free_port()}")
+        self.assertIn("choose another with --data", said)
+        self.assertEqual(said.count('"level":"error"'), 1, said)
 
     def test_port_in_use(self):
         with socket.socket() as s:

@@ -1,12 +1,13 @@
-"""The program by itself, without a server."""
-import os
+"""The program by itself: what it says, and the signals that a running server takes."""
+import json
+import signal
 import subprocess
-import unittest
+import time
 
-program = os.environ.get("TIDEMILL_PROGRAM", "build/release/tidemill")
+from harness import TestCase, program
 
 
-class Program(unittest.TestCase):
+class Program(TestCase):
     def test_version_is_said(self):
         done = subprocess.run([program, "version"], capture_output=True, text=True, timeout=20)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -14,4 +15,39 @@ class Program(unittest.TestCase):
 
     def test_unknown_subcommand_is_wrong_use(self):
         done = subprocess.run([program, "no-such-thing"], capture_output=True, text=True, timeout=20)
-        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(done.returncode, 2)
+
+    def lines_with(self, server, words, count):
+        """Waits until the log has so many lines with these words."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            lines = [line for line in server.log.read_text().splitlines() if words in line]
+            if len(lines) >= count:
+                return lines
+            time.sleep(0.02)
+        self.fail(f"{words!r} is not {count} times in the log:\n{server.log_tail()}")
+
+    def test_sighup_takes_over_what_can_be_and_names_the_rest(self):
+        config = self.directory / "tidemill.toml"
+        config.write_text('[log]\nlevel = "info"\n')
+        server = self.server("--config", str(config)).start()
+        body = b'{"InvoiceNo":"1","x":"' + b"x" * 3000 + b'"}'
+        post = lambda: server.post("/v1/streams/retail/records", body, {"Content-Type": "application/json"}).status
+        self.assertEqual(post(), 200)
+
+        config.write_text('[limits]\nrecord = "1KiB"\nmemory = "128MiB"\n')
+        server.process.send_signal(signal.SIGHUP)
+        taken = self.lines_with(server, "SIGHUP: configuration read again", 1)
+        self.assertEqual(json.loads(taken[0])["taken_over"], "limits.record")
+        restart = self.lines_with(server, "SIGHUP: this change needs a restart", 1)
+        self.assertEqual(json.loads(restart[0])["key"], "limits.memory")
+        self.assertEqual(post(), 413)
+
+        config.write_text("[limits]\nrecrd = 1\n")  # a mistake changes nothing, and is said in the log's own format
+        server.process.send_signal(signal.SIGHUP)
+        mistake = self.lines_with(server, "SIGHUP: a mistake in the configuration", 1)
+        self.assertIn("tidemill.toml:2: unknown key 'limits.recrd'", json.loads(mistake[0])["cause"])
+        self.assertEqual(post(), 413)
+        self.assertEqual(server.stop(), 0)
+        for line in server.log.read_text().splitlines():
+            json.loads(line)

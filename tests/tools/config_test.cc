@@ -138,6 +138,21 @@ TEST(Config, ABrokenFileNamesTheLine) {
   EXPECT_THAT(parse("[server]\ndata = \"a\"\ndata = \"b\"\n").errors, ElementsAre(StartsWith("t.toml:3: ")));
 }
 
+TEST(Config, MistakesComeInTheOrderOfTheFile) {
+  EXPECT_THAT(parse("[server]\nx = 1\n[limits]\ny = 1\n[log]\nz = 1\na = 1\n").errors,
+              ElementsAre(StartsWith("t.toml:2: "), StartsWith("t.toml:4: "), StartsWith("t.toml:6: "),
+                          StartsWith("t.toml:7: ")));
+}
+
+TEST(Config, DefinitionsOfViewsAreCheckedWithoutAServer) {
+  EXPECT_THAT(
+      parse("[views.a]\nsql = \"SELECT a FROM s\"\n[views.b]\nsql = \"builtin:nope\"\n[views.c]\nsql = "
+            "\"SELECT a, count(*) AS n FROM s GROUP BY a\"\n[views.d]\nsql = \"builtin:invoices\"\n")
+          .errors,
+      ElementsAre(StartsWith("t.toml:2: view 'a': line 1, column 16: GROUP BY is missing"),
+                  StartsWith("t.toml:4: view 'b': there is no built-in view of that name; there are customers")));
+}
+
 TEST(Config, AMissingFileIsNamed) {
   ConfigErrors errors;
   load_config({.file = "/nowhere/t.toml"}, errors);
@@ -200,6 +215,10 @@ TEST(Config, ChangesAreSortedByWhatTheyNeed) {
   const ConfigChange change = compare(a, b);
   EXPECT_THAT(change.live, ElementsAre("log.level"));
   EXPECT_THAT(change.restart, ElementsAre("server.data"));
+  // What SIGHUP cannot take over stays as it runs, so that the next one names it again.
+  const Config running = take_live(a, b);
+  EXPECT_EQ(running.log_level, "debug");
+  EXPECT_THAT(compare(running, b).restart, ElementsAre("server.data"));
 }
 
 TEST(ConfigValues, SizesAndDurations) {

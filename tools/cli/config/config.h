@@ -90,6 +90,8 @@ struct ConfigChange {
   std::vector<std::string> restart;
 };
 ConfigChange compare(const Config& before, const Config& after);
+// What runs after SIGHUP: the live keys of `fresh`, all else as it was.
+Config take_live(const Config& running, const Config& fresh);
 
 // "256MiB", "5MB", "1000" (bytes); "60s", "500ms", "5m", "1h", "7d". nullopt: not one.
 std::optional<std::uint64_t> parse_size(std::string_view text);

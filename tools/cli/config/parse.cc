@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "consumers/views/definition.h"
 #include "tools/cli/config/config.h"
 #include "tools/cli/config/keys.h"
 
@@ -14,12 +15,27 @@ extern char** environ;
 namespace tidemill::cli {
 namespace {
 
+// As far as it can be said without a server, which knows the streams.
+std::optional<std::string> wrong_with(const std::string& sql) {
+  constexpr std::string_view builtin = "builtin:";
+  if (sql.empty()) return std::nullopt;
+  if (sql.starts_with(builtin)) {
+    if (views::builtin_sql(std::string_view(sql).substr(builtin.size()))) return std::nullopt;
+    std::string names;
+    for (const auto name : views::builtin_names()) names.append(names.empty() ? "" : ", ").append(name);
+    return "there is no built-in view of that name; there are " + names;
+  }
+  const auto parts = views::split(sql);
+  const auto* error = std::get_if<views::SqlError>(&parts);
+  return error ? std::optional(error->message) : std::nullopt;
+}
+
 constexpr std::string_view kFieldTypes = "text|integer|number";
 
 // Walks the TOML tree and says of everything that it does not know or like in which line it stands.
 class Parser {
  public:
-  Parser(std::string file, ConfigErrors& errors) : file_(std::move(file)), errors_(errors) {}
+  explicit Parser(std::string file) : file_(std::move(file)) {}
 
   void walk(const toml::table& root, Config& config) {
     for (const auto& [key, node] : root) {
@@ -48,6 +64,7 @@ class Parser {
           if (v.sql.empty() && !table.contains("sql"))
             complain(table,
                      "view '" + view + "' has no sql; write sql = \"SELECT ...\" or sql = \"builtin:customers\"");
+          if (const auto wrong = wrong_with(v.sql)) complain(*table.get("sql"), "view '" + view + "': " + *wrong);
           config.views.push_back(std::move(v));
         });
       } else {
@@ -56,8 +73,14 @@ class Parser {
     }
   }
 
+  // In the order of the file; TOML's tables are ordered by name.
+  void report(ConfigErrors& errors) {
+    std::stable_sort(found_.begin(), found_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [line, message] : found_) errors.push_back(file_ + ":" + std::to_string(line) + ": " + message);
+  }
+
   void complain(const toml::source_region& where, const std::string& message) {
-    errors_.push_back(file_ + ":" + std::to_string(where.begin.line) + ": " + message);
+    found_.emplace_back(where.begin.line, message);
   }
   void complain(const toml::node& where, const std::string& message) { complain(where.source(), message); }
 
@@ -169,7 +192,7 @@ class Parser {
   }
 
   std::string file_;
-  ConfigErrors& errors_;
+  std::vector<std::pair<std::size_t, std::string>> found_;
 };
 
 void apply_environment(const ConfigSources& sources, Config& config, ConfigErrors& errors) {
@@ -248,7 +271,9 @@ Config parse_config(std::string_view text, const std::string& name, const Config
       config.streams.clear();
       config.views.clear();
     }
-    Parser(name, errors).walk(root, config);
+    Parser parser(name);
+    parser.walk(root, config);
+    parser.report(errors);
   } catch (const toml::parse_error& e) {
     errors.push_back(name + ":" + std::to_string(e.source().begin.line) + ": " + std::string(e.description()));
     return config;
@@ -269,7 +294,7 @@ Config load_config(const ConfigSources& sources, ConfigErrors& errors) {
   if (in) text << in.rdbuf();
   if (!in || (errno != 0 && text.str().empty())) {
     errors.push_back(*sources.file + ": cannot be read: " + std::strerror(errno ? errno : EIO) +
-                     "; say which file with --config, or leave it out for the built-in configuration");
+                     "; name another file, or none for the built-in configuration");
     return default_config();
   }
   return parse_config(text.str(), *sources.file, sources, errors);

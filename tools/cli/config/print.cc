@@ -185,4 +185,11 @@ ConfigChange compare(const Config& before, const Config& after) {
   return change;
 }
 
+Config take_live(const Config& running, const Config& fresh) {
+  Config config = running;
+  for (const auto& key : config_keys())
+    if (key.live) std::visit([&](auto member) { config.*member = fresh.*member; }, key.member);
+  return config;
+}
+
 }  // namespace tidemill::cli

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <mutex>
 
 #include "engine/json/writer.h"
@@ -95,7 +96,9 @@ ProgramLogger::ProgramLogger(Clock& clock, Format format, LogLevel level, std::o
   if (out) {
     sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(*out, true);
   } else {
-    sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+    const char* no_color = std::getenv("NO_COLOR");  // no-color.org: set and not empty
+    sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>(no_color && *no_color ? spdlog::color_mode::never
+                                                                                       : spdlog::color_mode::automatic);
   }
   impl_ = std::make_unique<Impl>(clock, format, level, std::move(sink));
   impl_->sink.set_level(spdlog::level::debug);

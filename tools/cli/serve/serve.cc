@@ -1,32 +1,26 @@
 #include <sys/resource.h>
 
 #include <csignal>
-#include <cstdio>
 
 #include "storage/base/build_info.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/config/config.h"
 #include "tools/cli/log/program_logger.h"
 #include "tools/cli/output.h"
+#include "tools/cli/remote.h"
 #include "tools/cli/serve/server.h"
 
 namespace tidemill::cli {
 namespace {
 
-std::optional<Config> read_config(const ServeOptions& options) {
-  ConfigErrors errors;
+// Only without errors it is to be used.
+Config read_config(const ServeOptions& options, ConfigErrors& errors) {
   Config config = load_config({options.config, environment_of_process(), options.settings}, errors);
-  for (const std::string& e : errors) std::fprintf(stderr, "tidemill serve: %s\n", e.c_str());
-  if (!errors.empty()) return std::nullopt;
   std::string error;
-  if (!parse_address(config.listen, error)->loopback && !options.open) {
-    std::fprintf(
-        stderr,
-        "tidemill serve: %s is not loopback, and there are no keys yet: whoever reaches that port may write, read "
-        "and delete. Listen on 127.0.0.1, or say --open if the network is yours alone.\n",
-        config.listen.c_str());
-    return std::nullopt;
-  }
+  if (errors.empty() && !parse_address(config.listen, error)->loopback && !options.open)
+    errors.push_back(config.listen +
+                     " is not loopback, and there are no keys yet: whoever reaches that port may write, read and "
+                     "delete. Listen on 127.0.0.1, or say --open if the network is yours alone.");
   return config;
 }
 
@@ -44,16 +38,16 @@ void raise_descriptor_limit(std::uint64_t connections, Logger& logger) {
 
 // SIGHUP: what can be changed while the server runs is taken over, the rest is named.
 void reload(const ServeOptions& options, Config& config, RunningServer& server, ProgramLogger& logger) {
-  const auto fresh = read_config(options);
-  if (!fresh) {
-    logger.error("SIGHUP: the configuration has mistakes (said above); everything stays as it was");
-    return;
-  }
-  const ConfigChange change = compare(config, *fresh);
+  ConfigErrors errors;
+  const Config fresh = read_config(options, errors);
+  for (const std::string& e : errors)
+    logger.error("SIGHUP: a mistake in the configuration; everything stays as it was", {{"cause", e}});
+  if (!errors.empty()) return;
+  const ConfigChange change = compare(config, fresh);
   for (const std::string& key : change.restart) logger.warning("SIGHUP: this change needs a restart", {{"key", key}});
-  logger.set_level(*parse_level(fresh->log_level));
-  server.apply_limits(*fresh);
-  config = *fresh;
+  config = take_live(config, fresh);
+  logger.set_level(*parse_level(config.log_level));
+  server.apply_limits(config);
   std::string taken;
   for (const std::string& key : change.live) taken += (taken.empty() ? "" : " ") + key;
   logger.info("SIGHUP: configuration read again", {{"taken_over", taken.empty() ? "nothing changed" : taken}});
@@ -62,9 +56,11 @@ void reload(const ServeOptions& options, Config& config, RunningServer& server, 
 }  // namespace
 
 int serve(const ServeOptions& options) {
-  auto config = read_config(options);
-  if (!config) return kWrongUse;
-  if (options.print_config) return print(print_config(*config)), kOk;
+  ConfigErrors errors;
+  Config config = read_config(options, errors);
+  for (const std::string& e : errors) wrong_use("serve", e);
+  if (!errors.empty()) return kWrongUse;
+  if (options.print_config) return print(print_config(config)), kOk;
 
   // Before any thread is made, so that all of them leave these signals to this one.
   sigset_t signals;
@@ -72,16 +68,16 @@ int serve(const ServeOptions& options) {
   for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, s);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  ProgramLogger logger(system_clock(), log_format(config->log_format), *parse_level(config->log_level));
+  ProgramLogger logger(system_clock(), log_format(config.log_format), *parse_level(config.log_level));
   logger.info("tidemill starts", {{"version", std::string(version())}, {"commit", std::string(commit())}});
   logger.info("configuration", {{"file", options.config.value_or("built-in")},
-                                {"listen", config->listen},
-                                {"memory", format_size(config->memory)},
-                                {"streams", std::to_string(config->streams.size())},
-                                {"views", std::to_string(config->views.size())}});
-  raise_descriptor_limit(config->connections, logger);
+                                {"listen", config.listen},
+                                {"memory", format_size(config.memory)},
+                                {"streams", std::to_string(config.streams.size())},
+                                {"views", std::to_string(config.views.size())}});
+  raise_descriptor_limit(config.connections, logger);
 
-  RunningServer server(*config, logger);
+  RunningServer server(config, logger);
   if (!server.start()) {
     server.stop();
     return kNotReached;
@@ -91,7 +87,7 @@ int serve(const ServeOptions& options) {
     siginfo_t info{};
     const int signal = sigtimedwait(&signals, &info, &slice);
     if (signal == SIGHUP) {
-      reload(options, *config, server, logger);
+      reload(options, config, server, logger);
     } else if (signal == SIGINT || signal == SIGTERM) {
       logger.info("stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
       break;

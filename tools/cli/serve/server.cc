@@ -30,6 +30,9 @@ std::string remedy(const ErrorCode& error, const std::string& data) {
     return "the disk of " + data + " is full: make room and start again";
   if (error == boost::system::errc::read_only_file_system)
     return "the disk of " + data + " is mounted read-only: choose another directory with --data";
+  if (error == boost::system::errc::no_such_file_or_directory || error == boost::system::errc::not_a_directory ||
+      error == boost::system::errc::file_exists)
+    return data + " is no directory and cannot be made one: choose another with --data";
   return "see the lines above; the data directory is " + data;
 }
 
