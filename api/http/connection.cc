@@ -385,7 +385,9 @@ void Connection::stream_end(Exchange* e, bool abort) {
   finished(e, e->status);
   if (e->orphan) return loop_.give_back(e);
   if (abort) {
-    e->closes = true;
+    e->done = e->closes = true;
+    // Waiting until a client that is behind has taken all the same would give it what it is refused for.
+    if (e == head_) return close();
   } else if (!e->http_10 && !e->head_only) {
     e->pieces.push_back({"0\r\n\r\n", {}});
   }

@@ -30,8 +30,10 @@ struct ClientAnswer {
 // A client that sends exactly what it is told, byte for byte, and reads answers one at a time.
 class RawClient {
  public:
-  explicit RawClient(std::uint16_t port) {
+  // `receive_bytes`: of the kernel's buffer, for a client that is to fall behind.
+  explicit RawClient(std::uint16_t port, int receive_bytes = 0) {
     fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    if (receive_bytes) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);

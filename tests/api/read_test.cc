@@ -75,6 +75,46 @@ TEST(Tail, FollowsAndResumes) {
   EXPECT_NE(event(again).find("{\"sequence\":4,"), std::string::npos);
 }
 
+// The first number of a series; -1: there is none.
+double metric(ApiWorld& world, const std::string& series) {
+  const std::string text = world.get("/metrics").body;
+  const std::size_t at = text.find("\n" + series + " ");
+  return at == std::string::npos ? -1 : std::stod(text.substr(at + series.size() + 2));
+}
+
+TEST(Tail, AClientThatIsFarBehindIsDisconnectedAndHoldsNoMemory) {
+  ApiWorld world;
+  RawClient tail(world.server->port(), 4'096);
+  tail.send(ApiWorld::request("GET", "/v1/streams/retail/records", {}, "Accept: text/event-stream\r\n"));
+  ASSERT_EQ(tail.answer().status, 200);
+  // It reads no more. What the kernel keeps for it on both sides, some 4 MiB, comes on top of the server's 4 MiB.
+  const std::string body = "{\"InvoiceNo\":\"1\",\"x\":\"" + std::string(1'000'000, 'x') + "\"}";
+  int sent = 0;
+  for (; sent < 24 && metric(world, "tidemill_tails_disconnected_total") == 0; ++sent) {
+    ASSERT_EQ(world.ask(ApiWorld::post(body)).status, 200);
+  }
+  const auto becomes = [&](const std::string& series, double value) {
+    for (int i = 0; i < 2'000; ++i) {
+      if (metric(world, series) == value) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(becomes("tidemill_tails_disconnected_total", 1)) << "after " << sent << " MB";
+  EXPECT_GT(sent, 4);
+  // Its memory goes at once, not when it has taken what it is behind with.
+  EXPECT_TRUE(becomes("tidemill_http_connections", 1)) << "the one that asks";
+  EXPECT_TRUE(becomes("tidemill_tails", 0));
+  std::size_t got = 0;
+  std::string last;
+  while (tail.more()) {
+    got += tail.unread().size();
+    last = (last + tail.unread()).substr(std::max<std::size_t>(last.size() + tail.unread().size(), 10) - 10);
+    tail.unread().clear();
+  }
+  EXPECT_LT(got, 16u << 20);
+  EXPECT_FALSE(last.ends_with("0\r\n\r\n")) << "the client can tell that it was cut off";
+}
+
 TEST(Streams, AreMadeChangedAndRemoved) {
   ApiWorld world;
   const auto put = [&](std::string_view body) {
