@@ -121,6 +121,30 @@ TEST(Http, TheSlowAreCutOff) {
   EXPECT_FALSE(idle.more());
 }
 
+TEST(Http, AHalfSentBodyIsNotTaken) {
+  ApiWorld world;
+  const std::string whole = ApiWorld::post(kGood);
+  for (const std::size_t missing : {1ul, kGood.size() - 1, kGood.size(), kGood.size() + 2}) {
+    RawClient client(world.server->port());
+    client.send(whole.substr(0, whole.size() - missing));
+    client.end();
+    EXPECT_FALSE(client.more()) << client.unread();
+  }
+  RawClient chunked(world.server->port());
+  chunked.send(
+      "POST /v1/streams/retail/records HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n12\r\n{\"InvoiceNo\":\"1\"}\n\r\n");
+  chunked.end();
+  EXPECT_FALSE(chunked.more()) << "chunks without a last one";
+  // What came whole before it counts.
+  RawClient both(world.server->port());
+  both.send(whole + whole.substr(0, whole.size() - 1));
+  both.end();
+  EXPECT_EQ(both.answer().status, 200);
+  EXPECT_FALSE(both.more());
+  EXPECT_EQ(world.stream->log().durable(), Sequence(1));
+}
+
 TEST(Http, AClientThatTakesNothingIsNotReadAndThenClosed) {
   ApiOptions options;
   options.limits.http.write_timeout = std::chrono::milliseconds(100);

@@ -1,4 +1,5 @@
 #include "tests/api/api_world.h"
+#include "tests/support/hold_executor.h"
 
 namespace tidemill {
 namespace {
@@ -58,6 +59,47 @@ TEST(ViewsApi, ATokenWaitsForItsRecords) {
   auto token = *Token::decode(world.ask(ApiWorld::post("[]")).json()["token"].get<std::string>());
   token.incarnation = Incarnation(token.incarnation.value() + 1);
   EXPECT_EQ(world.get("/customers/17850?after=" + token.encode()).status, 410);
+}
+
+// A world whose groups can be held.
+struct HeldWorld {
+  ~HeldWorld() { hold.release(); }
+  HoldExecutor hold;
+  ApiWorld world{{}, null_logger(), true, {}, {.background = &hold}};
+};
+
+TEST(ViewsApi, ATokenThatIsNotVisibleInTimeIs504WithThePresentPosition) {
+  HeldWorld w;
+  ASSERT_EQ(w.world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=60000")).json()["ack"], "view");
+  w.hold.hold();
+  const auto in = w.world.ask(ApiWorld::post(kLine));
+  ASSERT_EQ(in.status, 200) << "durable without any view";
+  const std::string after = "after=" + in.json()["token"].get<std::string>();
+  const std::string sql = R"({"sql":"SELECT units FROM customers"})";
+  for (const std::string wait : {"&wait=0", "&wait=20"}) {
+    for (const auto& request : {ApiWorld::request("GET", "/customers/17850?" + after + wait),
+                                ApiWorld::request("GET", "/v1/views/invoices/rows?" + after + wait),
+                                ApiWorld::request("POST", "/v1/sql?" + after + wait, sql, kJsonHeader)}) {
+      SCOPED_TRACE(request.substr(0, 60));
+      const auto late = w.world.ask(request);
+      EXPECT_EQ(late.status, 504) << late.body;
+      EXPECT_EQ(late.code(), "not_yet_visible");
+      EXPECT_EQ(late.json()["as_of"]["sequence"], 1);
+      EXPECT_EQ(late.headers.at("content-type"), "application/problem+json");
+    }
+  }
+  EXPECT_EQ(w.world.get("/customers/17850").json()["row"]["units"], 2) << "without `after`: what there is";
+  const auto acknowledged = w.world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=20"));
+  EXPECT_EQ(acknowledged.status, 200);
+  EXPECT_EQ(acknowledged.json()["ack"], "durable");
+  EXPECT_EQ(acknowledged.json()["behind"].dump(), R"(["customers","invoices"])");
+  // One that waits gets its answer when the record is there.
+  RawClient waiting(w.world.server->port());
+  waiting.send(ApiWorld::request("GET", "/customers/17850?wait=60000&" + after));
+  w.hold.release();
+  const auto row = waiting.answer();
+  EXPECT_EQ(row.status, 200) << row.body;
+  EXPECT_GE(row.json()["row"]["units"], 4);
 }
 
 TEST(ViewsApi, SqlInThreeShapes) {

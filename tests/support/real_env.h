@@ -6,6 +6,7 @@
 #include "storage/seam/posix_file_system.h"
 #include "storage/seam/random.h"
 #include "storage/seam/thread_executor.h"
+#include "tests/support/hold_executor.h"
 #include "tests/support/temp_dir.h"
 
 namespace tidemill {
@@ -14,7 +15,7 @@ namespace tidemill {
 struct Instead {
   FileSystem* files = nullptr;
   Clock* clock = nullptr;
-  Executor* background = nullptr;
+  HoldExecutor* background = nullptr;  // before the real one
 };
 
 // A real disk (a temporary directory), the real clock, real threads. Close the parts before it goes.
@@ -24,8 +25,10 @@ struct RealEnv {
             instead.clock ? *instead.clock : system_clock(),
             system_random(),
             flush,
-            instead.background ? *instead.background : background,
-            logger} {}
+            instead.background ? static_cast<Executor&>(*instead.background) : background,
+            logger} {
+    if (instead.background) instead.background->over(background);
+  }
   // Both are at rest before either goes: their tasks post to each other.
   ~RealEnv() {
     background.stop();
