@@ -28,7 +28,8 @@ class Consumer {
  public:
   virtual ~Consumer() = default;
 
-  // What has been applied, as found on disk. The first batch starts right after it. Called once, before process().
+  // What has been applied, as found on disk. The first batch starts right after it. Called before process(), and again
+  // only after an error.
   virtual Result<Position> open() = 0;
 
   // Applies the batch whole. An error is for trouble that retrying may cure (disk full, EIO): the runtime calls again
@@ -52,11 +53,13 @@ class Consumer {
 // A consumer that works by shard. The runtime reads the stream once and deals its records out; each shard's consumer
 // sees only its own, in order; different shards run at the same time. A shard without records gets an empty batch now
 // and then, whose `next` says how far the stream was looked through: it should keep that (as persisted) at least when
-// it closes, for after a start reading begins at the least persisted position of all shards.
+// it closes, for after a start reading begins at the least persisted position of all shards. After an error a shard's
+// consumer is given the same records again, perhaps cut into other batches.
 class ShardedConsumer {
  public:
   virtual ~ShardedConsumer() = default;
-  // Once, before anything else. Blocks.
+  // Before anything else, and again after an error of it or of opening a shard; then nobody holds the shards' consumers
+  // of before any more. Blocks.
   virtual Result<void> open() = 0;
   virtual Result<std::unique_ptr<Consumer>> open_shard(const ShardDefinition& shard) = 0;
   virtual Result<void> close() = 0;

@@ -19,13 +19,17 @@ struct Groups::Impl {
   std::map<std::string, std::shared_ptr<GroupRunner>, std::less<>> runners;  // nullptr: being opened
   bool closed = false;
 
-  Result<void> add(const std::string& name, const std::shared_ptr<GroupRunner>& runner) {
+  Result<void> add(const std::string& name, const std::shared_ptr<GroupRunner>& runner, WhenNotOpened when) {
     {
       const std::lock_guard lock(mutex);
       if (closed) return EngineErrc::draining;
       if (!runners.emplace(name, nullptr).second) return EngineErrc::group_exists;
     }
-    const auto opened = runner->open();
+    auto opened = runner->open();
+    if (!opened && when == WhenNotOpened::keep_trying) {
+      runner->open_later(opened.error());
+      opened = {};
+    }
     {
       const std::lock_guard lock(mutex);
       if (!opened || closed) {
@@ -79,12 +83,14 @@ Groups::~Groups() {
   for (const auto& runner : impl_->running()) runner->abandon();
 }
 
-Result<void> Groups::add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer) {
-  return impl_->add(name, make_stream_group(impl_->env, name, std::move(stream), std::move(consumer)));
+Result<void> Groups::add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer,
+                         WhenNotOpened when) {
+  return impl_->add(name, make_stream_group(impl_->env, name, std::move(stream), std::move(consumer)), when);
 }
 
-Result<void> Groups::add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer) {
-  return impl_->add(name, make_sharded_group(impl_->env, name, std::move(stream), std::move(consumer)));
+Result<void> Groups::add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer,
+                         WhenNotOpened when) {
+  return impl_->add(name, make_sharded_group(impl_->env, name, std::move(stream), std::move(consumer)), when);
 }
 
 Result<void> Groups::remove(std::string_view name) {

@@ -20,6 +20,7 @@ struct GroupShardStatus {
   std::uint64_t lag_records =
       0;  // durable records of this shard not yet applied; an upper bound where counting would mean reading
   double lag_seconds = 0;  // age of the oldest record not yet applied; 0 when there is none
+  std::string last_error;  // while it fails; empty when all is well
 };
 
 struct GroupStatus {
@@ -46,13 +47,22 @@ struct GroupStatus {
 // A sharded group reads the stream once, from the least of its shards' checkpoints, and deals the records out. A shard
 // that has nothing in a batch is told its `next` now and then (an empty batch about every second while records flow,
 // and before close), not each time: 10,000 idle shards must cost nothing.
+//
+// A shard that fails holds up no other: where what it has not applied fills the room for reading ahead, that is
+// dropped, and the shard reads its records by itself until it has caught up. Where more than half of the shards fail it
+// is no shard's own trouble (the disk is full), and all wait.
 class Groups {
  public:
   explicit Groups(Env& env);
   ~Groups();
+  // What becomes of a consumer that cannot be opened: nothing is added, or it is, and opening is tried again like any
+  // other call, with the error in the group's status.
+  enum class WhenNotOpened { give_up, keep_trying };
   // Opens the consumer (blocks) and starts it.
-  Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer);
-  Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer);
+  Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer,
+                   WhenNotOpened when = WhenNotOpened::give_up);
+  Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer,
+                   WhenNotOpened when = WhenNotOpened::give_up);
   // Stops and closes the consumer; blocks until it has.
   Result<void> remove(std::string_view name);
   std::vector<GroupStatus> list() const;

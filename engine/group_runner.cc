@@ -11,6 +11,32 @@ namespace tidemill {
 GroupRunner::GroupRunner(Env& env, std::string name, std::shared_ptr<Stream> stream)
     : Serial(env), name_(std::move(name)), stream_(std::move(stream)) {}
 
+Result<void> GroupRunner::open() {
+  auto opened = open_consumer();
+  open_ = opened.has_value();
+  return opened;
+}
+
+void GroupRunner::open_later(ErrorCode error) {
+  open_retry_.failed(env_.clock.monotonic());
+  failed("opening", error);
+}
+
+// Whether there is something to run; tries again when it is time to.
+bool GroupRunner::is_open(MonotonicTime now) {
+  if (open_.load()) return true;
+  if (!open_retry_.waiting(now)) {
+    const auto opened = open();
+    if (opened) {
+      succeeded();
+      return true;
+    }
+    open_later(opened.error());
+  }
+  wake_at(open_retry_.at);
+  return false;
+}
+
 void GroupRunner::start() {
   published();
   listener_ = stream_->log().listen([weak = weak()](Sequence) {
@@ -52,18 +78,23 @@ void GroupRunner::abandon() {
 void GroupRunner::run() {
   if (abandoned_.load()) return;
   if (!closing()) {
-    run_open();
+    if (is_open(env_.clock.monotonic())) run_open();
     return last_run_.store(env_.clock.monotonic());
   }
   {
     const std::lock_guard lock(mutex_);
     if (finished_) return;
   }
-  run_closing();
+  if (open_.load()) return run_closing();
+  let_go();
+  closed_with({});
 }
 
 void GroupRunner::closed_with(Result<void> result) {
   listener_.reset();
+  if (!result)
+    env_.logger.error("a group did not close cleanly; what it has not made durable, the next start does again",
+                      {{"group", name_}, {"error", result.error().message()}});
   std::function<void(Result<void>)> closed;
   {
     const std::lock_guard lock(mutex_);
@@ -73,7 +104,7 @@ void GroupRunner::closed_with(Result<void> result) {
   closed(std::move(result));
 }
 
-Result<RecordBatch> GroupRunner::read(Sequence from) const {
+Result<RecordBatch> GroupRunner::read(Sequence from, HashRange range, std::uint64_t bytes_max) const {
   Log& log = stream_->log();
   if (from > log.durable()) {
     // A checkpoint beyond the log is not "caught up": the log lost its end, or is another one.
@@ -83,8 +114,9 @@ Result<RecordBatch> GroupRunner::read(Sequence from) const {
     return none;
   }
   ReadOptions options;
+  options.range = range;
   options.records_max = kBatchRecords;
-  options.bytes_max = kBatchBytes;
+  options.bytes_max = bytes_max;
   auto batch = log.read(from, options);
   if (batch || batch.error() != StorageErrc::before_start) return batch;
   const Sequence start = log.start();
@@ -120,7 +152,13 @@ GroupStatus GroupRunner::status() const {
   status.stream = stream_->name();
   status.consumer = name_.substr(name_.find(':') + 1);
   status.durable = stream_->log().durable();
-  fill(status);
+  if (open_.load()) {
+    fill(status);
+  } else {  // nobody knows how far it is
+    status.lag_records = status.durable.value();
+    if (const auto since = behind_since())
+      status.lag_seconds = std::max(0.0, std::chrono::duration<double>(env_.clock.wall() - *since).count());
+  }
   const std::lock_guard lock(mutex_);
   status.last_error = last_error_;
   status.last_error_time = last_error_time_;

@@ -20,7 +20,8 @@ class GroupRunner : public Serial {
  public:
   GroupRunner(Env& env, std::string name, std::shared_ptr<Stream> stream);
 
-  virtual Result<void> open() = 0;  // blocks; then start()
+  Result<void> open();               // blocks; then start()
+  void open_later(ErrorCode error);  // after open() failed: it is tried again, from start() on
   void start();
   // Any thread. Lets what runs come to its end, closes the consumer and calls `closed` on env.background.
   void close(std::function<void(Result<void>)> closed);
@@ -48,11 +49,13 @@ class GroupRunner : public Serial {
   };
 
   // The next batch, empty when there is none. Records that retention took away come as a lost range.
-  Result<RecordBatch> read(Sequence from) const;
+  Result<RecordBatch> read(Sequence from, HashRange range = {}, std::uint64_t bytes_max = kBatchBytes) const;
 
   void failed(std::string_view doing, ErrorCode error);
   void succeeded();  // after failed() of the same thing, once nothing else fails
 
+  virtual Result<void> open_consumer() = 0;  // from the beginning, whatever an earlier attempt left
+  virtual void let_go() = 0;                 // of the consumer
   virtual void fill(GroupStatus& status) const = 0;
   virtual void run_closing() = 0;  // on env.background; ends with closed_with()
   void closed_with(Result<void> result);
@@ -72,7 +75,10 @@ class GroupRunner : public Serial {
   // Between two runs for new commits: at 4,000 commits a second a run for each would cost more than its work.
   static constexpr std::chrono::milliseconds kGather{1};
   void published();
+  bool is_open(MonotonicTime now);
 
+  Retry open_retry_;
+  std::atomic<bool> open_{false};
   std::atomic<bool> closing_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<std::int64_t> behind_since_{kNotBehind};  // wall clock, ms

@@ -1,6 +1,9 @@
 #include "engine/sharded_group.h"
 
+#include <algorithm>
+
 #include "storage/base/errors.h"
+#include "storage/base/logger.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/executor.h"
 
@@ -8,7 +11,10 @@
 
 namespace tidemill {
 
-Result<void> ShardedGroup::open() {
+Result<void> ShardedGroup::open_consumer() {
+  shards_.clear();
+  due_ = {};
+  most_ = {};
   RETURN_IF_ERROR(consumer_->open());
   std::optional<Sequence> least;
   for (const ShardDefinition& definition : stream_->definition().shards) {
@@ -22,6 +28,7 @@ Result<void> ShardedGroup::open() {
     index_of_[id] = shards_.size();
     Shard shard;
     shard.id = definition.id;
+    shard.range = definition.range;
     shard.consumer = std::move(consumer);
     shard.dealt = position.sequence();
     shard.told = next(position.sequence());
@@ -65,7 +72,7 @@ void ShardedGroup::run_open() {
 
 // Reads one batch and hands it out. False: nothing to read, or no room to hold it (then give_back() wakes).
 Result<bool> ShardedGroup::deal() {
-  if (in_flight_.load() >= kReadAheadBytes) return false;
+  if (in_flight_.load() >= kReadAheadBytes && !(drop_failing() && in_flight_.load() < kReadAheadBytes)) return false;
   // A log that ends before a checkpoint lost its end, or is another: its new records would be taken for old ones.
   if (most_ > stream_->log().durable()) return StorageErrc::beyond_end;
   caught_up();  // before looking: a publish from here on says otherwise, and wakes
@@ -100,6 +107,7 @@ Result<bool> ShardedGroup::deal() {
       RecordBatch piece;
       piece.records = std::move(sorted_[index]);
       sorted_[index].clear();
+      if (shard.by_itself) continue;
       // A checkpoint may be ahead of where reading began.
       std::erase_if(piece.records, [&](const Record& r) { return r.sequence <= shard.dealt; });
       for (const LostRange& lost : dealt->batch.lost)
@@ -121,6 +129,34 @@ Result<bool> ShardedGroup::deal() {
   return true;
 }
 
+// What failing shards hold takes the room of the others. Dropped, it is read again by the shard itself. False: nothing
+// was, or so many fail that waiting is right.
+bool ShardedGroup::drop_failing() {
+  std::vector<RecordBatch> dropped;  // let go outside the lock
+  std::vector<ShardId> left_behind;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto failing = [](const Shard& shard) { return shard.retry.pause.count() != 0; };
+    if (2 * static_cast<std::size_t>(std::count_if(shards_.begin(), shards_.end(), failing)) > shards_.size())
+      return false;
+    for (Shard& shard : shards_) {
+      if (!failing(shard) || shard.busy || (!shard.held && shard.pending.empty())) continue;
+      if (shard.held) shard.pending.insert(shard.pending.begin(), *std::exchange(shard.held, std::nullopt));
+      shard.oldest = env_.clock.wall();
+      if (const auto oldest = oldest_pending(shard)) shard.oldest = *oldest;
+      for (RecordBatch& batch : shard.pending) dropped.push_back(std::move(batch));
+      shard.pending.clear();
+      shard.pending_records = 0;
+      shard.by_itself = true;
+      left_behind.push_back(shard.id);
+    }
+  }
+  for (const ShardId shard : left_behind)
+    env_.logger.warning("a shard is left behind, the others of its group go on",
+                        {{"group", name_}, {"stream", stream_->name()}, {"shard", std::to_string(shard.value())}});
+  return !dropped.empty();
+}
+
 // Shards that had nothing for a while learn how far the stream was looked through.
 void ShardedGroup::tell_idle(MonotonicTime now) {
   told_idle_ = now;
@@ -129,7 +165,7 @@ void ShardedGroup::tell_idle(MonotonicTime now) {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       Shard& shard = shards_[i];
-      if (shard.busy || shard.held || !shard.pending.empty() || shard.told >= next_) continue;
+      if (shard.busy || shard.by_itself || shard.held || !shard.pending.empty() || shard.told >= next_) continue;
       RecordBatch nothing;
       nothing.next = next_;
       shard.dealt = Sequence(next_.value() - 1);

@@ -25,9 +25,8 @@ class ShardedGroup final : public GroupRunner {
   ShardedGroup(Env& env, std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer)
       : GroupRunner(env, std::move(name), std::move(stream)), consumer_(std::move(consumer)) {}
 
-  Result<void> open() override;
-
  protected:
+  Result<void> open_consumer() override;
   void run_open() override;
   void run_closing() override;
   void fill(GroupStatus& status) const override;
@@ -35,7 +34,9 @@ class ShardedGroup final : public GroupRunner {
  private:
   static constexpr std::uint64_t kReadAheadBytes = 8 << 20;  // and one batch more
   static constexpr std::chrono::seconds kTellIdleEvery{1};
-  static constexpr std::size_t kShardsPerTask = 64;  // of those that have next to nothing to do
+  static constexpr std::size_t kShardsPerTask = 64;           // of those that have next to nothing to do
+  static constexpr std::uint64_t kOwnBatchBytes = 256 << 10;  // of a shard that reads by itself
+  static constexpr int kOwnBatchesPerRun = 16;                // then others get the thread
 
   // What was read at once. The pieces of it share it; when the last is done, its room is free again.
   struct Dealt {
@@ -52,6 +53,7 @@ class ShardedGroup final : public GroupRunner {
 
   struct Shard {
     ShardId id;
+    HashRange range;
     std::unique_ptr<Consumer> consumer;
     std::vector<RecordBatch> pending;   // dealt, in order
     std::optional<RecordBatch> held;    // taken from there, not applied yet: what a retry is given again
@@ -59,7 +61,10 @@ class ShardedGroup final : public GroupRunner {
     Sequence dealt;                     // up to here everything of this shard is in pending, held or applied
     Sequence told;                      // `next` of the last batch applied
     bool busy = false;                  // run_shard() is on its way or running
+    bool by_itself = false;  // is dealt nothing: what it failed to apply was dropped, and it reads from `told`
+    WallTime oldest{};       // by itself: arrival of the first record that is missing
     Retry retry;
+    std::string error;                 // of the last try
     std::optional<MonotonicTime> due;  // the entry in due_ that counts; perhaps earlier than needed
   };
 
@@ -69,14 +74,16 @@ class ShardedGroup final : public GroupRunner {
   }
 
   Result<bool> deal();
+  bool drop_failing();
   void tell_idle(MonotonicTime now);
   void wake_due(MonotonicTime now);
   bool claim(Shard& shard);
   void post_shards(std::vector<std::size_t> shards);
   void run_shard(std::size_t index);
-  void let_go();
+  void let_go() override;
   void set_due(std::size_t index, MonotonicTime due);
   static RecordBatch take_pending(Shard& shard);
+  static std::optional<WallTime> oldest_pending(const Shard& shard);
 
   std::shared_ptr<ShardedConsumer> consumer_;  // gone when closed, like the shards'
   std::vector<std::size_t> index_of_;          // by ShardId

@@ -1,5 +1,6 @@
 #include "engine/sharded_group.h"
 #include "storage/base/check.h"
+#include "storage/base/logger.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/executor.h"
 
@@ -22,9 +23,19 @@ RecordBatch ShardedGroup::take_pending(Shard& shard) {
   return batch;
 }
 
+std::optional<WallTime> ShardedGroup::oldest_pending(const Shard& shard) {
+  if (shard.held && !shard.held->records.empty()) return shard.held->records.front().arrival;
+  for (const RecordBatch& piece : shard.pending)
+    if (!piece.records.empty()) return piece.records.front().arrival;
+  return std::nullopt;
+}
+
 void ShardedGroup::run_shard(std::size_t index) {
   std::optional<RecordBatch> done;  // let go outside the lock: it may be the last of what was dealt
   bool ticked = false;              // once a visit is enough
+  int own_batches = 0;
+  bool again = false;
+  bool caught_up = false;
   bool well_again = false;
   bool last_one = false;
   std::unique_lock lock(mutex_);
@@ -40,16 +51,37 @@ void ShardedGroup::run_shard(std::size_t index) {
     const auto due = shard.consumer->next_tick();
     const bool tick = !ticked && due && *due <= now;
     ticked = ticked || tick;
-    if (!tick && !shard.held) {
+    const bool own = !tick && shard.by_itself;
+    if (own) {
+      if (shard.told >= dealt_next_) {  // from here on it is dealt its records again
+        shard.by_itself = false;
+        shard.dealt = Sequence(shard.told.value() - 1);
+        caught_up = true;
+        continue;
+      }
+      again = own_batches++ == kOwnBatchesPerRun;
+      if (again) break;
+    } else if (!tick && !shard.held) {
       if (shard.pending.empty()) break;
       shard.held = take_pending(shard);
     }
     lock.unlock();
     done.reset();
-    auto worked = tick ? shard.consumer->tick() : shard.consumer->process(*shard.held);
-    if (!worked)
-      failed((tick ? "tick of shard " : "applying to shard ") + std::to_string(shard.id.value()), worked.error());
+    const char* doing = tick ? "tick of shard " : "applying to shard ";
+    Result<void> worked;
+    if (own) {
+      auto batch = read(shard.told, shard.range, kOwnBatchBytes);
+      if (!batch) doing = "reading for shard ";
+      worked = batch ? shard.consumer->process(done.emplace(std::move(*batch))) : Result<void>(batch.error());
+    } else {
+      worked = tick ? shard.consumer->tick() : shard.consumer->process(*shard.held);
+    }
+    const std::string error =
+        worked ? std::string() : doing + std::to_string(shard.id.value()) + ": " + worked.error().message();
+    if (!worked) failed(doing + std::to_string(shard.id.value()), worked.error());
     lock.lock();
+    shard.error = error;
+    if (own && done && !done->records.empty()) shard.oldest = done->records.front().arrival;
     if (!worked) {
       if (shard.retry.pause.count() == 0) ++failing_;
       shard.retry.failed(now);
@@ -57,11 +89,21 @@ void ShardedGroup::run_shard(std::size_t index) {
     }
     if (std::exchange(shard.retry, {}).pause.count() != 0 && --failing_ == 0) well_again = true;
     if (tick) continue;
+    if (own) {
+      shard.told = done->next;
+      continue;
+    }
     shard.pending_records -= shard.held->records.size();
     shard.told = shard.held->next;
     done = std::exchange(shard.held, std::nullopt);
   }
-  if (!closing() && !shard.retry.waiting(env_.clock.monotonic()))
+  if (again) {
+    lock.unlock();
+    if (well_again) succeeded();
+    return post_shards({index});
+  }
+  const bool waits = shard.retry.waiting(env_.clock.monotonic());
+  if (!closing() && !waits)
     if (const auto due = shard.consumer->next_tick()) set_due(index, *due);
   shard.busy = false;
   --busy_;
@@ -71,8 +113,12 @@ void ShardedGroup::run_shard(std::size_t index) {
   lock.unlock();
   done.reset();
   if (well_again) succeeded();
+  if (caught_up)
+    env_.logger.info("a shard has caught up with its group",
+                     {{"group", name_}, {"stream", stream_->name()}, {"shard", std::to_string(shard.id.value())}});
   if (timed) wake_at(first);
-  if (last_one) wake();
+  // The dealer may wait for the room that a failing shard takes.
+  if (last_one || (waits && in_flight_.load() >= kReadAheadBytes)) wake();
 }
 
 void ShardedGroup::run_closing() {
@@ -97,7 +143,8 @@ void ShardedGroup::run_closing() {
     for (std::size_t i = begin; i < end; ++i) {
       Shard& shard = self->shards_[i];  // nobody else is at it any more
       Result<void> closed;
-      if (!shard.held && shard.pending.empty() && shard.told < self->next_ && shard.retry.pause.count() == 0) {
+      if (!shard.by_itself && !shard.held && shard.pending.empty() && shard.told < self->next_ &&
+          shard.retry.pause.count() == 0) {
         RecordBatch nothing;
         nothing.next = self->next_;
         closed = shard.consumer->process(nothing);
@@ -142,9 +189,9 @@ void ShardedGroup::fill(GroupStatus& status) const {
   const auto age = [&](WallTime t) { return std::max(0.0, std::chrono::duration<double>(now - t).count()); };
   const Sequence looked_at(dealt_next_.value() - 1);
   const std::uint64_t unread = status.durable > looked_at ? status.durable.value() - looked_at.value() : 0;
-  const auto behind = unread != 0 ? behind_since() : std::nullopt;
+  const double unread_seconds = unread != 0 ? age(behind_since().value_or(now)) : 0;
   status.lag_records = unread;
-  if (behind) status.lag_seconds = age(*behind);
+  status.lag_seconds = unread_seconds;
   bool first = true;
   for (const Shard& shard : shards_) {
     GroupShardStatus s;
@@ -157,22 +204,21 @@ void ShardedGroup::fill(GroupStatus& status) const {
       status.filed->files += filed->files;
       status.filed->bytes += filed->bytes;
     }
-    s.lag_records = shard.pending_records + unread;
+    // By itself: what is not its own counts as well, for nobody has looked.
+    const std::uint64_t missing =
+        shard.by_itself ? dealt_next_.value() - std::min(shard.told, dealt_next_).value() : shard.pending_records;
+    s.lag_records = missing + unread;
+    s.last_error = shard.error;
     // What was looked through and held nothing for this shard counts as applied, and as persisted where nothing is
     // waiting to be.
-    if (shard.pending_records == 0 && !shard.held) {
+    if (shard.pending_records == 0 && !shard.held && !shard.by_itself) {
       if (s.persisted == s.applied) s.persisted.advance_to(Position::through(looked_at));
       s.applied.advance_to(Position::through(looked_at));
     }
-    if (behind) s.lag_seconds = age(*behind);
-    const auto oldest = [&]() -> std::optional<WallTime> {
-      if (shard.held && !shard.held->records.empty()) return shard.held->records.front().arrival;
-      for (const RecordBatch& piece : shard.pending)
-        if (!piece.records.empty()) return piece.records.front().arrival;
-      return std::nullopt;
-    }();
+    s.lag_seconds = unread_seconds;
+    const auto oldest = shard.by_itself ? std::optional(shard.oldest) : oldest_pending(shard);
     if (oldest) s.lag_seconds = std::max(s.lag_seconds, age(*oldest));
-    status.lag_records += shard.pending_records;
+    status.lag_records += missing;
     status.lag_seconds = std::max(status.lag_seconds, s.lag_seconds);
     if (first || s.applied < status.applied) status.applied = s.applied;
     if (first || s.persisted < status.persisted) status.persisted = s.persisted;

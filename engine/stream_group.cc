@@ -13,13 +13,13 @@ class StreamGroup final : public GroupRunner {
   StreamGroup(Env& env, std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer)
       : GroupRunner(env, std::move(name), std::move(stream)), consumer_(std::move(consumer)) {}
 
-  Result<void> open() override {
+ protected:
+  Result<void> open_consumer() override {
     ASSIGN_OR_RETURN(const Position position, consumer_->open());
     next_ = next(position.sequence());
     return {};
   }
 
- protected:
   void run_open() override {
     const MonotonicTime now = env_.clock.monotonic();
     if (retry_.waiting(now)) return wake_at(retry_.at);
@@ -37,13 +37,15 @@ class StreamGroup final : public GroupRunner {
   void run_closing() override {
     held_.reset();  // not applied; the next life reads it again
     auto result = consumer_->close();
-    {
-      // Whoever closed the group may take apart what its consumer uses, so that goes first.
-      std::shared_ptr<Consumer> gone;  // outlives the lock
-      const std::lock_guard lock(shown_mutex_);
-      gone.swap(consumer_);
-    }
+    let_go();
     closed_with(std::move(result));
+  }
+
+  // Whoever closed the group may take apart what its consumer uses, so that goes first.
+  void let_go() override {
+    std::shared_ptr<Consumer> gone;  // outlives the lock
+    const std::lock_guard lock(shown_mutex_);
+    gone.swap(consumer_);
   }
 
   void fill(GroupStatus& status) const override {

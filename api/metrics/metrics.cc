@@ -52,8 +52,10 @@ void add_group(Families& out, const GroupStatus& g) {
   }
   if (g.shards.empty()) return;
   std::uint64_t worst = 0;
+  std::uint64_t failing = 0;
   for (const GroupShardStatus& s : g.shards) {
     worst = std::max(worst, s.lag_records);
+    failing += !s.last_error.empty();
     // 10,000 shards would make 40,000 series.
     if (g.shards.size() > 64) continue;
     const Labels ls{{"group", g.name}, {"shard", std::to_string(s.shard.value())}};
@@ -61,6 +63,7 @@ void add_group(Families& out, const GroupStatus& g) {
     out.add("tidemill_group_shard_lag_seconds", s.lag_seconds, ls);
   }
   out.add("tidemill_group_worst_shard_lag_records", number(worst), l);
+  out.add("tidemill_group_shards_failing", number(failing), l);
 }
 
 void add_disk(Families& out, const ApiContext& context) {

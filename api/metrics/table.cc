@@ -64,6 +64,7 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_group_shard_lag_seconds", "gauge", "group, shard",
      "Lag of each shard, for groups of at most 64 shards."},
     {"tidemill_group_worst_shard_lag_records", "gauge", "group", "The largest lag among the shards."},
+    {"tidemill_group_shards_failing", "gauge", "group", "Shards whose last try failed; the others go on."},
     {"tidemill_archive_files", "gauge", "stream", "Text files that the archive's manifest names."},
     {"tidemill_archive_bytes", "gauge", "stream", "Bytes in those text files."},
     {"tidemill_view_rows", "gauge", "view", "Rows, estimated."},

@@ -82,7 +82,12 @@ void write_group(JsonWriter& json, const GroupStatus& g) {
   for (const GroupShardStatus& s : g.shards) {
     json.begin_object().field("shard", s.shard.value()).field("applied", s.applied.sequence().value());
     json.field("persisted", s.persisted.sequence().value());
-    json.field("lag_records", s.lag_records).field("lag_seconds", s.lag_seconds).end_object();
+    json.field("lag_records", s.lag_records).field("lag_seconds", s.lag_seconds).name("last_error");
+    if (s.last_error.empty())
+      json.null();
+    else
+      json.value(s.last_error);
+    json.end_object();
   }
   json.end_array().end_object();
 }

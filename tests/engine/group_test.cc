@@ -26,12 +26,16 @@ struct TestConsumer final : Consumer {
   std::size_t calls = 0;
   std::size_t ticks = 0;
   int failing = 0;
+  int not_opening = 0;
   bool closed = false;
   bool busy = false;
   std::optional<MonotonicTime> due;
   std::function<void()> inside;  // runs within process()
 
-  Result<Position> open() override { return at; }
+  Result<Position> open() override {
+    if (not_opening-- > 0) return kIoError;
+    return at;
+  }
   Result<void> process(const RecordBatch& batch) override {
     EXPECT_FALSE(busy);
     EXPECT_FALSE(closed);
@@ -74,8 +78,14 @@ struct TestSharded final : ShardedConsumer {
   std::map<ShardId, TestConsumer*> shards;  // owned by the runtime
   std::map<ShardId, Position> at;
   bool closed = false;
+  int not_opening = 0;
+  ShardId watched;
+  Position* at_close = nullptr;  // where the watched one was then
 
-  Result<void> open() override { return {}; }
+  Result<void> open() override {
+    if (not_opening-- > 0) return kIoError;
+    return {};
+  }
   Result<std::unique_ptr<Consumer>> open_shard(const ShardDefinition& shard) override {
     auto consumer = std::make_unique<TestConsumer>();
     consumer->at = at[shard.id];
@@ -84,6 +94,7 @@ struct TestSharded final : ShardedConsumer {
   }
   Result<void> close() override {
     for (const auto& [id, shard] : shards) EXPECT_TRUE(shard->closed);
+    if (at_close != nullptr) *at_close = shards[watched]->at;
     closed = true;
     return {};
   }
@@ -308,6 +319,119 @@ TEST_P(GroupTest, OneFailingShardHoldsUpNoOther) {
   EXPECT_EQ(status().lag_records, 0u);
 }
 
+// Whatever one shard has waiting: it must not fill the room for reading ahead.
+TEST_P(GroupTest, AShardThatFailsForLongHoldsUpNoOtherAndCatchesUp) {
+  ASSERT_TRUE(groups->add("s:test", stream, sharded));
+  TestConsumer& bad = *sharded->shards[ShardId(2)];
+  bad.failing = 1'000'000;
+  const std::string large = "{\"x\":\"" + std::string(1 << 18, 'x') + "\"}";
+  int puts = 0;
+  const auto put_large = [&](int n) {
+    for (int i = 0; i < n; ++i, ++puts) log->put("k" + std::to_string(puts), large);
+    sim.executor.run_for(5s);
+  };
+  put_large(200);  // 50 MB; the room is 8
+  const auto others_have_theirs = [&] {
+    std::uint64_t got = 0;
+    for (const auto& [id, shard] : sharded->shards) got += shard->sequences.size();
+    std::uint64_t theirs = 0;
+    const auto whole = log->read(Sequence(1), {.bytes_max = 1 << 30});
+    for (const Record& r : whole->records)
+      theirs += stream->shard_of(r.hash) != ShardId(2);
+    EXPECT_EQ(got, theirs);
+  };
+  others_have_theirs();
+  EXPECT_THAT(bad.sequences, IsEmpty());
+  auto now = status();
+  EXPECT_EQ(now.applied, Position());
+  EXPECT_NE(now.last_error, "");
+  EXPECT_THAT(now.shards[2].last_error, ::testing::HasSubstr("shard 2"));
+  EXPECT_EQ(now.shards[1].last_error, "");
+  EXPECT_EQ(now.shards[2].lag_records, 200u);  // it may be all of them: nobody has looked
+  EXPECT_EQ(now.shards[1].lag_records, 0u);
+  EXPECT_EQ(now.shards[1].applied, Position::through(Sequence(200)));
+  EXPECT_GE(now.shards[2].lag_seconds, 5);
+  EXPECT_EQ(now.shards[1].lag_seconds, 0);
+  put_large(100);
+  others_have_theirs();
+
+  // Well again, while more comes.
+  bad.failing = 1;
+  put_large(50);
+  sim.executor.run_for(120s);
+  put_large(50);
+  now = status();
+  EXPECT_EQ(now.last_error, "");
+  EXPECT_EQ(now.shards[2].last_error, "");
+  EXPECT_EQ(now.lag_records, 0u);
+  EXPECT_EQ(now.applied, Position::through(Sequence(400)));
+  std::vector<std::uint64_t> expected;
+  const auto whole = log->read(Sequence(1), {.bytes_max = 1 << 30});
+  for (const Record& r : whole->records)
+    if (stream->shard_of(r.hash) == ShardId(2)) expected.push_back(r.sequence.value());
+  EXPECT_EQ(bad.sequences, expected);  // each once, in order
+  ASSERT_TRUE(groups->close());
+}
+
+// Closing must not tell it that it has seen what was dropped.
+TEST_P(GroupTest, AShardLeftBehindIsClosedWhereItIs) {
+  ASSERT_TRUE(groups->add("s:test", stream, sharded));
+  TestConsumer* bad = sharded->shards[ShardId(1)];
+  bad->failing = 1'000'000;
+  const std::string large = "{\"x\":\"" + std::string(1 << 20, 'x') + "\"}";
+  for (int i = 0; i < 40; ++i) log->put("k" + std::to_string(i), large);
+  sim.executor.run_for(5s);
+  Position at;
+  bad->inside = [&] { ADD_FAILURE() << "applied"; };
+  bad->failing = 0;
+  EXPECT_EQ(status().shards[1].lag_records, 40u);
+  sharded->at_close = &at;
+  sharded->watched = ShardId(1);
+  ASSERT_TRUE(groups->remove("s:test"));
+  EXPECT_EQ(at, Position());
+}
+
+TEST_P(GroupTest, WhatCannotBeOpenedIsShownAndTriedAgain) {
+  put(30);
+  run();
+  consumer->not_opening = sharded->not_opening = 3;
+  using When = Groups::WhenNotOpened;
+  EXPECT_EQ(groups->add("s:gone", stream, consumer).error(), kIoError);
+  EXPECT_FALSE(groups->find("s:gone"));
+  ASSERT_TRUE(groups->add("s:test", stream, consumer, When::keep_trying));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded, When::keep_trying));
+  for (const char* name : {"s:test", "s:sharded"}) {
+    EXPECT_THAT(status(name).last_error, ::testing::HasSubstr("opening"));
+    EXPECT_EQ(status(name).lag_records, 30u);
+  }
+  EXPECT_EQ(groups->list().size(), 2u);
+  sim.executor.run_for(2s);
+  put(10);
+  run();
+  EXPECT_EQ(consumer->sequences.size(), 40u);
+  for (const char* name : {"s:test", "s:sharded"}) {
+    EXPECT_EQ(status(name).last_error, "");
+    EXPECT_EQ(status(name).applied, Position::through(Sequence(40)));
+  }
+  ASSERT_TRUE(groups->close());
+}
+
+TEST_P(GroupTest, WhatWasNeverOpenedIsNotClosed) {
+  consumer->not_opening = sharded->not_opening = 1'000'000;
+  using When = Groups::WhenNotOpened;
+  ASSERT_TRUE(groups->add("s:test", stream, consumer, When::keep_trying));
+  ASSERT_TRUE(groups->add("s:sharded", stream, sharded, When::keep_trying));
+  sim.executor.run_for(100s);
+  EXPECT_GT(status().retries, 5u);
+  EXPECT_LT(status().retries, 20u);
+  ASSERT_TRUE(groups->remove("s:test"));
+  ASSERT_TRUE(groups->close());
+  EXPECT_FALSE(consumer->closed);
+  EXPECT_FALSE(sharded->closed);
+  EXPECT_EQ(consumer.use_count(), 1);
+  EXPECT_EQ(sharded.use_count(), 1);
+}
+
 TEST_P(GroupTest, ReadAheadIsBounded) {
   ASSERT_TRUE(groups->add("s:test", stream, sharded));
   for (const auto& [id, shard] : sharded->shards) shard->failing = 1000;
@@ -318,7 +442,7 @@ TEST_P(GroupTest, ReadAheadIsBounded) {
   EXPECT_GT(status().shards[0].lag_records, 40u - 15u);
   const std::size_t reads = log->reads();
   sim.executor.run_for(10s);
-  EXPECT_EQ(log->reads(), reads);
+  EXPECT_LE(log->reads(), reads + 2);  // by shards that were left behind before the others failed as well
   for (const auto& [id, shard] : sharded->shards) shard->failing = 0;
   sim.executor.run_for(60s);
   EXPECT_EQ(status().lag_records, 0u);
