@@ -10,10 +10,10 @@ Result<void> add_archive(Groups& groups, Env& env, std::shared_ptr<Stream> strea
   const std::string name = stream->name() + ":archive";
   if (definition.shards.size() > kArchiveShardsMax) {
     std::shared_ptr<Consumer> lanes = make_lane_archive(env, std::move(directory), definition, std::move(reader));
-    return groups.add(name, stream, std::move(lanes));
+    return groups.add(name, stream, std::move(lanes), Groups::WhenNotOpened::keep_trying);
   }
   std::shared_ptr<ShardedConsumer> shards = make_archive(env, std::move(directory), definition, std::move(reader));
-  return groups.add(name, stream, std::move(shards));
+  return groups.add(name, stream, std::move(shards), Groups::WhenNotOpened::keep_trying);
 }
 
 }  // namespace tidemill

@@ -35,7 +35,7 @@ HashRange lane_range(std::uint32_t lane) {
 Result<void> refuse_other_kind(Env& env, const Store& store, char kind) {
   if (!store.manifest->has_other_kind(kind)) return {};
   env.logger.error("changing an archive between shards and lanes is not supported",
-                   {{"stream", store.stream}, {"remedy", "move the archive's directory away to archive anew"}});
+                   {{"stream", store.stream}, {"remedy", archive::kAnew}});
   return StorageErrc::invalid_argument;
 }
 
@@ -45,6 +45,7 @@ class ShardArchive final : public ShardedConsumer {
       : env_(env), directory_(std::move(directory)), definition_(definition), log_(std::move(log)) {}
 
   Result<void> open() override {
+    store_.reset();
     std::vector<std::string> units;
     for (const auto& shard : definition_.shards) units.push_back(unit_name('s', shard.id.value()));
     ASSIGN_OR_RETURN(store_, Store::open(env_, directory_, definition_, log_, units));
@@ -74,11 +75,11 @@ class LaneArchive final : public Consumer {
       : env_(env), directory_(std::move(directory)), definition_(definition), log_(std::move(log)) {}
 
   Result<Position> open() override {
+    lanes_.clear();
     std::vector<std::string> names;
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) names.push_back(unit_name('l', lane));
     ASSIGN_OR_RETURN(const auto store, Store::open(env_, directory_, definition_, log_, names));
     RETURN_IF_ERROR(refuse_other_kind(env_, *store, 'l'));
-    lanes_.clear();
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
       lanes_.push_back(std::make_unique<Unit>(store, names[lane], lane_range(lane)));
       RETURN_IF_ERROR(lanes_.back()->open());

@@ -17,6 +17,9 @@ namespace tidemill {
 //   DIRECTORY/YYYY/MM/DD/HH/<stream>-<unit>-<YYYYMMDDThhmmssZ>-<first sequence>.txt     (.part until complete)
 //   DIRECTORY/manifest                                             (docs/formats/archive-manifest.md)
 //
+// A directory belongs to one stream's life: what a removed stream of the same name left there is moved aside, whole, to
+// _<id>-<stream> beside it.
+//
 // A unit is a shard (s0003) or, over 256 shards, a lane: a sixteenth of the hash space (l03). A file is complete when
 // it has reached definition.archive.size_bytes or its age, counted from its first record, whether more records come or
 // not, or when the consumer is closed. The manifest is the checkpoint: a file's line is on disk after its bytes and
@@ -36,7 +39,8 @@ std::unique_ptr<ShardedConsumer> make_archive(Env& env, std::string directory, c
 // For any stream: reads it whole and files by lane.
 std::unique_ptr<Consumer> make_lane_archive(Env& env, std::string directory, const StreamDefinition& definition,
                                             LogReader log);
-// Adds the group "<stream>:archive" with the one that fits. Blocks.
+// Adds the group "<stream>:archive" with the one that fits. Blocks. An archive that cannot be opened (the disk is full,
+// its manifest damaged) is tried again, with its error in the group's status: that is no error here.
 Result<void> add_archive(Groups& groups, Env& env, std::shared_ptr<Stream> stream, std::string directory);
 
 }  // namespace tidemill

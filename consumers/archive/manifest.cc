@@ -17,6 +17,11 @@ bool is_errno(const ErrorCode& error, int value) {
   return error == ErrorCode(value, boost::system::generic_category());
 }
 
+bool is_year(const DirectoryEntry& entry) {
+  return entry.is_directory && entry.name.size() == 4 &&
+         entry.name.find_first_not_of("0123456789") == std::string::npos;
+}
+
 Result<void> write_text(File& file, std::uint64_t offset, std::string_view text) {
   return file.write_at(ByteOffset(offset), std::as_bytes(std::span(text)));
 }
@@ -65,26 +70,33 @@ class LineReader {
 
 }  // namespace
 
-Result<std::unique_ptr<Manifest>> Manifest::open(Env& env, const std::string& directory,
-                                                 const StreamDefinition& definition,
-                                                 const std::vector<std::string>& units) {
-  std::unique_ptr<Manifest> manifest(new Manifest(env, directory));
-  auto file = env.files.open(manifest->path(), OpenMode::write);
+Result<Manifest::Opened> Manifest::open(Env& env, const std::string& directory, const StreamDefinition& definition,
+                                        const std::vector<std::string>& units) {
+  Opened opened;
+  opened.manifest.reset(new Manifest(env, directory));
+  Manifest& manifest = *opened.manifest;
+  auto file = env.files.open(manifest.path(), OpenMode::write);
   if (!file && !is_errno(file.error(), ENOENT)) return file.error();
   if (file) {
-    manifest->file_ = std::move(*file);
-    RETURN_IF_ERROR(manifest->scan(definition, units));
-    if (manifest->other_stream_) {
-      RETURN_IF_ERROR(manifest->put_aside(*manifest->other_stream_));
-      manifest = std::unique_ptr<Manifest>(new Manifest(env, directory));
-    }
+    manifest.file_ = std::move(*file);
+    RETURN_IF_ERROR(manifest.scan(definition, units));
+  } else {
+    RETURN_IF_ERROR(manifest.create(definition));
   }
-  if (!manifest->file_) RETURN_IF_ERROR(manifest->create(definition));
-  return manifest;
+  opened.other_stream = manifest.other_stream_;
+  if (opened.other_stream) opened.manifest.reset();
+  return opened;
 }
 
 // Under another name until the header is on disk, so that a manifest always has one.
 Result<void> Manifest::create(const StreamDefinition& definition) {
+  // There is a manifest before there is an hour: whoever has only hours has lost it, and what they hold with it.
+  ASSIGN_OR_RETURN(const auto entries, env_.files.list(directory_));
+  if (std::any_of(entries.begin(), entries.end(), is_year)) {
+    env_.logger.error("the archive's manifest is missing, and there are text files",
+                      {{"stream", definition.name}, {"file", path()}, {"remedy", kAnew}});
+    return StorageErrc::damaged;
+  }
   const std::string aside = path() + ".new";
   ASSIGN_OR_RETURN(auto file, env_.files.open(aside, OpenMode::open_or_create));
   RETURN_IF_ERROR(file->truncate(0));
@@ -129,11 +141,14 @@ Result<void> Manifest::scan(const StreamDefinition& definition, const std::vecto
   }
   if (next_number_ == 0) {  // create() makes no such file
     report_damage(definition, 0);
-    return StorageErrc::damaged;
+    damaged = true;
   }
   // Who has said something since the damage has said where it is. Of the others nobody knows whose line was lost.
-  if (damaged && !std::all_of(units.begin(), units.end(), [&](const auto& unit) { return heard.contains(unit); }))
+  if (damaged && !std::all_of(units.begin(), units.end(), [&](const auto& unit) { return heard.contains(unit); })) {
+    env_.logger.error("the archive's manifest does not say any more what is filed: nothing is, until that is mended",
+                      {{"stream", definition.name}, {"file", path()}, {"remedy", kAnew}});
     return StorageErrc::damaged;
+  }
   if (bad_at != kNowhere) {
     env_.logger.warning("dropped the torn last line of the archive's manifest",
                         {{"stream", definition.name}, {"file", path()}, {"offset", std::to_string(bad_at)}});
@@ -153,10 +168,7 @@ std::optional<NumberedLine> Manifest::valid_line(std::string_view text) const {
 
 void Manifest::report_damage(const StreamDefinition& definition, std::uint64_t offset) const {
   env_.logger.error("a line of the archive's manifest is damaged",
-                    {{"stream", definition.name},
-                     {"file", path()},
-                     {"offset", std::to_string(offset)},
-                     {"remedy", "restore the file from a backup; the text files themselves are whole"}});
+                    {{"stream", definition.name}, {"file", path()}, {"offset", std::to_string(offset)}});
 }
 
 Result<void> Manifest::take(const NumberedLine& line, const StreamDefinition& definition) {
@@ -180,14 +192,6 @@ Result<void> Manifest::take(const NumberedLine& line, const StreamDefinition& de
   }
   next_number_ = line.number + 1;
   return {};
-}
-
-Result<void> Manifest::put_aside(StreamId other) {
-  const std::string aside = path() + "-" + std::to_string(other.value());
-  env_.logger.warning("the manifest found is of an earlier stream of this name; it is kept under another name",
-                      {{"file", path()}, {"kept_as", aside}});
-  RETURN_IF_ERROR(env_.files.rename(path(), aside));
-  return env_.files.sync_directory(directory_);
 }
 
 Manifest::Unit Manifest::found(const std::string& unit) const {

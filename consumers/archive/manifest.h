@@ -17,17 +17,23 @@
 
 namespace tidemill::archive {
 
+// What to do where text files and manifest do not belong together, as long as the log holds all records.
+inline constexpr const char* kAnew =
+    "restore the archive's directory as a whole from a backup, or move it away: it is then made again from the log";
+
 // DIRECTORY/manifest, opened: the archive's checkpoint. Owned by the archive, shared by its units; any thread. Holds
 // in memory one line a unit, however long the file is.
 class Manifest {
  public:
+  struct Opened {
+    std::unique_ptr<Manifest> manifest;    // or
+    std::optional<StreamId> other_stream;  // whose it is: one of the same name, removed since
+  };
   // Reads it through, or makes it. Drops a torn tail. A damaged line is named in the log; where that line may have been
-  // a unit's last one: StorageErrc::damaged. A manifest of another stream (of the same name, deleted since) is put
-  // aside as manifest-<its stream's id>; one of a later version: layout_too_new.
-  // `units`: those that the archive will have.
-  static Result<std::unique_ptr<Manifest>> open(Env& env, const std::string& directory,
-                                                const StreamDefinition& definition,
-                                                const std::vector<std::string>& units);
+  // a unit's last one, or where there are text files without a manifest: StorageErrc::damaged. One of a later version:
+  // layout_too_new. `units`: those that the archive will have.
+  static Result<Opened> open(Env& env, const std::string& directory, const StreamDefinition& definition,
+                             const std::vector<std::string>& units);
 
   // The unit's last line that says where it is, and its last file. Only what open() found: later appends are not kept.
   struct Unit {
@@ -50,7 +56,6 @@ class Manifest {
   std::optional<NumberedLine> valid_line(std::string_view text) const;
   Result<void> take(const NumberedLine& line, const StreamDefinition& definition);
   void report_damage(const StreamDefinition& definition, std::uint64_t offset) const;
-  Result<void> put_aside(StreamId other);
   Result<void> copy_to_new_file();
   std::string path() const { return directory_ + "/manifest"; }
 

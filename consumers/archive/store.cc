@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "consumers/archive/unit.h"
+#include "storage/base/errors.h"
 #include "storage/base/logger.h"
 
 namespace tidemill::archive {
@@ -37,9 +38,32 @@ Result<std::shared_ptr<Store>> Store::open(Env& env, std::string directory, cons
     RETURN_IF_ERROR(env.files.sync_directory(parent));
   }
   std::shared_ptr<Store> store(new Store(env, std::move(directory), definition, std::move(log)));
-  ASSIGN_OR_RETURN(store->manifest, Manifest::open(env, store->directory, definition, units));
+  ASSIGN_OR_RETURN(auto opened, Manifest::open(env, store->directory, definition, units));
+  if (opened.other_stream) {
+    RETURN_IF_ERROR(store->move_aside(*opened.other_stream));
+    ASSIGN_OR_RETURN(opened, Manifest::open(env, store->directory, definition, units));
+  }
+  store->manifest = std::move(opened.manifest);
+  if (store->manifest == nullptr) return StorageErrc::damaged;  // the new directory has another's manifest again
   RETURN_IF_ERROR(store->remove_leftovers(units));
   return store;
+}
+
+// Names of streams do not begin with `_`: nobody else has this one.
+Result<void> Store::move_aside(StreamId other) {
+  const std::string aside = directory_of(directory) + "/_" + std::to_string(other.value()) + "-" + stream;
+  env.logger.warning("the archive found is of an earlier stream of this name; it is kept under another name",
+                     {{"stream", stream}, {"directory", directory}, {"kept_as", aside}});
+  RETURN_IF_ERROR(env.files.rename(directory, aside));
+  RETURN_IF_ERROR(env.files.sync_directory(directory_of(directory)));
+  return create_directories(env.files, directory);
+}
+
+Result<void> Store::check_free(const std::string& path) const {
+  if (!exists(env.files, directory + "/" + path)) return {};
+  env.logger.error("a text file is there that the archive's manifest does not name",
+                   {{"stream", stream}, {"file", directory + "/" + path}, {"remedy", kAnew}});
+  return StorageErrc::damaged;
 }
 
 Result<void> Store::remove_leftovers(const std::vector<std::string>& units) {
@@ -67,7 +91,7 @@ Result<void> Store::remove_leftovers(const std::vector<std::string>& units) {
 Result<void> Store::make_directory_for(const std::string& path) {
   const std::string hour = directory_of(path);
   const std::lock_guard lock(mutex_);
-  if (made_.contains(hour)) return {};
+  if (made_.contains(hour) && exists(env.files, directory + "/" + hour)) return {};
   RETURN_IF_ERROR(create_directories_below(env.files, directory, hour));
   if (made_.size() >= 1000) made_.clear();
   made_.insert(hour);

@@ -49,6 +49,7 @@ Result<void> Unit::take(const Record& record) {
   }
   if (!file_) {
     const std::string path = text_path(store_->stream, name_, record.arrival, record.sequence);
+    RETURN_IF_ERROR(store_->check_free(path));
     RETURN_IF_ERROR(store_->make_directory_for(path));
     ASSIGN_OR_RETURN(auto file, TextFile::create(store_->env, store_->directory, path));
     RETURN_IF_ERROR(file->add(line_, record.sequence));
@@ -100,15 +101,19 @@ Result<void> Unit::seal() {
   } else {
     RETURN_IF_ERROR(file_->sync());
   }
-  RETURN_IF_ERROR(note(file_->manifest_line(name_, taken_)));
-  placing_ = file_->path();
+  const FileLine line = file_->manifest_line(name_, taken_);
+  RETURN_IF_ERROR(note(line));
+  placing_ = line;
   file_.reset();
   return place();
 }
 
 Result<void> Unit::place() {
   if (!placing_) return {};
-  RETURN_IF_ERROR(store_->place(*placing_));
+  auto placed = store_->place(placing_->path);
+  // Somebody has removed it: its line is in the manifest, so it is made again as after a crash.
+  if (!placed && placed.error() == boost::system::errc::no_such_file_or_directory) placed = bring_back(*placing_);
+  RETURN_IF_ERROR(placed);
   placing_.reset();
   return {};
 }
@@ -190,9 +195,7 @@ Result<void> Unit::bring_back(const FileLine& line) {
   }
   if (again.lost.empty()) {
     store_->env.logger.error("the log does not give the records that the archive's manifest names",
-                             {{"stream", store_->stream},
-                              {"file", path},
-                              {"remedy", "the log or the archive was replaced: move the archive's directory away"}});
+                             {{"stream", store_->stream}, {"file", path}, {"remedy", kAnew}});
     return StorageErrc::damaged;
   }
   // What is left of it; its line must be the last that names a file.

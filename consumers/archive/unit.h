@@ -28,6 +28,8 @@ class Store {
   const LogReader log;
   std::unique_ptr<Manifest> manifest;
 
+  // No text file of this name is there: one would be the manifest's business, and is not overwritten.
+  Result<void> check_free(const std::string& path) const;
   // The file's directory exists, on disk, after this.
   Result<void> make_directory_for(const std::string& path);
   // From the name aside to its own, on disk.
@@ -36,6 +38,7 @@ class Store {
  private:
   Store(Env& e, std::string d, const StreamDefinition& s, LogReader l)
       : env(e), directory(std::move(d)), stream(s.name), limits(s.archive), log(std::move(l)) {}
+  Result<void> move_aside(StreamId other);
   Result<void> remove_leftovers(const std::vector<std::string>& units);
 
   std::mutex mutex_;
@@ -79,10 +82,10 @@ class Unit final : public Consumer {
   const std::string name_;
   const HashRange range_;
 
-  Sequence taken_;                      // every record up to here is in a file, open or complete
-  std::unique_ptr<TextFile> file_;      // the open one
-  MonotonicTime opened_{};              // when its first record came
-  std::optional<std::string> placing_;  // in the manifest, but not yet (surely) in place
+  Sequence taken_;                   // every record up to here is in a file, open or complete
+  std::unique_ptr<TextFile> file_;   // the open one
+  MonotonicTime opened_{};           // when its first record came
+  std::optional<FileLine> placing_;  // in the manifest, but not yet (surely) in place
   std::string line_;
 
   std::atomic<std::uint64_t> applied_{0};

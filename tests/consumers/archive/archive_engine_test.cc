@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "consumers/archive/archive.h"
@@ -51,7 +52,7 @@ class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
     Filed filed;
     for (const auto& path : w.sim.files.all_files()) {
       EXPECT_FALSE(path.ends_with(".part")) << path;
-      if (!path.ends_with(".txt")) continue;
+      if (!path.ends_with(".txt") || path.starts_with("/data/archive/_")) continue;
       const std::string text = *w.sim.files.content(path);
       ++filed.files;
       filed.bytes += text.size();
@@ -119,6 +120,66 @@ TEST_P(ArchiveInEngine, ExactlyOnceOverManyLivesAndFailures) {
   w.crash();
   check(w, acknowledged);
   EXPECT_GT(acknowledged, 50u);
+}
+
+// A stream is removed and made again under its name, with the power going at every step of it.
+TEST_P(ArchiveInEngine, ANameThatIsTakenAgainBeginsAnew) {
+  std::uint64_t cut = 1;
+  const std::uint64_t stride = shards() == 1 ? 1 : 11;
+  for (bool done = false; !done; cut += stride) {
+    SCOPED_TRACE("cut at step " + std::to_string(cut));
+    EngineWorld w(cut);
+    std::uint64_t acknowledged = 0;
+    ASSERT_TRUE(live(w, 5, acknowledged));
+    w.close();
+    ASSERT_TRUE(start(w));
+    w.sim.executor.run_for(62s);
+    const StreamId first_id = w.engine->find("s")->definition().id;
+    w.sim.files.cut_at_step(w.sim.files.steps() + cut);
+    const bool removed = w.engine->remove("s") && w.engine->close();
+    w.engine.reset();
+    w.sim.executor.drop_all();
+    acknowledged = 0;
+    done = removed && live(w, 5, acknowledged);
+    w.crash();
+    ASSERT_TRUE(start(w));
+    const bool again = w.engine->find("s")->definition().id != first_id;
+    w.close();
+    check(w, again ? acknowledged : 5);
+    std::size_t kept = 0;
+    for (const auto& path : w.sim.files.all_files()) {
+      if (!path.starts_with("/data/archive/_") || !path.ends_with(".txt")) continue;
+      const std::string text = *w.sim.files.content(path);
+      kept += static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+    }
+    EXPECT_EQ(kept, again ? 5u : 0u);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(cut, 50u);
+}
+
+TEST_P(ArchiveInEngine, WhatKeepsItFromOpeningIsShownAndCanBeMended) {
+  EngineWorld w(shards());
+  std::uint64_t acknowledged = 0;
+  ASSERT_TRUE(live(w, 12, acknowledged));
+  w.close();
+  const std::string manifest = "/data/archive/s/manifest";
+  ASSERT_TRUE(w.sim.files.flip_bit(manifest, 40, 1));
+  ASSERT_TRUE(start(w));  // the stream is there all the same
+  w.sim.executor.run_for(30s);
+  auto group = w.engine->groups().find("s:archive");
+  ASSERT_TRUE(group);
+  EXPECT_EQ(group->last_error, "opening: " + ErrorCode(StorageErrc::damaged).message());
+  EXPECT_EQ(group->lag_records, 12u);
+  const OneRecord& one = w.put(*w.engine->find("s"), "key", "{\"n\":0}");
+  ASSERT_TRUE(one.ok());
+  // What the log says to do.
+  ASSERT_TRUE(w.sim.files.rename("/data/archive/s", "/data/damaged"));
+  w.sim.executor.run_for(61s);
+  EXPECT_EQ(w.engine->groups().find("s:archive")->last_error, "");
+  w.close();
+  ASSERT_TRUE(remove_tree(w.sim.files, "/data/damaged"));
+  check(w, 13);
 }
 
 // The same on threads and a real disk; what a race detector is to look at.

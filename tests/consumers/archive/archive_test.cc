@@ -45,6 +45,11 @@ class Archive : public ::testing::Test {
       if (path.ends_with(ending)) found[path.substr(kRoot.size() + 1)] = *sim.files.content(path);
     return found;
   }
+  std::string archive_name(const std::string& stream) {
+    const std::string at = format_rfc3339(log.records.front().arrival);
+    return at.substr(0, 4) + "/" + at.substr(5, 2) + "/" + at.substr(8, 2) + "/" + at.substr(11, 2) + "/" + stream +
+           "-s0000-" + format_basic(log.records.front().arrival) + "-00000000000000000001.txt";
+  }
   std::string lines(std::uint64_t first, std::uint64_t last) {
     std::string text;
     for (std::uint64_t n = first; n <= last; ++n) text += json(n) + "\n";
@@ -275,6 +280,103 @@ TEST_F(Archive, ALogThatWasReplacedIsNoticed) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error(), StorageErrc::damaged);
   EXPECT_EQ(logger.count("error: the log does not give the records"), 1u);
+}
+
+TEST_F(Archive, AFileRemovedWhileTheServerRunsIsMadeAgain) {
+  auto group = open(test_stream(1));
+  append(4);
+  ASSERT_TRUE(group->deliver(4));
+  ASSERT_EQ(files(".part").size(), 1u);
+  for (const auto& [name, text] : files(".part")) ASSERT_TRUE(sim.files.remove(kRoot + "/" + name));
+  const std::string year = kRoot + "/" + format_rfc3339(sim.clock.wall()).substr(0, 4);
+  ASSERT_TRUE(remove_tree(sim.files, year));
+  sim.clock.advance(seconds(60));
+  ASSERT_TRUE(group->tick());
+  ASSERT_EQ(files(".txt").size(), 1u);
+  EXPECT_EQ(files(".txt").begin()->second, lines(1, 4));
+  EXPECT_FALSE(group->shard(0).next_tick());
+  // Complete ones are the user's; the next file has its directory all the same.
+  ASSERT_TRUE(remove_tree(sim.files, year));
+  append(2);
+  ASSERT_TRUE(group->deliver(6));
+  ASSERT_TRUE(group->close());
+  ASSERT_EQ(files(".txt").size(), 1u);
+  EXPECT_EQ(files(".txt").begin()->second, lines(5, 6));
+}
+
+// An older manifest was put back: what is already filed after it must not be filed twice, nor be written over.
+TEST_F(Archive, ATextFileThatTheManifestDoesNotNameStopsTheUnit) {
+  append(6);
+  std::string before;
+  {
+    auto group = open(test_stream(1));
+    ASSERT_TRUE(group->deliver(2));
+    before = *sim.files.content(kRoot + "/manifest");
+    ASSERT_TRUE(group->deliver(4));
+    ASSERT_TRUE(group->close());
+  }
+  const auto filed = files(".txt");
+  ASSERT_TRUE(sim.files.cut_file(kRoot + "/manifest", before.size()));
+  auto group = open(test_stream(1));
+  const auto delivered = group->deliver(6);
+  ASSERT_FALSE(delivered);
+  EXPECT_EQ(delivered.error(), StorageErrc::damaged);
+  EXPECT_EQ(files(".txt"), filed);
+  EXPECT_EQ(logger.count("error: a text file is there that the archive's manifest does not name stream=retail file=" +
+                         kRoot + "/" + filed.begin()->first),
+            1u);
+}
+
+TEST_F(Archive, OfAnEarlierStreamOfThatNameIsMovedAsideWhole) {
+  append(3);
+  {
+    auto group = open(test_stream(2));
+    ASSERT_TRUE(group->deliver(3));
+    ASSERT_TRUE(group->close());
+  }
+  const auto filed = files(".txt");
+  ASSERT_FALSE(filed.empty());
+  // The same first sequences in the same second: the same names.
+  auto definition = test_stream(2);
+  definition.id = StreamId(8);
+  for (int life = 0; life < 2; ++life) {
+    auto group = open(definition);
+    EXPECT_EQ(group->shard(0).persisted().sequence().value(), life == 0 ? 0u : 3u);
+    ASSERT_TRUE(group->deliver(3));
+    ASSERT_TRUE(group->close());
+    sim.crash({CrashPolicy::Keep::none, CrashPolicy::Keep::none});
+  }
+  std::size_t found = 0;
+  for (const auto& [name, text] : filed) {
+    EXPECT_EQ(sim.files.content(kRoot + "/" + name), text);
+    EXPECT_EQ(sim.files.content("/data/archive/_7-retail/" + name), text);
+    ++found;
+  }
+  EXPECT_EQ(found, filed.size());
+  EXPECT_EQ(logger.count("kept_as=/data/archive/_7-retail"), 1u);
+}
+
+TEST_F(Archive, NamesThatAreAwkwardInAPath) {
+  append(1);
+  for (const std::string& name : {std::string("-x"), std::string("..."), std::string("a..b"), std::string(".part"),
+                                  std::string("manifest"), std::string(128, 'n')}) {
+    ASSERT_TRUE(valid_stream_name(name));
+    auto definition = test_stream(1);
+    definition.name = name;
+    const std::string root = "/data/archive/" + name;
+    for (int life = 0; life < 2; ++life) {
+      TestGroup group(sim.env, root, definition, log, 1);
+      const auto opened = group.open();
+      ASSERT_TRUE(opened) << name << ": " << opened.error().message();
+      EXPECT_EQ(group.shard(0).persisted().sequence().value(), life == 0 ? 0u : 1u);
+      ASSERT_TRUE(group.deliver(1));
+      ASSERT_TRUE(group.close());
+    }
+    const std::string path = root + "/" + archive_name(name);
+    EXPECT_EQ(sim.files.content(path), json(1) + "\n") << path;
+    EXPECT_LE(path.size() - path.rfind('/') - 1, 255u);
+  }
+  for (const char* name : {".", "..", "", "a/b", "a b", "ä"}) EXPECT_FALSE(valid_stream_name(name)) << name;
 }
 
 TEST_F(Archive, LanesTakeOverAbove256Shards) {

@@ -76,11 +76,11 @@ class ManifestFile : public ::testing::Test {
   StreamDefinition stream = test_stream(2);
 
   ManifestFile() { EXPECT_TRUE(create_directories(sim.files, kRoot)); }
-  Result<std::unique_ptr<Manifest>> try_open() { return Manifest::open(sim.env, kRoot, stream, {"s0000", "s0001"}); }
+  Result<Manifest::Opened> try_open() { return Manifest::open(sim.env, kRoot, stream, {"s0000", "s0001"}); }
   std::unique_ptr<Manifest> open() {
-    auto manifest = try_open();
-    EXPECT_TRUE(manifest) << manifest.error().message();
-    return manifest ? std::move(*manifest) : nullptr;
+    auto opened = try_open();
+    EXPECT_TRUE(opened) << opened.error().message();
+    return opened ? std::move(opened->manifest) : nullptr;
   }
   static ManifestLine file_line(const std::string& unit, std::uint64_t n) {
     return FileLine{unit, Sequence(n), Sequence(n), Sequence(n), 1, 100, n, "f" + std::to_string(n)};
@@ -147,8 +147,9 @@ TEST_F(ManifestFile, ADamagedLineInTheMiddleIsNamedAndPassedWhenAllHaveSpokenSin
   EXPECT_EQ(manifest->found("s0001").through, Sequence(7));
   EXPECT_EQ(logger.count("error: a line of the archive's manifest is damaged stream=retail file=/archive/manifest "
                          "offset=" +
-                         std::to_string(ends[3]) + " "),
+                         std::to_string(ends[3])),
             1u);
+  EXPECT_EQ(logger.count("remedy"), 0u);  // it goes on
 }
 
 TEST_F(ManifestFile, ADamagedLineThatMayHaveBeenAUnitsLastStopsTheArchive) {
@@ -158,6 +159,7 @@ TEST_F(ManifestFile, ADamagedLineThatMayHaveBeenAUnitsLastStopsTheArchive) {
   ASSERT_FALSE(manifest);
   EXPECT_EQ(manifest.error(), StorageErrc::damaged);
   EXPECT_EQ(logger.count("offset=" + std::to_string(ends[5])), 1u);
+  EXPECT_EQ(logger.count("remedy=restore the archive's directory as a whole from a backup, or move it away"), 1u);
 }
 
 TEST_F(ManifestFile, ADamagedHeaderIsNamed) {
@@ -166,16 +168,31 @@ TEST_F(ManifestFile, ADamagedHeaderIsNamed) {
   const auto manifest = try_open();
   ASSERT_FALSE(manifest);
   EXPECT_EQ(manifest.error(), StorageErrc::damaged);
-  EXPECT_EQ(logger.count("offset=0 "), 1u);
+  EXPECT_EQ(logger.count("offset=0"), 1u);
+  EXPECT_EQ(logger.count("remedy=restore the archive's directory as a whole from a backup, or move it away"), 1u);
 }
 
-TEST_F(ManifestFile, OfAnEarlierStreamOfThatNameIsPutAside) {
+TEST_F(ManifestFile, OfAnEarlierStreamOfThatNameIsNotTouched) {
   append(*open(), 1, 3);
   const std::string old = *sim.files.content(kPath);
   stream.id = StreamId(8);
-  EXPECT_EQ(open()->units(), 0u);
-  EXPECT_EQ(sim.files.content(kRoot + "/manifest-7"), old);
-  sim.crash({CrashPolicy::Keep::none, CrashPolicy::Keep::none});
+  const auto opened = try_open();
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(opened->other_stream, StreamId(7));
+  EXPECT_EQ(opened->manifest, nullptr);
+  EXPECT_EQ(sim.files.content(kPath), old);
+}
+
+TEST_F(ManifestFile, MissingBesideTextFilesIsNotTakenForANewArchive) {
+  append(*open(), 1, 3);
+  ASSERT_TRUE(create_directories(sim.files, kRoot + "/2026/01/02/03"));
+  ASSERT_TRUE(open());
+  ASSERT_TRUE(sim.files.remove(kPath));
+  const auto missing = try_open();
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error(), StorageErrc::damaged);
+  EXPECT_EQ(logger.count("the archive's manifest is missing, and there are text files stream=retail"), 1u);
+  ASSERT_TRUE(remove_tree(sim.files, kRoot + "/2026"));
   EXPECT_EQ(open()->units(), 0u);
 }
 
