@@ -230,11 +230,13 @@ TEST_F(Commands, ViewsAreCreatedAndDropped) {
 TEST_F(Commands, DiffAndApply) {
   const std::string path = config(
       "[streams.a]\nshards = 2\npartition_key = \"id\"\nfields = { n = \"integer\", t = \"text\" }\n[streams.b]\n"
-      "[views.v]\nsql = \"SELECT  a, count(*) AS n FROM a GROUP BY a\"\n[views.w]\nsql = \"SELECT b, count(*) AS n FROM a GROUP BY b\"\n");
+      "[views.v]\nsql = \"SELECT  a, count(*) AS n FROM a GROUP BY a\"\n[views.w]\nsql = \"SELECT b, count(*) AS n "
+      "FROM a GROUP BY b\"\n");
   replies_["GET /v1/streams/a"] = {
       .body =
           R"({"name":"a","shards":[{"shard":0,"open":true},{"shard":1,"open":true},{"shard":2,"open":false}],"partition_key":"id","fields":{"n":"integer"},"archive":{"enabled":true,"size_bytes":5242880,"age_seconds":60.0}})"};
-  replies_["GET /v1/views/v"] = {.body = R"({"name":"v","source":"SELECT a, count(*) AS n FROM a GROUP BY a;","sql":"..."})"};
+  replies_["GET /v1/views/v"] = {
+      .body = R"({"name":"v","source":"SELECT a, count(*) AS n FROM a GROUP BY a;","sql":"..."})"};
   EXPECT_EQ(run({"config", "diff", path}), kPartly) << err_;
   EXPECT_EQ(out_, "stream b: does not exist\nview w: does not exist\n");
 
@@ -246,7 +248,8 @@ TEST_F(Commands, DiffAndApply) {
   EXPECT_EQ(run({"apply", path}), kOk) << err_;
 
   replies_["GET /v1/streams/b"] = replies_["GET /v1/streams/a"];
-  replies_["GET /v1/views/w"] = {.body = R"({"name":"w","source":"SELECT b, count(*) AS n FROM a GROUP BY b","sql":"..."})"};
+  replies_["GET /v1/views/w"] = {
+      .body = R"({"name":"w","source":"SELECT b, count(*) AS n FROM a GROUP BY b","sql":"..."})"};
   EXPECT_EQ(run({"config", "diff", path}), kPartly);
   EXPECT_THAT(out_, HasSubstr("stream b: shards is 2, the configuration says 4\n"));
   EXPECT_THAT(out_, HasSubstr("stream b: partition_key is id, the configuration says empty\n"));
