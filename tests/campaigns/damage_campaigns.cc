@@ -28,6 +28,7 @@ LogOptions small_log() {
 Image make_image(std::uint64_t seed) {
   LogWorld w(seed);
   w.options = small_log();
+  w.made = seed * 1'000;  // each log has records of its own
   w.open();
   for (int i = 0; w.files(".seg").size() < 2 && i < 40; ++i) {
     w.append(1 + i % 5, i % 3 == 0 ? 700 : 60, i % 2 == 0 ? "key" + std::to_string(i) : "");
