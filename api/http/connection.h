@@ -31,6 +31,8 @@ class Connection;
 class IoLoop;
 class StreamImpl;
 
+inline constexpr std::size_t kInitial = 4 << 10;  // the buffers of a connection that has nothing large to say
+
 // A request that a handler has, and its place in the connection's order. Pooled by its loop; touched on that thread
 // only, but for what Responder reads of it (loop).
 struct Exchange {
@@ -49,6 +51,8 @@ struct Exchange {
   bool http_10 = false;
   bool orphan = false;  // its connection has ended or will after an earlier answer
   std::shared_ptr<StreamImpl> stream;
+
+  std::size_t unsent() const;  // bytes of its answer, as far as it is made
 };
 
 // What all loops share.
