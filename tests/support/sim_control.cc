@@ -30,7 +30,10 @@ void SimFileSystem::crash(const CrashPolicy& policy) {
 
 void SimFileSystem::kill() {
   const std::lock_guard lock(state_->mutex);
-  CHECK(state_->powered);
+  CHECK(state_->powered || state_->killed);
+  state_->powered = true;
+  state_->killed = false;
+  state_->kill_at = 0;
   ++state_->generation;
   state_->locked.clear();
 }
@@ -44,6 +47,12 @@ void SimFileSystem::cut_at_step(std::uint64_t number) {
   const std::lock_guard lock(state_->mutex);
   CHECK(number > state_->step_count);
   state_->cut_at = number;
+}
+
+void SimFileSystem::kill_at_step(std::uint64_t number) {
+  const std::lock_guard lock(state_->mutex);
+  CHECK(number > state_->step_count);
+  state_->kill_at = number;
 }
 
 std::uint64_t SimFileSystem::steps() const {

@@ -109,6 +109,11 @@ SimFileSystem::State::Verdict SimFileSystem::State::begin(std::unique_lock<std::
       powered = false;
       return {.error = EIO, .applies = true};
     }
+    if (step.number == kill_at) {
+      powered = false;
+      killed = true;
+      return {.error = EIO, .applies = false};
+    }
   }
   if (!powered) return {.error = EIO, .applies = false};
   for (auto& fault : faults) {
@@ -302,7 +307,8 @@ void SimFileSystem::State::crash(const CrashPolicy& policy) {
   };
   settle(settle, root, "");
   powered = true;
-  cut_at = 0;
+  cut_at = kill_at = 0;
+  killed = false;
   ++generation;
   locked.clear();
 }

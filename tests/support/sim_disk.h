@@ -65,6 +65,8 @@ struct SimFileSystem::State {
   std::set<const Node*> locked;
   std::uint64_t step_count = 0;
   std::uint64_t cut_at = 0;
+  std::uint64_t kill_at = 0;
+  bool killed = false;  // the process is dead and nobody has said kill(): no call works, nothing is lost
   std::vector<DiskStep> journal;
   std::function<void(const DiskStep&)> hook;
   std::vector<DiskFault> faults;

@@ -115,6 +115,8 @@ class SimFileSystem final : public FileSystem {
   // `number`: it takes effect as if not yet synced, and fails. To cut a scenario everywhere, run it again and again
   // with 1, 2, 3 ... until the power stays on.
   void cut_at_step(std::uint64_t number);
+  // The process dies before step `number` takes effect: from then on its calls fail. kill() begins the next life.
+  void kill_at_step(std::uint64_t number);
   std::uint64_t steps() const;
   std::vector<DiskStep> journal() const;  // all steps so far; shrinks only by clear_journal()
   void clear_journal();

@@ -40,6 +40,26 @@ TEST_P(LogPowerCut, KilledAndThenCut) {
   }
 }
 
+// The same, with the process dying between any two calls: what it had written and not flushed is in the cache, looks
+// like any other commit to the next life, and must be flushed again before that shows it.
+TEST_P(LogPowerCut, KilledAtEveryStepAndThenCut) {
+  const auto seed = static_cast<std::uint64_t>(GetParam());
+  const std::uint64_t steps = steps_undisturbed(seed);
+  for (std::uint64_t step = 1; step <= steps && !HasFailure(); ++step) {
+    SCOPED_TRACE("killed at step " + std::to_string(step) + " of " + std::to_string(steps));
+    LogTrial trial(seed);
+    LogWorld& w = trial.world();
+    w.sim.files.kill_at_step(step);
+    trial.workload();
+    w.kill();
+    w.open();
+    trial.look();
+    w.crash({.writes = CrashPolicy::Keep::none});
+    w.open();
+    trial.check();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, LogPowerCut, ::testing::Range(1, 4));
 
 }  // namespace
