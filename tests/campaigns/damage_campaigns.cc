@@ -24,30 +24,6 @@ LogOptions small_log() {
   return options;
 }
 
-// Of one segment and a bit of the next: small commits and large ones, keyed requests, refused ones.
-Image make_image(std::uint64_t seed) {
-  LogWorld w(seed);
-  w.options = small_log();
-  w.made = seed * 1'000;  // each log has records of its own
-  w.open();
-  for (int i = 0; w.files(".seg").size() < 2 && i < 40; ++i) {
-    w.append(1 + i % 5, i % 3 == 0 ? 700 : 60, i % 2 == 0 ? "key" + std::to_string(i) : "");
-  }
-  w.append(3);
-  w.run();
-  w.sim.executor.run_for(std::chrono::milliseconds(300));
-  w.close();
-  Image image;
-  image.records = w.acknowledged;
-  for (const std::string& path : w.sim.files.all_files()) image.files[path] = *w.sim.files.content(path);
-  return image;
-}
-
-const Image& first_image() {
-  static const Image image = make_image(1);
-  return image;
-}
-
 void write(SimFileSystem& files, const std::string& path, const std::string& bytes) {
   const std::string directory = path.substr(0, path.find_last_of('/'));
   ASSERT_TRUE(create_directories(files, directory));
@@ -56,6 +32,34 @@ void write(SimFileSystem& files, const std::string& path, const std::string& byt
   ASSERT_TRUE((*file)->write_at(ByteOffset(0), std::as_bytes(std::span(bytes))));
   ASSERT_TRUE((*file)->sync_data());
   ASSERT_TRUE(files.sync_directory(directory));
+}
+
+// A life of a small log that went on from `before`: small commits and large ones, keyed requests, until there are
+// `segments` of them and a few records more. Each life has records of its own.
+Image live(std::uint64_t seed, const Image& before, std::size_t segments) {
+  LogWorld w(seed);
+  w.options = small_log();
+  w.made = seed * 1'000;
+  for (const auto& [path, bytes] : before.files) write(w.sim.files, path, bytes);
+  w.open();
+  for (int i = 0; w.files(".seg").size() < segments && i < 40; ++i) {
+    const std::string key = "life" + std::to_string(seed) + "-" + std::to_string(i);
+    w.append(1 + i % 5, i % 3 == 0 ? 700 : 60, i % 2 == 0 ? key : "");
+  }
+  w.append(3);
+  w.append(2);
+  w.sim.executor.run_for(std::chrono::milliseconds(300));
+  w.close();
+  Image image;
+  image.records = before.records;
+  image.records.insert(w.acknowledged.begin(), w.acknowledged.end());
+  for (const std::string& path : w.sim.files.all_files()) image.files[path] = *w.sim.files.content(path);
+  return image;
+}
+
+const Image& first_image() {
+  static const Image image = live(1, {}, 2);
+  return image;
 }
 
 // Opens the files as they are and compares what it serves with what should be there. `named`: the damage must be said
@@ -142,48 +146,68 @@ Campaign truncation_campaign() {
           }};
 }
 
-// Blocks of 4 KiB from another log, and from elsewhere in this one, stand where they were not written.
+namespace {
+
+struct DiskBlock {
+  std::string path, bytes;
+  std::uint64_t offset;
+};
+
+std::vector<DiskBlock> blocks_of(const Image& image) {
+  std::vector<DiskBlock> out;
+  for (const auto& [path, bytes] : image.files) {
+    for (std::uint64_t at = 0; at + kBlockBytes <= bytes.size(); at += kBlockBytes)
+      out.push_back({path, bytes.substr(at, kBlockBytes), at});
+  }
+  return out;
+}
+
+// What stands where it was not written, though all of it was valid once: blocks from elsewhere in the log, from another
+// log, and from another life of this one (the same log went on from the same moment with other records); and another
+// log's files under the right names.
+struct Splices {
+  Image image = live(11, first_image(), 3);
+  Image other_life = live(12, first_image(), 3);
+  Image other_log = live(2, {}, 2);
+  std::vector<DiskBlock> here = blocks_of(image);
+  std::vector<DiskBlock> sources;
+  std::vector<std::string> files;
+
+  Splices() {
+    for (const Image* from : {&image, &other_life, &other_log}) {
+      for (DiskBlock& block : blocks_of(*from)) sources.push_back(std::move(block));
+    }
+    for (const auto& [path, bytes] : other_log.files) {
+      if (image.files.contains(path) && !path.ends_with("/lock")) files.push_back(path);
+    }
+  }
+};
+
+}  // namespace
+
 Campaign splice_campaign() {
-  return {"splices", "splices", "valid blocks from elsewhere in the log, and from another stream's, stand in its files",
-          ~0ull, [](std::uint64_t trial) -> std::uint64_t {
-            static const Image other = make_image(2);
-            struct Block {
-              std::string path, bytes;
-              std::uint64_t offset;
-            };
-            const auto blocks_of = [](const Image& image) {
-              std::vector<Block> out;
-              for (const auto& [path, bytes] : image.files) {
-                for (std::uint64_t at = 0; at + kBlockBytes <= bytes.size(); at += kBlockBytes)
-                  out.push_back({path, bytes.substr(at, kBlockBytes), at});
-              }
-              return out;
-            };
-            // Single blocks, and whole files.
-            static const std::vector<Block> here = blocks_of(first_image());
-            static const std::vector<Block> sources = [&] {
-              auto all = blocks_of(other);
-              all.insert(all.end(), here.begin(), here.end());
-              return all;
-            }();
-            if (trial > here.size() * sources.size()) {
-              std::uint64_t left = trial - here.size() * sources.size();
-              for (const auto& [path, bytes] : other.files) {
-                if (!first_image().files.contains(path) || path.ends_with("/lock") || --left > 0) continue;
-                SCOPED_TRACE("the other log's " + path);
-                Image image = first_image();
-                image.files[path] = bytes;
-                expect_honest(image, false);
-                return 1;
-              }
+  return {"splices", "splices",
+          "valid blocks and files from elsewhere stand in a log: from another log or another life", ~0ull,
+          [](std::uint64_t trial) -> std::uint64_t {
+            static const Splices splices;
+            Image image = splices.image;
+            const std::uint64_t n = trial - 1;
+            const std::uint64_t blocks = splices.here.size() * splices.sources.size();
+            std::string what;
+            if (n < blocks) {
+              const DiskBlock& target = splices.here[n / splices.sources.size()];
+              const DiskBlock& source = splices.sources[n % splices.sources.size()];
+              what = "block " + std::to_string(n % splices.sources.size()) + ", of " + source.path + " at " +
+                     std::to_string(source.offset) + ", in " + target.path + " at " + std::to_string(target.offset);
+              image.files[target.path].replace(target.offset, kBlockBytes, source.bytes);
+            } else if (n < blocks + splices.files.size()) {
+              const std::string& path = splices.files[n - blocks];
+              what = "the other log's " + path;
+              image.files[path] = splices.other_log.files.at(path);
+            } else {
               return 0;
             }
-            const Block& target = here[(trial - 1) / sources.size()];
-            const Block& source = sources[(trial - 1) % sources.size()];
-            SCOPED_TRACE(source.path + " at " + std::to_string(source.offset) + " in the place of " + target.path +
-                         " at " + std::to_string(target.offset));
-            Image image = first_image();
-            image.files[target.path].replace(target.offset, kBlockBytes, source.bytes);
+            SCOPED_TRACE(what);
             expect_honest(image, false);
             return 1;
           }};
