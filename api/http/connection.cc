@@ -31,7 +31,7 @@ Connection::Connection(IoLoop& loop, Socket socket) : loop_(loop), socket_(std::
 }
 
 Connection::~Connection() {
-  if (capacity_ > kLarge) loop_.shared().memory -= capacity_;
+  if (capacity_ > kLarge) loop_.shared().memory.give_back(capacity_, std::chrono::steady_clock::now());
 }
 
 asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
@@ -42,7 +42,8 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
     }
     if (!make_room()) {
       loop_.begin_batch();
-      refuse(ErrorId::throttled);
+      const auto now = std::chrono::steady_clock::now();
+      refuse(ErrorId::throttled, loop_.shared().memory.time_for(capacity_ * 2, loop_.limits().memory_bytes, now));
       loop_.end_batch();
       continue;
     }
@@ -94,12 +95,12 @@ void Connection::maybe_resume() {
 }
 
 void Connection::resize(std::size_t capacity) {
-  auto& memory = loop_.shared().memory;
   std::unique_ptr<char[]> fresh(new char[capacity]);
   if (end_) std::memcpy(fresh.get(), in_.get(), end_);
   parser_.moved(in_.get(), fresh.get());
-  if (capacity_ > kLarge) memory -= capacity_;
-  if (capacity > kLarge) memory += capacity;
+  if (capacity > kLarge) {
+    loop_.shared().memory.grow(capacity_ > kLarge ? capacity_ : 0, capacity, std::chrono::steady_clock::now());
+  }
   in_ = std::move(fresh);
   capacity_ = capacity;
 }
@@ -107,7 +108,7 @@ void Connection::resize(std::size_t capacity) {
 // Room for the next read; false: the server has none to give.
 bool Connection::make_room() {
   if (end_ == 0 && capacity_ > kLarge) {
-    loop_.shared().memory -= capacity_;
+    loop_.shared().memory.give_back(capacity_, std::chrono::steady_clock::now());
     in_.reset();
     capacity_ = 0;
   }
@@ -127,7 +128,7 @@ bool Connection::make_room() {
     }
   }
   const std::size_t wanted = capacity_ * 2;
-  if (wanted > kLarge && loop_.shared().memory + wanted > loop_.limits().memory_bytes) return false;
+  if (wanted > kLarge && !loop_.shared().memory.fits(wanted, loop_.limits().memory_bytes)) return false;
   resize(wanted);
   return true;
 }
@@ -205,13 +206,13 @@ void Connection::dispatch() {
   loop_.shared().handler.handle(parser_.request(), Responder(e));
 }
 
-void Connection::refuse(ErrorId id) {
+void Connection::refuse(ErrorId id, std::chrono::nanoseconds retry_after) {
   loop_.shared().metrics.bad_requests.add();
   stop_reading_ = true;
   Exchange* e = new_exchange();
   e->keep_alive = false;
   e->label = Handler::kRefused;
-  Response response = problem(id);
+  Response response = problem(id, {}, {}, retry_after);
   answer(e, response.status, response.content_type, response.headers, response.body, nullptr, true);
 }
 

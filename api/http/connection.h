@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "api/http/body_memory.h"
 #include "api/http/limits.h"
 #include "api/http/parser.h"
 #include "api/http/server.h"
@@ -62,7 +63,7 @@ struct Shared {
   Metrics metrics;
   std::atomic<bool> draining{false};
   std::atomic<std::size_t> exchanges{0};  // with handlers
-  std::atomic<std::size_t> memory{0};     // of large receive buffers, for the limit
+  BodyMemory memory;                      // of large receive buffers
   Budget answers;                         // of what follows the heads of answers
   std::atomic<std::size_t> open{0};
   mutable std::mutex mutex;
@@ -151,7 +152,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void consume();
   void waiting_for_more();
   void dispatch();
-  void refuse(ErrorId id);
+  void refuse(ErrorId id, std::chrono::nanoseconds retry_after = {});
   Exchange* new_exchange();
   void set_phase(Phase phase);
   bool overloaded() const;
