@@ -189,7 +189,8 @@ void ShardedGroup::fill(GroupStatus& status) const {
   const auto age = [&](WallTime t) { return std::max(0.0, std::chrono::duration<double>(now - t).count()); };
   const Sequence looked_at(dealt_next_.value() - 1);
   const std::uint64_t unread = status.durable > looked_at ? status.durable.value() - looked_at.value() : 0;
-  const double unread_seconds = unread != 0 ? age(behind_since().value_or(now)) : 0;
+  const auto since = behind_since();
+  const double unread_seconds = unread != 0 && since ? age(*since) : 0;
   status.lag_records = unread;
   status.lag_seconds = unread_seconds;
   bool first = true;

@@ -183,6 +183,7 @@ TEST(Pressure, ADiskThatCannotSealIs503UntilTheNextStartAndServesOn) {
   const auto refused = w.world.ask(ApiWorld::post(kGood));
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(refused.code(), "not_accepting");
+  EXPECT_FALSE(refused.headers.contains("retry-after")) << "only a restart helps";
   EXPECT_EQ(refused.body.find(w.segments()), std::string::npos) << "no path goes out";
   EXPECT_EQ(w.world.get("/v1/streams/retail").json()["accepting"], false);
   EXPECT_EQ(w.stored(), std::vector<std::string>{"a"});
