@@ -72,6 +72,40 @@ TEST(Log, JsonLines) {
   EXPECT_EQ(all[2]["repeated"], 2);
 }
 
+TEST(Log, AFloodOfOneMessageIsCounted) {
+  HandClock clock;
+  std::ostringstream out;
+  const auto lines_with = [&](const std::string& text) {
+    std::istringstream lines(out.str());
+    std::string line;
+    std::uint64_t n = 0;
+    while (std::getline(lines, line)) n += line.find(text) != std::string::npos;
+    return n;
+  };
+  {
+    ProgramLogger logger(clock, ProgramLogger::Format::json, LogLevel::info, &out);
+    const auto parked = [&](std::uint64_t n) {
+      for (; n > 0; --n) logger.warning("a \"record\" was parked", {{"sequence", std::to_string(n)}});
+    };
+    parked(Floods::kLines + 500);
+    logger.info("something else");
+    EXPECT_EQ(lines_with("sequence"), Floods::kLines);
+    EXPECT_EQ(lines_with("something else"), 1u);
+    EXPECT_EQ(lines_with("more_like_this"), 0u);
+    clock.now += seconds(10);
+    logger.flush_repeats();
+    EXPECT_EQ(lines_with(R"("level":"warning","message":"a \"record\" was parked","more_like_this":500})"), 1u);
+    parked(1);
+    EXPECT_EQ(lines_with("sequence"), Floods::kLines + 1);
+    parked(Floods::kLines + 6);
+    clock.now += seconds(10);
+    parked(1);  // tells the count that is due, too
+    EXPECT_EQ(lines_with("more_like_this\":7}"), 1u);
+    parked(Floods::kLines + 8);
+  }
+  EXPECT_EQ(lines_with("more_like_this\":9}"), 1u);
+}
+
 TEST(Log, TextForPeople) {
   HandClock clock;
   std::ostringstream out;

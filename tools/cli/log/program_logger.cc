@@ -53,6 +53,7 @@ struct ProgramLogger::Impl {
   spdlog::logger sink;
   std::mutex mutex;
   Repeats repeats;
+  Floods floods;
 
   Impl(Clock& c, Format f, LogLevel l, spdlog::sink_ptr s) : clock(c), format(f), level(l), sink("", std::move(s)) {}
 
@@ -80,14 +81,21 @@ struct ProgramLogger::Impl {
     return out;
   }
 
-  void say_left_out(const std::vector<Repeats::LeftOut>& lines) {
+  void say_repeats(const std::vector<Repeats::LeftOut>& lines) { say(lines, "repeated"); }
+  void say_floods(std::vector<Repeats::LeftOut> messages) {
+    for (auto& [line, count] : messages) line = line.front() + body(line.substr(1), {});
+    say(messages, "more_like_this");
+  }
+  void say(const std::vector<Repeats::LeftOut>& lines, const char* name) {
     for (const auto& [line, count] : lines) {
       const char digit = line.front();  // its level, see write()
-      std::string out = line.substr(1);
-      out += format == Format::json ? ",\"repeated\":" : " repeated=";
-      out += std::to_string(count);
-      sink.log(static_cast<spdlog::level::level_enum>(digit - '0'), spdlog::string_view_t(out));
+      sink.log(static_cast<spdlog::level::level_enum>(digit - '0'),
+               spdlog::string_view_t(counted(line.substr(1), name, count)));
     }
+  }
+  std::string counted(const std::string& line, const char* name, std::uint64_t count) const {
+    return line + (format == Format::json ? std::string(",\"") + name + "\":" : std::string(" ") + name + "=") +
+           std::to_string(count);
   }
 };
 
@@ -109,7 +117,8 @@ ProgramLogger::ProgramLogger(Clock& clock, Format format, LogLevel level, std::o
 
 ProgramLogger::~ProgramLogger() {
   const std::lock_guard lock(impl_->mutex);
-  impl_->say_left_out(impl_->repeats.flush(MonotonicTime::max()));
+  impl_->say_repeats(impl_->repeats.flush(MonotonicTime::max()));
+  impl_->say_floods(impl_->floods.flush(MonotonicTime::max()));
 }
 
 void ProgramLogger::set_level(LogLevel level) {
@@ -123,23 +132,22 @@ bool ProgramLogger::enabled(LogLevel level) const {
 void ProgramLogger::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!enabled(level)) return;
   const spdlog::level::level_enum l = level_of(level);
+  const std::string digit(1, static_cast<char>('0' + l));
   const std::string out = impl_->body(message, fields);
   const std::lock_guard lock(impl_->mutex);
-  const Repeats::Decision d =
-      impl_->repeats.see(std::string(1, static_cast<char>('0' + l)) + out, impl_->clock.monotonic());
+  const MonotonicTime now = impl_->clock.monotonic();
+  const Repeats::Decision d = impl_->repeats.see(digit + out, now);
   if (!d.write) return;
-  if (d.left_out == 0) {
-    impl_->sink.log(l, spdlog::string_view_t(out));
-  } else {
-    const std::string counted =
-        out + (impl_->format == Format::json ? ",\"repeated\":" : " repeated=") + std::to_string(d.left_out);
-    impl_->sink.log(l, spdlog::string_view_t(counted));
-  }
+  impl_->say_floods(impl_->floods.flush(now));
+  if (!impl_->floods.see(digit + std::string(message), now)) return;
+  impl_->sink.log(l, spdlog::string_view_t(d.left_out == 0 ? out : impl_->counted(out, "repeated", d.left_out)));
 }
 
 void ProgramLogger::flush_repeats() {
   const std::lock_guard lock(impl_->mutex);
-  impl_->say_left_out(impl_->repeats.flush(impl_->clock.monotonic() - std::chrono::seconds(10)));
+  const MonotonicTime now = impl_->clock.monotonic();
+  impl_->say_repeats(impl_->repeats.flush(now - std::chrono::seconds(10)));
+  impl_->say_floods(impl_->floods.flush(now));
 }
 
 std::optional<LogLevel> parse_level(std::string_view name) {

@@ -36,4 +36,21 @@ std::vector<Repeats::LeftOut> Repeats::flush(MonotonicTime before) {
   return out;
 }
 
+bool Floods::see(std::string_view message, MonotonicTime now) {
+  const auto it = entries_.find(message);
+  Entry& entry = it != entries_.end() ? it->second : entries_.emplace(message, Entry{now, 0}).first->second;
+  return ++entry.lines <= kLines;
+}
+
+std::vector<Repeats::LeftOut> Floods::flush(MonotonicTime now) {
+  std::vector<Repeats::LeftOut> out;
+  std::erase_if(entries_, [&](const auto& item) {
+    const auto& [message, entry] = item;
+    if (now < entry.began + window_) return false;
+    if (entry.lines > kLines) out.push_back({message, entry.lines - kLines});
+    return true;
+  });
+  return out;
+}
+
 }  // namespace tidemill::cli

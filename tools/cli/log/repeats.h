@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,26 @@ class Repeats {
   };
   std::chrono::nanoseconds quiet_;
   std::array<Entry, 16> entries_;
+};
+
+// Lines of one message whose fields differ each time (a record that is refused, a file that is damaged): so many of one
+// message are written in a while, the rest is counted. Not thread-safe.
+class Floods {
+ public:
+  static constexpr std::uint64_t kLines = 100;
+  explicit Floods(std::chrono::nanoseconds window = std::chrono::seconds(10)) : window_(window) {}
+
+  bool see(std::string_view message, MonotonicTime now);  // false: left out
+  // Messages with a count whose time is over; they begin anew.
+  std::vector<Repeats::LeftOut> flush(MonotonicTime now);
+
+ private:
+  struct Entry {
+    MonotonicTime began{};
+    std::uint64_t lines = 0;
+  };
+  std::chrono::nanoseconds window_;
+  std::map<std::string, Entry, std::less<>> entries_;
 };
 
 }  // namespace tidemill::cli
