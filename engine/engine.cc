@@ -93,7 +93,7 @@ class EngineImpl final : public Engine {
   void unreadable(const SystemStream::Event& event);
   Result<void> open_streams();
   void clean_up();
-  Result<std::shared_ptr<Log>> open_log(StreamId id);
+  Result<std::shared_ptr<Log>> open_log(StreamId id, const std::string& name);
   void publish(const std::shared_ptr<Stream>& stream);
   void remove_files(StreamId id);
   void close_logs(const std::vector<std::shared_ptr<Log>>& logs);
@@ -125,7 +125,7 @@ class EngineImpl final : public Engine {
 
 Result<void> EngineImpl::start() {
   ASSIGN_OR_RETURN(directory_, DataDirectory::open(env_, options_.data));
-  ASSIGN_OR_RETURN(auto log, open_log(kSystemId));
+  ASSIGN_OR_RETURN(auto log, open_log(kSystemId, "_system"));
   system_ = std::make_unique<SystemStream>(env_, std::move(log));
   RETURN_IF_ERROR(system_->fold("stream.", [this](const SystemStream::Event& event) { fold(event); }));
   if (unreadable_) return StorageErrc::damaged;
@@ -134,11 +134,15 @@ Result<void> EngineImpl::start() {
   return {};
 }
 
-Result<std::shared_ptr<Log>> EngineImpl::open_log(StreamId id) {
+Result<std::shared_ptr<Log>> EngineImpl::open_log(StreamId id, const std::string& name) {
   const std::string path = directory_->stream(id);
   RETURN_IF_ERROR(create_directories(env_.files, path));
-  auto log = Log::open(env_, path, options_.log);
-  if (!log) env_.logger.error("cannot open a stream's log", {{"directory", path}, {"error", log.error().message()}});
+  LogOptions options = options_.log;
+  options.name = name;
+  auto log = Log::open(env_, path, options);
+  if (!log)
+    env_.logger.error("cannot open a stream's log",
+                      {{"stream", name}, {"directory", path}, {"error", log.error().message()}});
   return log;
 }
 
@@ -178,7 +182,7 @@ Result<void> EngineImpl::open_streams() {
                         {{"stream", known.definition.name}, {"directory", path}});
       return StorageErrc::damaged;
     }
-    ASSIGN_OR_RETURN(auto log, open_log(id));
+    ASSIGN_OR_RETURN(auto log, open_log(id, known.definition.name));
     if (log->status().incarnation != known.incarnation) {
       env_.logger.error("a stream's directory holds the records of another stream; restore the right one",
                         {{"stream", known.definition.name}, {"directory", path}});
@@ -239,7 +243,7 @@ Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, 
   };
   // Said before it is done, so that what a crash leaves of it is known for what it is.
   RETURN_IF_ERROR(system_->append("stream.creating", encode_id(definition.id), name_is_free));
-  auto log = open_log(definition.id);
+  auto log = open_log(definition.id, definition.name);
   if (!log) {
     remove_files(definition.id);
     return log.error();

@@ -25,6 +25,7 @@ struct LogOptions {
   std::uint64_t tail_cache_bytes = 16 << 20;   // decoded recent commits, shared by all tailing readers
   std::uint32_t request_window = 1'000'000;    // idempotency keys remembered
   std::chrono::milliseconds mark_delay{100};   // durable mark at most this long behind
+  std::string name;                            // what the logger's lines call this log
 };
 
 // What is missing and why: records that were durable once and cannot be read back.

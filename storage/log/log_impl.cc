@@ -13,12 +13,17 @@ namespace tidemill {
 Result<std::shared_ptr<Log>> Log::open(Env& env, const std::string& directory, const LogOptions& options) {
   RETURN_IF_ERROR(create_directories(env.files, directory));
   auto mark = std::make_unique<MarkFile>(env.files, directory);
+  const MonotonicTime began = env.clock.monotonic();
   ASSIGN_OR_RETURN(auto recovered, recover_log(env, directory, options, *mark));
-  env.logger.info("log opened", {{"directory", directory},
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(env.clock.monotonic() - began);
+  env.logger.info("log opened", {{"stream", options.name},
+                                 {"directory", directory},
                                  {"durable", std::to_string(recovered.next.value() - 1)},
                                  {"epoch", std::to_string(recovered.segments.active->header.epoch.value())},
                                  {"segments", std::to_string(recovered.segments.names.size())},
-                                 {"lost_ranges", std::to_string(recovered.segments.damage.size())}});
+                                 {"torn_tail", recovered.torn_tail ? "dropped" : "none"},
+                                 {"lost_ranges", std::to_string(recovered.segments.damage.size())},
+                                 {"took_ms", std::to_string(took.count())}});
   auto log = std::make_shared<LogImpl>(env, directory, options, std::move(recovered), std::move(mark));
   log->started();
   return std::shared_ptr<Log>(std::move(log));

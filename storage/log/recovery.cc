@@ -34,6 +34,7 @@ class Recovery {
     }
     if (last_) RETURN_IF_ERROR(scan_last());
     judge_tail();
+    if (last_ && !damaged_) RETURN_IF_ERROR(look_for_torn_tail());
     const RequestSearch search{incarnation_, names_, last_, end_, out_.requests};
     ASSIGN_OR_RETURN(out_.answers, recover_requests(env_, directory_, search, options_.request_window));
     RETURN_IF_ERROR(begin_segment());
@@ -49,6 +50,7 @@ class Recovery {
   Result<void> open_last();
   Result<void> scan_last();
   void judge_tail();
+  Result<void> look_for_torn_tail();
   Result<std::shared_ptr<SegmentFill>> make_fill(std::uint64_t bytes_min);
   Result<void> begin_segment();
   void clean_up();
@@ -254,6 +256,16 @@ void Recovery::judge_tail() {
   } else {
     copy_last_ = last_commit_.has_value();
   }
+}
+
+// Only to be said: a segment is zeros behind what was written.
+Result<void> Recovery::look_for_torn_tail() {
+  AlignedBuffer buffer;
+  const std::span<std::byte> block(buffer.reserve(kBlockBytes), kBlockBytes);
+  ASSIGN_OR_RETURN(const std::size_t n, last_->file->read_at(end_, block));
+  const auto written = block.first(n);
+  out_.torn_tail = std::any_of(written.begin(), written.end(), [](std::byte b) { return b != std::byte{0}; });
+  return {};
 }
 
 // Of the usual size, or as small as can be where the disk is full: a log that cannot take records can still serve.

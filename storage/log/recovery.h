@@ -25,7 +25,8 @@ struct RecoveredLog {
   std::uint64_t last_checksum = 0;  // of the last commit's header
   RecoveredRequests answers{RequestWindow(0)};
   std::array<std::optional<Sequence>, kNotesMax> notes;
-  SegmentId last_id;  // the highest ever used
+  SegmentId last_id;       // the highest ever used
+  bool torn_tail = false;  // a commit that was being written when the lights went out was dropped
 };
 
 // Reads the last segment, decides about its tail, copies the last commit to a fresh segment and flushes it there. Reads

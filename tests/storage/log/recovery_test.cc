@@ -5,6 +5,7 @@
 #include "storage/log/mark_file.h"
 #include "storage/log/segment_file.h"
 #include "tests/storage/log/log_world.h"
+#include "tests/support/capture_logger.h"
 
 namespace tidemill {
 namespace {
@@ -69,7 +70,8 @@ class SegmentRecovery : public ::testing::Test {
     EXPECT_TRUE(w.append(2).ok());  // and it goes on
   }
 
-  LogWorld w;
+  CaptureLogger logger;
+  LogWorld w{1, logger};
 };
 
 TEST_F(SegmentRecovery, TornTailIsDropped) {
@@ -83,7 +85,12 @@ TEST_F(SegmentRecovery, TornTailIsDropped) {
   reopen();
   EXPECT_EQ(w.log->durable(), Sequence(last.first - 1));
   EXPECT_TRUE(w.log->status().damage.empty());
+  EXPECT_EQ(logger.count("torn_tail=dropped"), 1u);
   w.expect_nothing_lost();
+  w.kill();
+  reopen();
+  EXPECT_EQ(logger.count("torn_tail=dropped"), 1u);
+  EXPECT_EQ(logger.count("torn_tail=none"), 2u);  // the first start, and this one
 }
 
 TEST_F(SegmentRecovery, TailBelowTheMarkIsDamage) {

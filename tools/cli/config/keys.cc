@@ -40,7 +40,7 @@ const std::array<Key<Config>, 18> kConfigKeys{{
      .default_value = "30s",
      .member = &C::drain,
      .max = kHour,
-     .comment = "After SIGTERM: how long requests in flight may take before their connections are closed."},
+     .comment = "After SIGTERM: how long requests in flight may take, and then the groups to catch up."},
     {.name = "limits.memory",
      .type = KeyType::size,
      .default_value = "256MiB",

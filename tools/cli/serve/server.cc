@@ -1,6 +1,7 @@
 #include "tools/cli/serve/server.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <thread>
 
 #include "consumers/archive/archive.h"
@@ -88,11 +89,24 @@ bool RunningServer::start() {
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
   const std::string host = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
-  logger_.info("serving", {{"url", "http://" + host + ":" + std::to_string(api_->port())}});
+  logger_.info("serving", {{"url", "http://" + host + ":" + std::to_string(api_->port())},
+                           {"instance", engine_->directory().instance()}});
   return true;
 }
 
+// Before it is opened: what goes wrong then may be a wrong directory or a full disk.
+void RunningServer::say_directory() {
+  std::filesystem::path there = std::filesystem::absolute(config_.data).lexically_normal();
+  const std::string directory = there.string();
+  while (!exists(files_, there.string()) && there.has_relative_path()) there = there.parent_path();  // not made yet
+  const auto space = files_.space(there.string());
+  logger_.info("data directory", {{"directory", directory},
+                                  {"free_bytes", space ? std::to_string(space->free_bytes) : "unknown"},
+                                  {"total_bytes", space ? std::to_string(space->total_bytes) : "unknown"}});
+}
+
 bool RunningServer::open_parts() {
+  say_directory();
   const MemoryShares memory = share_memory(config_.memory);
   Engine::Options options;
   options.data = config_.data;
@@ -113,13 +127,6 @@ bool RunningServer::open_parts() {
     return false;
   }
   engine_ = std::move(*engine);
-  if (const auto space = files_.space(config_.data)) {
-    logger_.info("data directory", {{"directory", config_.data},
-                                    {"instance", engine_->directory().instance()},
-                                    {"free_bytes", std::to_string(space->free_bytes)},
-                                    {"total_bytes", std::to_string(space->total_bytes)}});
-  }
-
   views::Views::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
@@ -200,6 +207,25 @@ void RunningServer::apply_limits(const Config& config) {
   if (api_) api_->set_limits(api_limits(config_));
 }
 
+// What was acknowledged is in text files and views after a clean stop, unless that takes longer than the drain may. It
+// would be done at the next start all the same.
+void RunningServer::let_groups_finish() {
+  const MonotonicTime end = env_.clock.monotonic() + config_.drain;
+  const auto behind = [](const GroupStatus& group) {
+    return group.last_error.empty() && group.applied.sequence() < group.durable;
+  };
+  for (;;) {
+    const auto groups = engine_->groups().list();
+    if (std::none_of(groups.begin(), groups.end(), behind)) return;
+    if (env_.clock.monotonic() >= end) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (const GroupStatus& group : engine_->groups().list())
+    if (behind(group))
+      logger_.warning("a group did not finish in time; it goes on at the next start",
+                      {{"group", group.name}, {"lag_records", std::to_string(group.lag_records)}});
+}
+
 bool RunningServer::stop() {
   stopped_ = true;
   bool clean = true;
@@ -207,6 +233,7 @@ bool RunningServer::stop() {
     api_->drain();
     api_->stop(config_.drain);
     logger_.info("requests answered");
+    let_groups_finish();
   }
   if (engine_) {
     if (const auto closed = engine_->close(); !closed) {

@@ -26,9 +26,11 @@ class RunningServer {
   bool stop();
 
  private:
+  void say_directory();
   bool open_parts();
   bool create_missing();
   void attach_archives();
+  void let_groups_finish();
 
   Config config_;
   ProgramLogger& logger_;
