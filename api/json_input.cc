@@ -136,7 +136,8 @@ Input<std::string> parse_view_input(std::string_view text) {
   const auto json = parse(text);
   if (!json || !json->is_object() || json->size() != 1 || !json->contains("sql") || !(*json)["sql"].is_string()) {
     return InputError{
-        "The body must be a JSON object with the text `sql` and nothing else: a SELECT, a whole CREATE MATERIALIZED VIEW, "
+        "The body must be a JSON object with the text `sql` and nothing else: a SELECT, a whole CREATE MATERIALIZED "
+        "VIEW, "
         "or builtin:NAME."};
   }
   return (*json)["sql"].get<std::string>();

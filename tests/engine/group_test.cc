@@ -336,8 +336,7 @@ TEST_P(GroupTest, AShardThatFailsForLongHoldsUpNoOtherAndCatchesUp) {
     for (const auto& [id, shard] : sharded->shards) got += shard->sequences.size();
     std::uint64_t theirs = 0;
     const auto whole = log->read(Sequence(1), {.bytes_max = 1 << 30});
-    for (const Record& r : whole->records)
-      theirs += stream->shard_of(r.hash) != ShardId(2);
+    for (const Record& r : whole->records) theirs += stream->shard_of(r.hash) != ShardId(2);
     EXPECT_EQ(got, theirs);
   };
   others_have_theirs();
