@@ -273,8 +273,9 @@ void StreamViews::catch_up(std::shared_ptr<Kept> kept, std::shared_ptr<FieldSet>
   kept->upkeep = std::move(std::get<0>(upkeep));
   std::erase(behind_, kept);
   live_.push_back(kept);
-  env_.logger.info("a view has caught up",
-                   {{"view", kept->live->view->name()}, {"sequence", std::to_string(applied_.load())}});
+  if (applied_.load() != 0)  // else there was nothing to catch up with
+    env_.logger.info("a view has caught up",
+                     {{"view", kept->live->view->name()}, {"sequence", std::to_string(applied_.load())}});
 }
 
 }  // namespace tidemill::views

@@ -212,7 +212,8 @@ class TestCase(unittest.TestCase):
         self.assertIn("application/problem+json", answer.headers.get("content-type", ""), answer)
         problem = answer.json()
         self.assertTrue(problem.get("code"), problem)
-        self.assertTrue(problem.get("title") or problem.get("detail"), problem)
+        self.assertTrue(problem.get("title"), problem)
+        self.assertGreater(len(problem.get("detail", "")), 10, problem)  # what to do
         self.assertNotIn(str(self.directory), answer.body.decode(errors="replace"))
         if code:
             self.assertEqual(problem["code"], code, problem)

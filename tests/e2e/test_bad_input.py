@@ -26,12 +26,17 @@ table = [
     ("invalid UTF-8", b'{"InvoiceNo":"1","Description":"\xa3"}', {}, 400, "invalid_utf8"),
     ("a name twice", b'{"InvoiceNo":"1","InvoiceNo":"2"}', {}, 400, "duplicate_name"),
     ("lone surrogate", b'{"InvoiceNo":"1","Description":"\\ud800"}', {}, 400, "lone_surrogate"),
+    ("half a surrogate pair and more", b'{"InvoiceNo":"1","Description":"\\udc00x"}', {}, 400, "lone_surrogate"),
+    ("text after the object", good + b"x", {}, 400, "invalid_json"),
+    ("a number too large", b'{"InvoiceNo":"1","UnitPrice":1e999}', {}, 400, "number_out_of_range"),
     ("too deep", b'{"InvoiceNo":"1","a":' + b"[" * 70 + b"]" * 70 + b"}", {}, 400, "too_deep"),
     ("integer beyond 64 bits", b'{"InvoiceNo":"1","a":18446744073709551616}', {}, 400, "integer_out_of_range"),
     ("record too large", json.dumps({"InvoiceNo": "1", "a": "x" * (1 << 20)}).encode(), {}, 413, "record_too_large"),
     ("content type", good, {"Content-Type": "application/x-msgpack"}, 415, None),
     ("content encoding", good, {"Content-Encoding": "br"}, 415, None),
-    ("broken gzip", b"\x1f\x8b\x08 this is not gzip", {"Content-Encoding": "gzip"}, 400, None),
+    ("broken gzip", b"\x1f\x8b\x08 this is not gzip", {"Content-Encoding": "gzip"}, 400, "broken_encoding"),
+    ("half of a gzip body", gzip.compress(good)[:-12], {"Content-Encoding": "gzip"}, 400, "broken_encoding"),
+    ("partition key header", good, {"Tidemill-Partition-Key": "x" * 257}, 400, "invalid_key_header"),
     ("header too large", good, {"X-Large": "x" * 40_000}, 431, None),
 ]
 
@@ -50,9 +55,46 @@ class BadInput(TestCase):
         data = [record["data"] for record in server.records()]
         self.assertEqual(data, [json.loads(good)] * len(table))
 
+    def test_the_rest_goes_in_whatever_one_is(self):
+        """Each of the table's bad records between two good ones, as lines and as an array."""
+        server = self.server().start()
+        taken = 0
+        for name, body, headers, _, code in table:
+            if headers or not body:
+                continue
+            for kind in ("application/x-ndjson", "application/json"):
+                if kind == "application/json" and code in ("invalid_json", "invalid_utf8"):
+                    continue  # it would be the array that is broken: the next test
+                with self.subTest(name, kind=kind):
+                    lines = [good, body, good]
+                    text = b"\n".join(lines) if kind.endswith("ndjson") else b"[" + b",".join(lines) + b"]"
+                    answer = server.post(records, text, {"Content-Type": kind})
+                    self.assertEqual(answer.status, 207, answer)
+                    said = answer.json()
+                    self.assertEqual(said["accepted"], 2, said)
+                    self.assertEqual([(r["index"], r["code"]) for r in said["rejected"]], [(1, code)])
+                    self.assertGreater(len(said["rejected"][0]["message"]), 20, said)
+                    taken += 2
+        self.assertGreater(taken, 40)
+        self.assertEqual([r["data"] for r in server.records()], [json.loads(good)] * taken)
+
+    def test_a_broken_array_says_from_where_nothing_was_read(self):
+        server = self.server().start()
+        taken = 0
+        for bad in (b'{"InvoiceNo":"1"', b'{"InvoiceNo":"1","Description":"\xa3"}', good + b"x"):
+            answer = server.post(records, b"[" + good + b"," + bad + b"," + good + b"]", {"Content-Type": "application/json"})
+            self.assertEqual(answer.status, 207, answer)
+            said = answer.json()
+            self.assertEqual(said["rejected"][0]["index"], 1, said)
+            self.assertEqual(said["accepted"] + len(said["rejected"]), 3, said)
+            taken += said["accepted"]
+        self.assertEqual([r["data"] for r in server.records()], [json.loads(good)] * taken)
+
     def test_unknown_stream_and_routes(self):
         server = self.server().start()
-        self.check_problem(server.post("/v1/streams/nosuch/records", good, {"Content-Type": "application/json"}), 404)
+        problem = self.check_problem(server.post("/v1/streams/nosuch/records", good, {"Content-Type": "application/json"}),
+                                     404, "stream_not_found")
+        self.assertIn("PUT /v1/streams", problem["detail"])
         self.check_problem(server.get("/v1/streams/nosuch/records"), 404)
         self.check_problem(server.get("/v1/views/nosuch"), 404)
         self.check_problem(server.get("/customers/nobody"), 404)
@@ -181,7 +223,9 @@ class CannotStart(TestCase):
         self.assertIn(str(server.data), said)
         self.assertIn("another process uses the data directory", said)
         self.assertEqual(said.count('"level":"error"'), 1, said)
+        self.assertIn("stop it, or choose another directory", said)
         self.assertEqual(server.get("/healthz").status, 200)
+        self.assertEqual(server.post(records, good, {"Content-Type": "application/json"}).status, 200)
 
     def test_no_directory(self):
         said = self.serve("--data", "/etc/passwd", "--listen", f"127.0.0.1:{free_port()}")
@@ -194,14 +238,29 @@ class CannotStart(TestCase):
             s.listen()
             port = s.getsockname()[1]
             said = self.serve("--data", str(self.directory / "data"), "--listen", f"127.0.0.1:{port}")
-        self.assertIn(str(port), said)
+        self.assertIn(f"127.0.0.1:{port}", said)
         self.assertIn("in use", said)
+        self.assertIn("choose another port with --listen", said)
+        self.assertEqual(said.count('"level":"error"'), 1, said)
+
+    def test_directory_of_something_else(self):
+        foreign = self.directory / "foreign"
+        foreign.mkdir()
+        (foreign / "letter.doc").write_text("x")
+        said = self.serve("--data", str(foreign), "--listen", f"127.0.0.1:{free_port()}")
+        self.assertIn("choose an empty or a new one", said)
+        self.assertEqual(said.count('"level":"error"'), 1, said)
+        self.assertEqual([p.name for p in foreign.iterdir()], ["letter.doc"])
 
     def test_unreadable_configuration(self):
         config = self.directory / "tidemill.toml"
         data = ["--data", str(self.directory / "data"), "--listen", f"127.0.0.1:{free_port()}", "--config"]
         said = self.serve(*data, str(self.directory / "nosuch.toml"))
         self.assertIn("nosuch.toml", said)
+        self.assertIn("name another file", said)
+        self.assertIn("Is a directory", self.serve(*data, str(self.directory)))
+        config.write_bytes(b"[server]\n# \xff\n")
+        self.assertIn("tidemill.toml:2", self.serve(*data, str(config)))
         for text, line, words in [
                 ('[server]\nlisten = "127.0.0.1:7077\n', 2, []),
                 ('[server]\n\nlisen = "127.0.0.1:7077"\n', 3, ["lisen", "listen"]),

@@ -68,6 +68,10 @@ TEST_F(DataDirectoryTest, ForeignFilesAreLeftAlone) {
   ASSERT_TRUE(sim.files.remove("/data/archive"));
   EXPECT_EQ(open(), StorageErrc::damaged);  // streams without the marker
   EXPECT_EQ(marker(), "");
+  ASSERT_TRUE(sim.files.create_directory("/other"));
+  write("/other/letter", "x");
+  EXPECT_EQ(DataDirectory::open(sim.env, "/other").error(), EngineErrc::not_a_data_directory);
+  EXPECT_EQ(sim.files.list("/other")->size(), 1u);  // not even a lock was made
 }
 
 TEST_F(DataDirectoryTest, LockIsHeldAsLongAsItLives) {
