@@ -81,6 +81,61 @@ class DiskFull(TestCase):
         lines = server.sql("SELECT sum(lines) AS n FROM invoices", token)[0]["n"]
         self.assertEqual(lines, len(acked))
 
+    def test_starts_on_a_full_disk(self):
+        """kill -9 while it is full: the next start serves what is there, and takes and files again once there is room."""
+        server = self.server(data=self.disk / "data").start()
+        lines = [{"InvoiceNo": str(i % 50), "StockCode": str(i), "Quantity": 1, "UnitPrice": 0.5, "CustomerID": "1",
+                  "Description": os.urandom(100).hex()} for i in range(20_000)]
+        body = "\n".join(json.dumps(line) for line in lines).encode()
+        answer = server.post(records, body, {"Content-Type": "application/x-ndjson"})
+        self.assertEqual(answer.status, 200, answer)
+        filler = self.disk / "filler"
+        with open(filler, "wb", buffering=0) as out:
+            try:
+                while out.write(b"x" * 4096) == 4096:
+                    pass
+            except OSError:
+                pass
+        server.kill()
+        with open(filler, "ab", buffering=0) as out:
+            try:
+                while out.write(b"x" * 512):
+                    pass
+            except OSError:
+                pass
+        # Not a byte: it cannot begin a segment of its own, and says what to do.
+        self.assertEqual(server.spawn().process.wait(60), 3, server.log_tail())
+        self.assertIn("is full: make room and start again", server.log_tail(1))
+        # Hardly any room.
+        os.truncate(filler, filler.stat().st_size - (256 << 10))
+        server.start("/healthz")
+        self.assertEqual([r["data"] for r in server.records()], lines)
+        times = 1
+        for _ in range(20):  # what the last start left aside went, and may have made some
+            answer = server.post(records, body, {"Content-Type": "application/x-ndjson"})
+            times += answer.status == 200
+            if answer.status != 200:
+                break
+        self.check_problem(answer, 507)
+        self.assertTrue(server.running(), server.log_tail())
+
+        filler.unlink()
+        self.grow(300)
+        end = time.monotonic() + 60
+        while server.post(records, lines[0]).status != 200:
+            self.assertLess(time.monotonic(), end, server.log_tail())
+            time.sleep(0.2)
+        rows = server.sql("SELECT sum(lines) AS n FROM customers", server.token())
+        self.assertEqual(rows[0]["n"], len(lines) * times + 1)
+        while server.get("/v1/groups/retail:archive").json()["last_error"] is not None:
+            self.assertLess(time.monotonic(), end, server.log_tail())
+            time.sleep(0.2)
+        self.assertEqual(server.stop(), 0, server.log_tail())
+        archived = collections.Counter()
+        for path in pathlib.Path(server.data, "archive", "retail").rglob("*.txt"):
+            archived.update(json.loads(line)["StockCode"] for line in path.read_text().splitlines())
+        self.assertEqual(archived, collections.Counter([str(i) for i in range(20_000)] * times + ["0"]))
+
     def grow(self, mebibytes):
         self.size += mebibytes
         subprocess.run(["mount", "-o", f"remount,size={self.size}m", str(self.disk)], check=True)
