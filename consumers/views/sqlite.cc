@@ -41,10 +41,9 @@ void number_function(sqlite3_context* context, int, sqlite3_value** args) {
   Cell x = cell_of(args[0]);
   auto n = number(x);
   if (!n) {
-    std::string_view text = x.text();
-    std::string message =
-        "number('" + std::string(text.substr(0, 60)) + (text.size() > 60 ? "..." : "") + "'): this is not a number";
-    return sqlite3_result_error(context, message.data(), static_cast<int>(message.size()));
+    // Without the text: what is said here goes to the log as well, and a record's data must not.
+    constexpr std::string_view kMessage = "number() was given text that is not a number";
+    return sqlite3_result_error(context, kMessage.data(), static_cast<int>(kMessage.size()));
   }
   if (n->is_null()) return sqlite3_result_null(context);
   if (n->type() == CellType::integer) return sqlite3_result_int64(context, n->integer());

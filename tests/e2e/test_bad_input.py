@@ -208,6 +208,28 @@ class BadInput(TestCase):
                 self.check_problem(server.post("/v1/sql", {"sql": sql}), 400)
 
 
+class CannotCount(TestCase):
+    def test_a_record_that_a_view_cannot_count(self):
+        """It is in, in the text files and in the log; the views go on; the log says which one and why, and no more."""
+        server = self.server().start()
+        bad = b'{"InvoiceNo":"9","StockCode":"a","Quantity":1,"UnitPrice":"top secret","CustomerID":"2"}'
+        answer = server.post(records + "?ack=view", b"\n".join([good, bad, good]), {"Content-Type": "application/x-ndjson"})
+        self.assertEqual((answer.status, answer.json()["ack"]), (200, "view"), answer)
+        self.assertEqual(server.sql("SELECT lines FROM customers"), [{"lines": 2}])
+        self.assertEqual([v["parked"] for v in server.get("/v1/views").json()["views"]], [1, 1])
+        shard = next(r["shard"] for r in server.records() if r["sequence"] == 2)
+        said = [json.loads(line) for line in server.log.read_text().splitlines()]
+        said = [line for line in said if "parked" in line["message"]]
+        self.assertEqual(len(said), 2, said)
+        for line in said:
+            self.assertEqual((line["stream"], line["sequence"], line["shard"]), ("retail", "2", str(shard)), line)
+            self.assertIn("not a number", line["cause"])
+        self.assertNotIn("secret", server.log.read_text())
+        self.assertEqual(server.stop(), 0)
+        archived = [line for path in (server.data / "archive/retail").rglob("*.txt") for line in path.read_bytes().splitlines()]
+        self.assertEqual(sorted(archived), sorted([good, bad, good]))
+
+
 class CannotStart(TestCase):
     def serve(self, *arguments):
         began = time.monotonic()

@@ -119,7 +119,7 @@ TEST(Functions, InSql) {
       "s FROM t GROUP BY 1");
   view.apply(r.all());
   EXPECT_EQ(texts(view.rows()), std::vector<std::string>{"17850|2010-12-01T08:26:00|1|3.5"});
-  EXPECT_EQ(view.parked, std::vector<std::string>{"3: number('3 eggs'): this is not a number"});
+  EXPECT_EQ(view.parked, std::vector<std::string>{"3: number() was given text that is not a number"});
 }
 
 }  // namespace

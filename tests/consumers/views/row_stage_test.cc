@@ -115,8 +115,9 @@ TEST(RowStage, OneBadRecordDoesNotStopTheRest) {
   view.apply(r.all());
   EXPECT_EQ(texts(view.rows()), std::vector<std::string>{"1|3|2"});
   EXPECT_EQ(view.parked,
-            (std::vector<std::string>{"1: number('x'): this is not a number", "3: number('y'): this is not a number",
-                                      "4: number('z'): this is not a number", "6: number('w'): this is not a number"}));
+            (std::vector<std::string>{
+                "1: number() was given text that is not a number", "3: number() was given text that is not a number",
+                "4: number() was given text that is not a number", "6: number() was given text that is not a number"}));
 }
 
 TEST(RowStage, ARecordIsParkedWholeOrNotAtAll) {
