@@ -147,7 +147,11 @@ TEST_F(Commands, HeadersCannotBeSmuggledIn) {
 
 // To /dev/full a command says so; to a pipe that nobody reads it ends quietly.
 TEST_F(Commands, OutputThatCannotBeWritten) {
-  replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers"}]})"};
+  {
+    // The client is another process: nothing else orders this before what the server's thread reads.
+    const std::lock_guard lock(mutex_);
+    replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers"}]})"};
+  }
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"view"}, {"version"}, {"sample", "--rows", "10000"}, {"completion", "bash"}}) {
     EXPECT_EQ(run_into(words, "/dev/full"), kWrongUse) << words[0];
