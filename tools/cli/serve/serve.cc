@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 #include "storage/base/build_info.h"
@@ -12,6 +13,7 @@
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/serve/server.h"
+#include "tools/cli/serve/service_manager.h"
 
 namespace tidemill::cli {
 namespace {
@@ -94,6 +96,8 @@ int serve(const ServeOptions& options) {
     server.stop();
     return kNotReached;
   }
+  const ServiceManager manager(std::getenv("NOTIFY_SOCKET"));
+  manager.ready(server.url());
   while (true) {
     const timespec slice{10, 0};
     siginfo_t info{};
@@ -107,6 +111,7 @@ int serve(const ServeOptions& options) {
       logger.flush_repeats();
     }
   }
+  manager.stopping();
   // A second signal ends it at once, as a kill would: nothing acknowledged is lost by that.
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);

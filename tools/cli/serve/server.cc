@@ -89,8 +89,8 @@ bool RunningServer::start() {
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
   const std::string host = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
-  logger_.info("serving", {{"url", "http://" + host + ":" + std::to_string(api_->port())},
-                           {"instance", engine_->directory().instance()}});
+  url_ = "http://" + host + ":" + std::to_string(api_->port());
+  logger_.info("serving", {{"url", url_}, {"instance", engine_->directory().instance()}});
   return true;
 }
 

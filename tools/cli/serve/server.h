@@ -19,6 +19,8 @@ class RunningServer {
 
   // Opens the directory, recovers, creates what the configuration names and is missing, listens. False: it said why.
   bool start();
+  // Where it serves, once it does.
+  const std::string& url() const { return url_; }
   // What can be changed while it runs.
   void apply_limits(const Config& config);
   // Answers what is under way, seals the text files, flushes the views, closes the logs. False: something of that
@@ -42,6 +44,7 @@ class RunningServer {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<views::Views> views_;
   std::unique_ptr<ApiServer> api_;
+  std::string url_;
   bool stopped_ = false;
 };
 
