@@ -10,6 +10,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
 #include "tools/cli/config/config.h"
+#include "tools/cli/man_page.h"
 #include "tools/cli/output.h"
 #include "tools/cli/usage.h"
 
@@ -298,6 +299,8 @@ class Program {
                       "  tidemill completion zsh > \"${fpath[1]}/_tidemill\"",
                       [this] { return print_completion(shell_, describe(app_)); });
     words(c->add_option("shell", shell_, "bash or zsh")->required(), {"bash", "zsh"});
+    add("man", "Print this program's manual page", "  tidemill man | man -l -",
+        [this] { return print(man_page(app_)), kOk; });
     add("version", "Print the version, the commit, and the formats that are read and written", "  tidemill version",
         [] { return print_version(); });
   }
