@@ -12,6 +12,7 @@
 #include "storage/base/metrics.h"
 #include "storage/base/result.h"
 #include "storage/log/append.h"
+#include "storage/log/log_cut.h"
 #include "storage/log/record.h"
 #include "storage/seam/env.h"
 
@@ -94,6 +95,8 @@ class Log : public std::enable_shared_from_this<Log> {
   virtual Sequence durable() const = 0;
   virtual Sequence start() const = 0;
   virtual LogStatus status() const = 0;
+  // What counts now. For whoever looks at the files themselves while this log goes on: verify, backup.
+  virtual LogCut cut() const = 0;
   // The last record of `epoch`: a later epoch began right after it (the segment headers say so), so a position of that
   // epoch beyond it was cut off. The present epoch's is durable(); one whose segments are gone (retention) gives the
   // end of the nearest later one that is known. nullopt: later than the present epoch, or 0.

@@ -214,6 +214,13 @@ LogStatus LogImpl::status() const {
   return s;
 }
 
+LogCut LogImpl::cut() const {
+  LogCut cut = segments_.cut();
+  cut.incarnation = incarnation_;
+  cut.start = start();
+  return cut;
+}
+
 std::optional<Sequence> LogImpl::end_of(Epoch epoch) const {
   const auto epochs = writer_.epochs();
   const Epoch present = writer_.epoch();

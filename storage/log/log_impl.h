@@ -37,6 +37,7 @@ class LogImpl final : public Log {
   Sequence durable() const override { return Sequence(durable_.load(std::memory_order_acquire)); }
   Sequence start() const override { return start_; }
   LogStatus status() const override;
+  LogCut cut() const override;
   std::optional<Sequence> end_of(Epoch epoch) const override;
   const LogMetrics& metrics() const override { return metrics_; }
   Result<RecordBatch> read(Sequence from, const ReadOptions& options) override;

@@ -244,6 +244,11 @@ Result<Sequence> Segments::find(WallTime time, Sequence start, Sequence beyond) 
   }
 }
 
+LogCut Segments::cut() const {
+  std::lock_guard lock(mutex_);
+  return {{}, active_->header.epoch, {}, last_, names_, end_};
+}
+
 void Segments::add_damage(const LostRange& lost) {
   {
     std::lock_guard lock(mutex_);

@@ -57,6 +57,7 @@ class Segments {
   // Disk. The first record whose commit has a running maximum at or after `time`; `beyond` if there is none.
   Result<Sequence> find(WallTime time, Sequence start, Sequence beyond);
 
+  LogCut cut() const;  // all but incarnation and start
   void add_damage(const LostRange& lost);
   std::vector<LostRange> damage() const;
   std::uint64_t bytes() const;

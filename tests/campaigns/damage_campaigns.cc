@@ -2,6 +2,7 @@
 // closed cleanly is damaged in one place; then every record that is served must be the right one, every one that is not
 // must be reported as lost, and the damage must be named.
 #include "storage/log/segment_file.h"
+#include "storage/log/verify_log.h"
 #include "tests/campaigns/campaign.h"
 #include "tests/storage/log/log_world.h"
 #include "tests/support/capture_logger.h"
@@ -62,14 +63,35 @@ const Image& first_image() {
   return image;
 }
 
+// What `tidemill verify` says of the files as they are.
+std::vector<Finding> verified(LogWorld& w) {
+  std::vector<Finding> found;
+  const std::uint64_t steps = w.sim.files.steps();
+  const auto facts = verify_log(w.sim.files, w.directory, {}, [&](const Finding& f) { found.push_back(f); });
+  EXPECT_TRUE(facts || facts.error() == StorageErrc::layout_too_new) << facts.error().message();
+  EXPECT_EQ(w.sim.files.steps(), steps) << "verify altered something";
+  if (!facts) found.push_back({Finding::Grade::damage, "version", {}, {}, {}, {}, {}});
+  return found;
+}
+
 // Opens the files as they are and compares what it serves with what should be there. `named`: the damage must be said
 // even where nothing is lost by it.
-void expect_honest(const Image& image, bool named) {
+// `where`: verify must find it there.
+void expect_honest(const Image& image, bool named, const std::pair<std::string, std::uint64_t>* where = nullptr) {
   CaptureLogger log;
   LogWorld w(5, log);
   w.options = small_log();
   w.reads_may_fail = true;
   for (const auto& [path, bytes] : image.files) ASSERT_NO_FATAL_FAILURE(write(w.sim.files, path, bytes));
+  const auto found = verified(w);
+  const auto is_damage = [](const Finding& f) { return f.grade == Finding::Grade::damage; };
+  if (where != nullptr) {
+    const bool met = std::any_of(found.begin(), found.end(), [&](const Finding& f) {
+      return f.kind == "version" ||
+             (f.file == where->first && f.offset.value() <= where->second && (is_damage(f) || !named));
+    });
+    ASSERT_TRUE(met) << "verify does not name it";
+  }
   if (!w.try_open()) {  // said, and nothing served
     ASSERT_TRUE(w.open_error == StorageErrc::damaged) << w.open_error.message();
     return;
@@ -90,6 +112,7 @@ void expect_honest(const Image& image, bool named) {
     ASSERT_TRUE(reported) << "record " << sequence << " is gone and nobody says so";
   }
   if (!whole) {
+    ASSERT_TRUE(std::any_of(found.begin(), found.end(), is_damage)) << "lost records, and verify found nothing";
     ASSERT_FALSE(w.log->status().damage.empty()) << "lost records, and no place is named";
   } else if (named) {
     ASSERT_GT(log.count("damage") + log.count("error: "), 0u) << "damage that nobody names";
@@ -127,7 +150,8 @@ Campaign bit_flip_campaign() {
               Image image = first_image();
               char& byte = image.files[where->first][where->second];
               byte = static_cast<char>(byte ^ (1 << bit));
-              expect_honest(image, counts(first_image(), where->first, where->second));
+              const bool named = counts(first_image(), where->first, where->second);
+              expect_honest(image, named, named || !where->first.ends_with(".seg") ? &*where : nullptr);
             }
             return 8;
           }};

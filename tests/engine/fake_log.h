@@ -68,6 +68,7 @@ class FakeLog final : public Log {
     status.durable = durable();
     return status;
   }
+  LogCut cut() const override { return {Incarnation(77), epoch_, start_, durable(), {}, {}}; }
   std::optional<Sequence> end_of(Epoch epoch) const override {
     if (epoch == epoch_) return durable();
     const auto it = ends_.find(epoch);
