@@ -382,7 +382,7 @@ bool Catalog::ready() const {
 Result<std::vector<Views::Difference>> Catalog::rebuild_and_compare(std::string_view view) {
   const auto there = entry(view);
   if (!there) return make_error_code(StorageErrc::invalid_argument);
-  return views::rebuild_and_compare(env_, *database_, *there->stream, *there->live->view);
+  return views::rebuild_and_compare(env_, *database_, *database_, *there->stream, *there->live->view);
 }
 
 StoreStatus Catalog::store() const {

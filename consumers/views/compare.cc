@@ -31,17 +31,17 @@ Result<void> rebuild(Env& env, Database& database, const Stream& stream, const D
 
 }  // namespace
 
-Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, Database& database, const Stream& stream,
-                                                           const View& view) {
+Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, const Database& database, Database& scratch,
+                                                           const Stream& stream, const View& view) {
   const auto live = database.snapshot();
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, view.checkpoint(*live));
   const std::string name = "t" + std::to_string(env.random.next());
-  ASSIGN_OR_RETURN(const auto family, database.family(name));
-  const Result<void> rebuilt = rebuild(env, database, stream, view.definition(), family, checkpoint.position);
+  ASSIGN_OR_RETURN(const auto family, scratch.family(name));
+  const Result<void> rebuilt = rebuild(env, scratch, stream, view.definition(), family, checkpoint.position);
   std::vector<Views::Difference> differences;
   ErrorCode error = rebuilt ? ErrorCode() : rebuilt.error();
   if (!error) {
-    const auto made = database.snapshot();
+    const auto made = scratch.snapshot();
     const auto a = live->cursor(*view.family(), {}, {});
     const auto b = made->cursor(*family, {}, {});
     while ((a->valid() || b->valid()) && differences.size() < kDifferencesMax) {
@@ -60,7 +60,7 @@ Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, Database& d
     }
     error = a->error() ? a->error() : b->error();
   }
-  RETURN_IF_ERROR(database.drop(name));
+  RETURN_IF_ERROR(scratch.drop(name));
   if (error) return error;
   return differences;
 }

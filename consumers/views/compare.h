@@ -11,7 +11,8 @@ namespace tidemill::views {
 
 // Makes the view anew from the log in a family of its own, up to the checkpoint that the snapshot shows, and compares
 // every key and value with it, byte by byte. At most 1,000 differences are kept. Blocks, long: never on a network loop.
-Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, Database& database, const Stream& stream,
-                                                           const View& view);
+// `scratch` is where the family is made, with `env`'s files: another database where the view's own is only read.
+Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, const Database& database, Database& scratch,
+                                                           const Stream& stream, const View& view);
 
 }  // namespace tidemill::views

@@ -5,10 +5,12 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
 
@@ -175,7 +177,17 @@ Database::~Database() {
 }
 
 Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& directory, std::uint64_t memory_bytes) {
-  RETURN_IF_ERROR(create_directories(env.files, directory));
+  return open(env, directory, memory_bytes, false);
+}
+
+Result<std::unique_ptr<Database>> Database::open_read_only(Env& env, const std::string& directory,
+                                                           std::uint64_t memory_bytes) {
+  return open(env, directory, memory_bytes, true);
+}
+
+Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& directory, std::uint64_t memory_bytes,
+                                                 bool read_only) {
+  if (!read_only) RETURN_IF_ERROR(create_directories(env.files, directory));
   auto impl = std::make_unique<Impl>();
   impl->env = &env;
   impl->directory = directory;
@@ -194,7 +206,7 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   rocksdb::Options options;
   options.env = impl->handle->env.get();
   options.info_log = make_rocks_logger(env.logger, env.clock);
-  options.create_if_missing = true;
+  options.create_if_missing = !read_only;
   options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
   options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);
   options.max_write_buffer_number = 3;
@@ -220,7 +232,9 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   for (const auto& name : names) wanted.emplace_back(name, impl->family_options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(options, directory, wanted, &handles, &db);
+  const rocksdb::Status status = read_only ? rocksdb::DB::OpenForReadOnly(options, directory, wanted, &handles, &db)
+                                           : rocksdb::DB::Open(options, directory, wanted, &handles, &db);
+  impl->closed = read_only;  // there is nothing to flush
   if (!status.ok()) return impl->fail("open", status);
   impl->handle->db.reset(db);
   for (auto* handle : handles) {
@@ -273,6 +287,32 @@ Result<void> Database::drop(const std::string& name) {
   if (!status.ok()) return impl_->fail("drop a family", status);
   impl_->families.erase(found);
   return {};
+}
+
+void Database::verify_files(const FindingSink& sink) const {
+  std::vector<rocksdb::LiveFileMetaData> files;
+  impl_->handle->db->GetLiveFilesMetaData(&files);
+  for (const auto& file : files) {
+    const std::string path = impl_->directory + "/" + file.name.substr(file.name.find_first_not_of('/'));
+    rocksdb::Options options;
+    options.env = impl_->handle->env.get();
+    rocksdb::SstFileReader reader(options);
+    rocksdb::Status status = reader.Open(path);
+    if (status.ok()) status = reader.VerifyChecksum();
+    if (status.ok()) continue;
+    // "block checksum mismatch: stored = 1, computed = 2, type = 4  in FILE offset 0 size 1234"
+    const std::string text = status.ToString();
+    const std::size_t at = text.rfind(" offset ");
+    const std::uint64_t offset = at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + 8, nullptr, 10);
+    sink({Finding::Grade::damage,
+          "store",
+          path,
+          ByteOffset(offset),
+          {},
+          {},
+          "RocksDB says: " + text +
+              ". The views are a cache of the log: move DATA/views away, and they are built again."});
+  }
 }
 
 Result<void> Database::write(const Family& family, const WriteSet& set) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "storage/base/finding.h"
 #include "storage/base/result.h"
 #include "storage/seam/env.h"
 
@@ -75,8 +76,11 @@ class Snapshot {
 class Database {
  public:
   static Result<std::unique_ptr<Database>> open(Env& env, const std::string& directory, std::uint64_t memory_bytes);
-  // The same; but a damaged one is renamed to `directory`.damaged, in the place of an older one, and an empty one is
-  // begun: nothing in it is the only copy.
+  // To be read only: nothing on the disk is altered, a write fails. Of a database that nobody else has open.
+  static Result<std::unique_ptr<Database>> open_read_only(Env& env, const std::string& directory,
+                                                          std::uint64_t memory_bytes);
+  // The same as open(); but a damaged one is renamed to `directory`.damaged, in the place of an older one, and an empty
+  // one is begun: nothing in it is the only copy.
   static Result<std::unique_ptr<Database>> open_or_begin_anew(Env& env, const std::string& directory,
                                                               std::uint64_t memory_bytes);
   ~Database();
@@ -84,6 +88,9 @@ class Database {
   std::vector<std::string> names() const;                           // of the families that are there
   Result<std::shared_ptr<Family>> family(const std::string& name);  // made when missing
   Result<void> drop(const std::string& name);                       // readers that hold it may finish
+
+  // Reads every block of every file of it and says which are damaged, one finding a file.
+  void verify_files(const FindingSink& sink) const;
 
   Result<void> write(const Family& family, const WriteSet& set);
   // In the order of the keys; nullopt: not there. The present state.
@@ -105,6 +112,8 @@ class Database {
  private:
   struct Impl;
   explicit Database(std::unique_ptr<Impl> impl);
+  static Result<std::unique_ptr<Database>> open(Env& env, const std::string& directory, std::uint64_t memory_bytes,
+                                                bool read_only);
   std::unique_ptr<Impl> impl_;
 };
 
