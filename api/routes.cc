@@ -88,6 +88,8 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        [&streams](Call& c, Responder r) { streams.groups(c, std::move(r)); }},
       {"GET", "/v1/groups/{group}", "", "application/json", "", Scope::read, "group",
        [&streams](Call& c, Responder r) { streams.group(c, std::move(r)); }},
+      {"GET", "/v1/cut", "", "application/json", "", Scope::admin, "cut",
+       [&streams](Call& c, Responder r) { streams.cut(c, std::move(r)); }},
       {"GET", "/healthz", "", "text/plain", "", Scope::open, "healthz", healthz},
       {"GET", "/readyz", "", "text/plain", "", Scope::open, "readyz", readyz},
       {"GET", "/readyz/ingest", "", "text/plain", "", Scope::open, "readyz_ingest", readyz_ingest},

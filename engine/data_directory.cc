@@ -122,4 +122,21 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
   return directory;
 }
 
+Result<std::unique_ptr<DataDirectory>> DataDirectory::open_read_only(Env& env, const std::string& path, bool lock) {
+  std::unique_ptr<DataDirectory> directory(new DataDirectory);
+  directory->path_ = path;
+  const auto marker = read_file(env.files, path + "/TIDEMILL", kFileBytesMax);
+  if (!marker) {
+    if (marker.error() != ErrorCode(ENOENT, boost::system::generic_category())) return marker.error();
+    if (exists(env.files, path + "/streams")) return make_error_code(StorageErrc::damaged);
+    if (!exists(env.files, path)) return marker.error();
+    return make_error_code(EngineErrc::not_a_data_directory);
+  }
+  ASSIGN_OR_RETURN(directory->instance_, read_marker(*marker));
+  if (lock && exists(env.files, path + "/lock")) {
+    ASSIGN_OR_RETURN(directory->lock_, env.files.lock(path + "/lock"));
+  }
+  return directory;
+}
+
 }  // namespace tidemill

@@ -22,6 +22,10 @@ class DataDirectory {
   // read, or is missing where there are streams); not_a_data_directory; errno. Says the sentence to env.logger.
   static Result<std::unique_ptr<DataDirectory>> open(Env& env, const std::string& path);
 
+  // One that is there, for who only looks: nothing is made. `lock`: no server may use it meanwhile (directory_in_use);
+  // where there is not even a lock file, none ever has. Says nothing to the logger.
+  static Result<std::unique_ptr<DataDirectory>> open_read_only(Env& env, const std::string& path, bool lock);
+
   const std::string& path() const { return path_; }
   const std::string& instance() const { return instance_; }  // 32 hex digits, made with the directory
   std::string streams() const { return path_ + "/streams"; }

@@ -77,6 +77,7 @@ class EngineImpl final : public Engine {
     return token.position;
   }
 
+  DataCut cut() override;
   SystemStream& system() override { return *system_; }
   Groups& groups() override { return groups_; }
   const Options& options() const override { return options_; }
@@ -298,6 +299,16 @@ Result<void> EngineImpl::remove(std::string_view name) {
   close_logs({stream->shared_log()});
   remove_files(id);
   return {};
+}
+
+DataCut EngineImpl::cut() {
+  const std::lock_guard changing(changing_);
+  DataCut cut;
+  cut.instance = directory_->instance();
+  cut.streams.push_back({kSystemId, "_system", system_->log().cut()});
+  const std::shared_lock lock(streams_mutex_);
+  for (const auto& [id, stream] : by_id_) cut.streams.push_back({id, stream->name(), stream->log().cut()});
+  return cut;
 }
 
 void EngineImpl::close_logs(const std::vector<std::shared_ptr<Log>>& logs) {

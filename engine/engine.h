@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/data_cut.h"
 #include "engine/data_directory.h"
 #include "engine/errors.h"
 #include "engine/group.h"
@@ -50,6 +51,9 @@ class Engine {
   virtual Token token(const Stream& stream, Epoch epoch, Sequence last) const = 0;
   // unknown_token (answer 410), or the stream's position.
   virtual Result<Position> resolve(const Stream& stream, const Token& token) const = 0;
+
+  // All logs at one moment. Waits for a change of a stream that is under way.
+  virtual DataCut cut() = 0;
 
   virtual SystemStream& system() = 0;
   virtual Groups& groups() = 0;

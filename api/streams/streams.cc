@@ -204,4 +204,10 @@ void Streams::group(Call& call, http::Responder responder) {
   });
 }
 
+// For `tidemill verify` and `tidemill backup`, which look at the files themselves.
+void Streams::cut(Call&, http::Responder responder) {
+  on_worker(context_, std::move(responder),
+            [&context = context_](http::Responder r) { r.send(answer(200, encode_cut(context.engine.cut()))); });
+}
+
 }  // namespace tidemill

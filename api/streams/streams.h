@@ -16,6 +16,7 @@ class Streams {
   void remove(Call& call, http::Responder responder);
   void groups(Call& call, http::Responder responder);
   void group(Call& call, http::Responder responder);
+  void cut(Call& call, http::Responder responder);
 
  private:
   ApiContext& context_;
