@@ -13,7 +13,7 @@
 namespace tidemill::views {
 namespace {
 
-constexpr std::size_t kShownMax = 20;  // differences of one view that are said one by one
+constexpr std::size_t kShownMax = 5;  // differences of one view that are said one by one
 constexpr const char* kAnew = " Drop the view and create it again: it is then built from the log.";
 
 struct Defined {

@@ -114,6 +114,7 @@ Result<VerifiedLog> Verifier::run() {
   ASSIGN_OR_RETURN(layout_, read_layout(files_, directory_, options_));
   snapshot_.emplace(files_, directory_, layout_.incarnation, counting_);
   out_.cut.incarnation = layout_.incarnation;
+  out_.cut.start = Sequence(1);
   if (layout_.foreign_mark) damage("mark", directory_ + "/mark", 0, "The durable mark belongs to another log.");
   if (!options_.cut) verify_mark_slots(files_, directory_, counting_);
   for (const SegmentName& name : layout_.superseded)

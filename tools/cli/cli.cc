@@ -36,6 +36,8 @@ class Program {
     add_sql();
     add_view();
     add_status();
+    add_verify();
+    add_backup();
     add_config();
     add_rest();
     take_last(app_);
@@ -268,6 +270,50 @@ class Program {
     c->add_flag("--json", status_.json, "For machines");
   }
 
+  void add_verify() {
+    CLI::App* c = add("verify", "Hold logs, text files and views of a data directory against each other",
+                      "  tidemill verify --data /var/lib/tidemill\n"
+                      "  tidemill verify --data /var/lib/tidemill --url http://127.0.0.1:7077    while it is in use\n"
+                      "Alters nothing. Exit codes: 0 nothing is damaged, 1 something is, 2 it could not be looked at,\n"
+                      "3 the server was not reached.",
+                      [this] { return verify(verify_); });
+    c->add_option("--data", verify_.data, "The data directory")->capture_default_str()->type_name("DIR");
+    c->add_option("--url", verify_.remote.url, "The server that uses the directory; without it none may")
+        ->type_name("URL");
+    c->add_option("--key", verify_.remote.key, "Sent as Authorization: Bearer (else API_KEY, also from .env)")
+        ->type_name("KEY");
+    c->add_option("--scratch", verify_.scratch, "Where views are made anew to compare (else TMPDIR, else /tmp)")
+        ->type_name("DIR");
+    c->add_flag("--no-views", verify_.no_views, "Leave the views out");
+    c->add_flag("--moved-files-ok", verify_.moved_files_ok, "A text file that is not there was taken elsewhere");
+    c->add_flag("--json", verify_.json, "For machines: one object a line");
+  }
+
+  void add_backup() {
+    CLI::App* c = add("backup", "Copy all logs to a directory, as of one moment; again and again, only what is new",
+                      "  tidemill backup --data /var/lib/tidemill --url http://127.0.0.1:7077 /backup/tidemill\n"
+                      "  tidemill backup --data /var/lib/tidemill /backup/tidemill        while no server runs\n"
+                      "On the same disk sealed segments are linked: that costs no room, and is no copy until the\n"
+                      "directory is copied elsewhere. Views and text files are made again from the logs.",
+                      [this] { return backup(backup_); });
+    c->add_option("to", backup_.to, "Where to: made when missing")->required()->type_name("DIR");
+    c->add_option("--data", backup_.data, "The data directory")->capture_default_str()->type_name("DIR");
+    c->add_option("--url", backup_.remote.url, "The server that uses the directory; without it none may")
+        ->type_name("URL");
+    c->add_option("--key", backup_.remote.key, "Sent as Authorization: Bearer (else API_KEY, also from .env)")
+        ->type_name("KEY");
+    c->add_flag("--copy", backup_.copy, "Never link");
+
+    CLI::App* r = add("restore", "Make a data directory from a backup, after checking all of it",
+                      "  tidemill restore /backup/tidemill --data /var/lib/tidemill\n"
+                      "  tidemill restore /backup/tidemill --check\n"
+                      "Exit codes: 0 done, 1 the backup is damaged (and nothing was made), 2 wrong use.",
+                      [this] { return restore(restore_); });
+    r->add_option("from", restore_.from, "The backup's directory")->required()->type_name("DIR");
+    r->add_option("--data", restore_.data, "The data directory to be: not there, or empty")->type_name("DIR");
+    r->add_flag("--check", restore_.check, "Only check the backup");
+  }
+
   void add_config() {
     CLI::App* c = app_.add_subcommand("config", "Check a configuration, or compare it with a server");
     c->require_subcommand(1);
@@ -337,6 +383,9 @@ class Program {
   SqlOptions sql_;
   ViewOptions view_;
   StatusOptions status_;
+  VerifyOptions verify_;
+  BackupCommand backup_;
+  RestoreCommand restore_;
   ConfigOptions config_;
   std::string shell_;
   std::map<const CLI::Option*, std::vector<std::string>> words_;

@@ -105,6 +105,31 @@ struct StatusOptions {
 };
 int status(const StatusOptions& options);
 
+struct VerifyOptions {
+  Remote remote;  // --url: the directory is in use, by this server
+  std::string data = "./data";
+  std::string scratch;
+  bool no_views = false;
+  bool moved_files_ok = false;
+  bool json = false;
+};
+int verify(const VerifyOptions& options);
+
+struct BackupCommand {
+  Remote remote;  // --url: the directory is in use, by this server
+  std::string data = "./data";
+  std::string to;
+  bool copy = false;
+};
+int backup(const BackupCommand& options);
+
+struct RestoreCommand {
+  std::string from;
+  std::string data;
+  bool check = false;
+};
+int restore(const RestoreCommand& options);
+
 struct ConfigOptions {
   Remote remote;
   std::optional<std::string> file;

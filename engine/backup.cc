@@ -1,0 +1,196 @@
+#include "engine/backup.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <map>
+#include <set>
+#include <span>
+
+#include "engine/backup_files.h"
+#include "storage/base/errors.h"
+#include "storage/log/segment_format.h"
+#include "storage/seam/clock.h"
+
+namespace tidemill {
+namespace {
+
+constexpr int kTriesMax = 5;
+constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
+
+bool is_errno(const ErrorCode& error, int value) {
+  return error == ErrorCode(value, boost::system::generic_category());
+}
+
+class Backup {
+ public:
+  Backup(Env& env, const BackupOptions& options) : env_(env), files_(env.files), options_(options) {}
+
+  Result<BackupDone> run() {
+    RETURN_IF_ERROR(create_directories(files_, options_.to));
+    ASSIGN_OR_RETURN(DataCut cut, options_.cut());
+    RETURN_IF_ERROR(take_directory(cut.instance));
+    for (int attempt = 1;; ++attempt) {
+      const auto made = collect(cut);
+      if (made) break;
+      // Retention, or the removal of a stream: what is there now is asked for again, and little is left to do.
+      if (!is_errno(made.error(), ENOENT)) return made.error();
+      if (attempt == kTriesMax) return make_error_code(BackupErrc::changing_too_fast);
+      ASSIGN_OR_RETURN(cut, options_.cut());
+    }
+    for (const std::string& directory : directories_) RETURN_IF_ERROR(files_.sync_directory(directory));
+    done_.content.instance = cut.instance;
+    done_.content.number = before_.number + 1;
+    done_.content.taken = env_.clock.wall();
+    RETURN_IF_ERROR(replace_file(files_, options_.to, kBackupManifest, encode_backup(done_.content)));
+    remove_others();
+    return std::move(done_);
+  }
+
+ private:
+  Result<void> take_directory(const std::string& instance);
+  Result<void> collect(const DataCut& cut);
+  Result<void> sealed(const std::string& path);
+  Result<void> end_of(const std::string& path, const std::string& kept_as, std::uint64_t bytes);
+  Result<bool> keep(const std::string& path, const std::string& kept_as);
+  Result<void> remove_if_there(const std::string& path);
+  void remove_others();
+
+  Env& env_;
+  FileSystem& files_;
+  const BackupOptions& options_;
+  std::unique_ptr<DirectoryLock> lock_;
+  BackupContent before_;
+  std::map<std::string, BackupFile> had_;  // by path
+  std::set<std::string> directories_;
+  BackupDone done_;
+};
+
+// The directory is ours before anything is put there: a manifest that names nothing.
+Result<void> Backup::take_directory(const std::string& instance) {
+  const std::string manifest = options_.to + "/" + kBackupManifest;
+  if (!exists(files_, manifest)) {
+    ASSIGN_OR_RETURN(const auto entries, files_.list(options_.to));
+    for (const DirectoryEntry& e : entries)
+      if (e.name != "lock" && e.name != "lost+found" && e.name != std::string(kBackupManifest) + ".tmp")
+        return make_error_code(BackupErrc::not_a_backup);
+  }
+  auto lock = files_.lock(options_.to + "/lock");
+  if (!lock && lock.error() == StorageErrc::directory_in_use) return make_error_code(BackupErrc::backup_in_use);
+  if (!lock) return lock.error();
+  lock_ = std::move(*lock);
+  if (!exists(files_, manifest)) {
+    before_.instance = instance;
+    before_.taken = env_.clock.wall();
+    return replace_file(files_, options_.to, kBackupManifest, encode_backup(before_));
+  }
+  ASSIGN_OR_RETURN(before_, read_backup(files_, options_.to));
+  if (before_.instance != instance) return make_error_code(BackupErrc::other_instance);
+  for (const BackupFile& f : before_.files) had_.emplace(f.path, f);
+  return {};
+}
+
+Result<void> Backup::collect(const DataCut& cut) {
+  done_.content = {};
+  for (const StreamCut& stream : cut.streams) {
+    const std::string directory = "streams/" + std::to_string(stream.id.value());
+    RETURN_IF_ERROR(create_directories(files_, options_.to + "/" + directory));
+    directories_.insert(options_.to + "/" + directory);
+    const auto& segments = stream.log.segments;
+    for (std::size_t i = 0; i + 1 < segments.size(); ++i)
+      RETURN_IF_ERROR(sealed(directory + "/" + segment_file_name(segments[i])));
+    // The last one is written on: a copy of what counts, under a name that says how much that is.
+    const std::string last = directory + "/" + segment_file_name(segments.back());
+    const std::uint64_t end = stream.log.end.value();
+    RETURN_IF_ERROR(end_of(last, last + ".upto-" + std::to_string(end), end));
+    done_.content.streams.push_back({stream.id, stream.log.incarnation, stream.log.epoch, segments.back().id,
+                                     stream.log.end, stream.log.last, stream.name});
+  }
+  // Small, and the same each time: which directory this is.
+  return end_of("TIDEMILL", "TIDEMILL", kAll);
+}
+
+Result<void> Backup::remove_if_there(const std::string& path) {
+  const auto removed = files_.remove(path);
+  if (!removed && !is_errno(removed.error(), ENOENT)) return removed.error();
+  return {};
+}
+
+// What an earlier backup has of it. A clone of the data directory may have a segment of the same name: the header, with
+// its random salt, tells.
+Result<bool> Backup::keep(const std::string& path, const std::string& kept_as) {
+  const auto had = had_.find(kept_as);
+  if (had == had_.end()) return false;
+  const auto there = files_.info(options_.to + "/" + kept_as);
+  if (!there || there->size != had->second.bytes) return false;
+  ASSIGN_OR_RETURN(const CopiedFile mine, copy_file(files_, options_.data + "/" + path, {}, kSegmentHeaderBytes));
+  const auto theirs = copy_file(files_, options_.to + "/" + kept_as, {}, kSegmentHeaderBytes);
+  if (!theirs || theirs->hash != mine.hash) return false;
+  ++done_.kept;
+  done_.content.files.push_back(had->second);
+  return true;
+}
+
+Result<void> Backup::sealed(const std::string& path) {
+  ASSIGN_OR_RETURN(const bool kept, keep(path, path));
+  if (kept) return {};
+  const std::string from = options_.data + "/" + path;
+  const std::string to = options_.to + "/" + path;
+  RETURN_IF_ERROR(remove_if_there(to));
+  if (!options_.link) return end_of(path, path, kAll);
+  if (const auto linked = files_.link(from, to); !linked) {
+    if (is_errno(linked.error(), ENOENT)) return linked.error();
+    return end_of(path, path, kAll);  // another disk, or one without links
+  }
+  // All that counts in it is on disk; what stands behind its end, which nobody needs, is in the hash all the same.
+  ASSIGN_OR_RETURN(const auto file, files_.open(to, OpenMode::read));
+  RETURN_IF_ERROR(file->sync_data());
+  ASSIGN_OR_RETURN(const CopiedFile read, copy_file(files_, to, {}, kAll));
+  ++done_.linked;
+  had_[path] = {read.bytes, read.hash, path, path};
+  done_.content.files.push_back(had_[path]);
+  return {};
+}
+
+Result<void> Backup::end_of(const std::string& path, const std::string& kept_as, std::uint64_t bytes) {
+  ASSIGN_OR_RETURN(const bool kept, keep(path, kept_as));
+  if (kept) return {};
+  RETURN_IF_ERROR(remove_if_there(options_.to + "/" + kept_as));
+  ASSIGN_OR_RETURN(const CopiedFile copied,
+                   copy_file(files_, options_.data + "/" + path, options_.to + "/" + kept_as, bytes));
+  if (bytes != kAll && copied.bytes != bytes) return make_error_code(StorageErrc::damaged);
+  ++done_.copied;
+  done_.copied_bytes += copied.bytes;
+  had_[kept_as] = {copied.bytes, copied.hash, kept_as, path};
+  done_.content.files.push_back(had_[kept_as]);
+  return {};
+}
+
+// What the new manifest does not name, of earlier backups or of one that was cut short. Failing is harmless: the next
+// one does it.
+void Backup::remove_others() {
+  std::set<std::string> named;
+  for (const BackupFile& f : done_.content.files) named.insert(f.path);
+  const auto streams = files_.list(options_.to + "/streams");
+  if (!streams) return;
+  for (const DirectoryEntry& stream : *streams) {
+    const std::string directory = "streams/" + stream.name;
+    const auto entries = files_.list(options_.to + "/" + directory);
+    if (!entries) continue;
+    bool empty = true;
+    for (const DirectoryEntry& e : *entries) {
+      const bool wanted = named.contains(directory + "/" + e.name);
+      const bool gone = !wanted && files_.remove(options_.to + "/" + directory + "/" + e.name);
+      empty = empty && gone;
+    }
+    if (empty) (void)files_.remove(options_.to + "/" + directory).has_value();
+  }
+}
+
+}  // namespace
+
+Result<BackupDone> make_backup(Env& env, const BackupOptions& options) {
+  return Backup(env, options).run();
+}
+
+}  // namespace tidemill

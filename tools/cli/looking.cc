@@ -1,0 +1,34 @@
+#include "tools/cli/looking.h"
+
+#include "engine/errors.h"
+#include "storage/base/errors.h"
+
+namespace tidemill::cli {
+
+Result<DataCut> ask_cut(const Server& server, std::string_view command, int& exit_code) {
+  const Answer answer = call(server, command, server.request("GET", "/v1/cut"));
+  exit_code = answer.exit_code;
+  if (answer.exit_code != kOk) return make_error_code(StorageErrc::closed);
+  auto cut = decode_cut(answer.response.body);
+  if (cut) return std::move(*cut);
+  exit_code = wrong_use(command, "the server's answer to GET /v1/cut is not understood; is it of another version?");
+  return make_error_code(StorageErrc::closed);
+}
+
+std::string cannot_look(const ErrorCode& error, const std::string& data, bool online) {
+  if (error == StorageErrc::directory_in_use)
+    return "a server uses " + data + ": go through it with --url, or stop it first";
+  if (error == StorageErrc::layout_too_new)
+    return data + " was written by a later version of Tidemill; use that version's program";
+  if (error == EngineErrc::not_a_data_directory) return data + " is not a data directory";
+  if (error == StorageErrc::damaged)
+    return data + "/TIDEMILL is missing or damaged although the directory was used; restore that file from a backup";
+  if (online && error == StorageErrc::invalid_argument)
+    return "the server at --url uses another data directory than " + data + "; say which with --data";
+  if (error == boost::system::errc::no_such_file_or_directory) return data + " is not there; say which with --data";
+  if (error == boost::system::errc::permission_denied)
+    return "this user may not read " + data + "; run it as the server's user";
+  return "cannot read " + data + ": " + error.message();
+}
+
+}  // namespace tidemill::cli

@@ -1,0 +1,159 @@
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/json/writer.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/looking.h"
+#include "tools/cli/output.h"
+#include "tools/cli/verify/verify_data.h"
+
+namespace tidemill::cli {
+namespace {
+
+// Lines for people and scripts, or one JSON object a line. Both are as docs/cli.md has them.
+class Printing final : public VerifyReport {
+ public:
+  Printing(std::string data, bool json) : data_(std::move(data)), json_(json) {}
+
+  void finding(const Finding& f) override {
+    const bool damage = f.grade == Finding::Grade::damage;
+    ++(damage ? damages_ : notes_);
+    std::string file = f.file;  // below the data directory
+    if (file.starts_with(data_ + "/")) file.erase(0, data_.size() + 1);
+    std::string line;
+    if (json_) {
+      JsonWriter json(line);
+      json.begin_object().field("type", damage ? "damage" : "note").field("kind", f.kind).field("file", file);
+      json.field("offset", f.offset.value());
+      if (f.first != Sequence()) json.field("first", f.first.value()).field("last", f.last.value());
+      json.field("text", f.text).end_object();
+    } else {
+      line = std::string(damage ? "damage " : "note ") + f.kind + " " + file + " offset " +
+             std::to_string(f.offset.value());
+      if (f.first != Sequence())
+        line += " records " + std::to_string(f.first.value()) + "-" + std::to_string(f.last.value());
+      line += ": " + f.text;
+    }
+    print(line + "\n");
+  }
+
+  void part(const std::string& what, const std::string& name, const Facts& facts) override {
+    std::string line;
+    if (json_) {
+      JsonWriter json(line);
+      json.begin_object().field("type", what).field("name", name);
+      for (const auto& [fact, number] : facts) json.field(fact, number);
+      json.end_object();
+    } else {
+      line = what + " " + name + ":";
+      for (const auto& [fact, number] : facts) line += std::string(" ") + fact + " " + std::to_string(number);
+    }
+    print(line + "\n");
+  }
+
+  int end() {
+    std::string line;
+    if (json_) {
+      JsonWriter json(line);
+      json.begin_object().field("type", "end").field("damages", damages_).field("notes", notes_).end_object();
+    } else {
+      line = damages_ == 0 ? "nothing is damaged" : "damages " + std::to_string(damages_);
+      line += ", notes " + std::to_string(notes_);
+    }
+    print(line + "\n");
+    return damages_ == 0 ? kOk : kPartly;
+  }
+
+ private:
+  const std::string data_;
+  const bool json_;
+  std::uint64_t damages_ = 0;
+  std::uint64_t notes_ = 0;
+};
+
+// A directory of one's own for views that are made anew; gone at the end.
+class Scratch {
+ public:
+  explicit Scratch(const std::string& where) {
+    const char* tmp = std::getenv("TMPDIR");
+    path_ = (!where.empty() ? where : tmp && *tmp ? tmp : "/tmp") + "/tidemill-verify-XXXXXX";
+    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// The server compares its views by itself.
+int verify_views_by(const Server& server, VerifyReport& report) {
+  const Answer list = call(server, "verify", server.request("GET", "/v1/views"));
+  if (list.exit_code != kOk) return list.exit_code;
+  const auto views = nlohmann::json::parse(list.response.body, nullptr, false);
+  if (!views.is_object() || !views.contains("views")) return wrong_use("verify", "the list of views is not understood");
+  HttpClient::Options patient;
+  patient.answer_timeout = std::chrono::hours(24);
+  for (const auto& view : views["views"]) {
+    const std::string name = view.value("name", "");
+    HttpClient client(server.url, patient);
+    HttpFailure failure;
+    const auto response = client.send(server.request("POST", "/v1/views/" + percent_encode(name) + "/verify"), failure);
+    if (!response) return wrong_use("verify", failure.message), kNotReached;
+    if (response->status == 404) continue;  // dropped meanwhile
+    if (response->status != 200) return wrong_use("verify", "view " + name + ": " + problem_text(*response));
+    const auto json = nlohmann::json::parse(response->body, nullptr, false);
+    const std::uint64_t differ = json.value("difference_count", std::uint64_t{0});
+    if (differ != 0)
+      report.finding({Finding::Grade::damage,
+                      "view",
+                      "views",
+                      ByteOffset(0),
+                      {},
+                      {},
+                      "View " + name + ": " + std::to_string(differ) +
+                          " keys differ from what the log gives. Drop the view and create it again: it is then built "
+                          "from the log."});
+    report.part("view", name, {{"differences", differ}});
+  }
+  return kOk;
+}
+
+}  // namespace
+
+int verify(const VerifyOptions& options) {
+  const bool online = !options.remote.url.empty();
+  std::optional<Server> server;
+  if (online) {
+    std::string error;
+    server = resolve(options.remote, error);
+    if (!server) return wrong_use("verify", error);
+  }
+  Looking looking;
+  VerifyDataOptions what;
+  what.data = options.data;
+  while (what.data.size() > 1 && what.data.ends_with('/')) what.data.pop_back();
+  what.moved_files_ok = options.moved_files_ok;
+  int asked = kOk;
+  if (online) what.cut = [&] { return ask_cut(*server, "verify", asked); };
+  std::optional<Scratch> scratch;
+  if (!online && !options.no_views) {
+    scratch.emplace(options.scratch);
+    if (scratch->path().empty()) return wrong_use("verify", "no directory could be made for scratch; see --scratch");
+    what.scratch = scratch->path();
+  }
+  Printing report(what.data, options.json);
+  const auto verified = verify_data(looking.env, looking.writing, what, report);
+  if (asked != kOk) return asked;
+  if (!verified) return wrong_use("verify", cannot_look(verified.error(), what.data, online));
+  if (online && !options.no_views)
+    if (const int code = verify_views_by(*server, report); code != kOk) return code;
+  return report.end();
+}
+
+}  // namespace tidemill::cli
