@@ -38,6 +38,7 @@ struct OutputColumn {
   Source source = Source::expression;
   std::uint32_t index = 0;           // of the group term, of the aggregate, or of the column of final_sql
   std::vector<std::uint32_t> needs;  // stored columns (0-based) that an expression reads
+  bool always_text = false;          // no record can make it a number, as with ident(x)
 };
 
 // What a view is, after its text was split once into two ordinary SQLite statements (DESIGN: views are SQL). A plain

@@ -6,9 +6,10 @@
 #include <charconv>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "consumers/views/cell.h"
-#include "consumers/views/key.h"
+#include "consumers/views/key_ranges.h"
 #include "consumers/views/sqlite_cell.h"
 #include "storage/base/hash.h"
 
@@ -43,10 +44,7 @@ struct TableCursor {
   sqlite3_vtab_cursor base;
   std::optional<RowReader> reader;
   std::unique_ptr<Cursor> cursor;
-  struct Range {
-    std::string lower, upper;
-  };
-  std::vector<Range> ranges;
+  std::vector<KeyRanges::Range> ranges;
   std::size_t range = 0;
   bool descending = false;
   bool end = true;
@@ -81,7 +79,8 @@ int connect(sqlite3* db, void* aux_pointer, int, const char* const*, sqlite3_vta
   const auto& aux = *static_cast<Aux*>(aux_pointer);
   std::string schema = "CREATE TABLE x(";
   const auto& columns = aux.view->definition().columns;
-  for (std::size_t i = 0; i < columns.size(); ++i) schema += (i == 0 ? "" : ",") + quoted(columns[i].name);
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    schema += (i == 0 ? "" : ",") + quoted(columns[i].name) + (columns[i].always_text ? " TEXT" : "");
   schema += ")";
   const int rc = sqlite3_declare_vtab(db, schema.c_str());
   if (rc != SQLITE_OK) return rc;
@@ -103,6 +102,21 @@ int term_of(const View& view, int column) {
   if (column < 0) return -1;
   const OutputColumn& c = view.definition().columns[static_cast<std::size_t>(column)];
   return c.source == OutputColumn::Source::group ? static_cast<int>(c.index) : -1;
+}
+
+// SQLite hands the value over as it was written: what the affinity TEXT of a column makes of it, is ours to do.
+bool always_text(const View& view, int term) {
+  const auto& columns = view.definition().columns;
+  return std::any_of(columns.begin(), columns.end(), [&](const OutputColumn& c) {
+    return c.source == OutputColumn::Source::group && static_cast<int>(c.index) == term && c.always_text;
+  });
+}
+
+Cell operand(sqlite3_value* value, bool as_text) {
+  const int type = sqlite3_value_type(value);
+  if (as_text && (type == SQLITE_INTEGER || type == SQLITE_FLOAT))
+    return Cell::text(reinterpret_cast<const char*>(sqlite3_value_text(value)));
+  return cell_of(value);
 }
 
 int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
@@ -285,83 +299,57 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
   c.wanted = std::make_unique<bool[]>(c.wanted_count);
   for (std::size_t i = 0; i < c.wanted_count; ++i) c.wanted[i] = (used >> std::min<std::size_t>(i, 63)) & 1;
 
-  // Bytes that all keys begin with, then what bounds the rest.
-  std::string prefix(1, kRowSpace);
-  std::string low, high;  // full keys; high exclusive, empty: none
-  std::vector<std::string> list;
-  bool is_list = false;
+  KeyRanges ranges;
   int argument = 0;
   for (std::string_view rest = plan.substr(colon + 1); !rest.empty(); ++argument) {
     const Op op = static_cast<Op>(rest[0]);
+    int term = 0;
+    std::from_chars(rest.data() + 1, rest.data() + rest.find(','), term);
+    const bool as_text = always_text(*t.view, term);
     rest = rest.substr(rest.find(',') + 1);
     sqlite3_value* value = values[argument];
     switch (op) {
-      case Op::equal:
-        encode_key(canonical(cell_of(value)), prefix);
-        break;
       case Op::is_null:
-        encode_key(Cell(), prefix);
+        ranges.one_of({{Cell()}});
+        break;
+      case Op::equal:
+        ranges.one_of({{operand(value, as_text)}});
         break;
       case Op::in: {
-        is_list = true;
+        // SQLite may use the memory of one for the next.
+        std::vector<Value> kept;
         sqlite3_value* one = nullptr;
         int rc = sqlite3_vtab_in_first(value, &one);
-        for (; rc == SQLITE_OK; rc = sqlite3_vtab_in_next(value, &one)) {
-          std::string key = prefix;
-          encode_key(canonical(cell_of(one)), key);
-          list.push_back(std::move(key));
-        }
+        for (; rc == SQLITE_OK; rc = sqlite3_vtab_in_next(value, &one)) kept.push_back(to_value(operand(one, as_text)));
         if (rc != SQLITE_DONE) return rc;
+        std::vector<Cell> list;
+        for (const Value& v : kept) list.push_back(to_cell(v));
+        ranges.one_of(list);
         break;
       }
       case Op::above:
-      case Op::from: {
-        std::string key = prefix;
-        encode_key(canonical(cell_of(value)), key);
-        if (op == Op::above) key = behind_prefix(key);  // beyond all keys that begin with this value
-        low = std::max(low, key);
+      case Op::from:
+        // All text lies above a number that is not taken for text, as another column's is.
+        if (!as_text || sqlite3_value_type(value) == SQLITE_TEXT)
+          ranges.at_least(operand(value, as_text), op == Op::above);
         break;
-      }
       case Op::below:
-      case Op::to: {
-        std::string key = prefix;
-        encode_key(canonical(cell_of(value)), key);
-        if (op == Op::to) key = behind_prefix(key);
-        if (high.empty() || key < high) high = key;
+      case Op::to:
+        // All text lies below a blob.
+        if (sqlite3_value_type(value) != SQLITE_BLOB) ranges.at_most(operand(value, as_text), op == Op::below);
         break;
-      }
       case Op::glob: {
         if (sqlite3_value_type(value) != SQLITE_TEXT) break;
-        // Text only: numbers have a text of their own that a pattern may fit, so they stay in.
-        const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
-        const std::string literal = glob_prefix(text);
-        if (literal.empty() || (literal[0] >= '0' && literal[0] <= '9') || literal[0] == '-' || literal[0] == '.' ||
-            literal[0] == 'I' || literal[0] == 'N') {
-          break;
-        }
-        std::string key = prefix;
-        encode_key_prefix(literal, key);
-        low = std::max(low, key);
-        key = behind_prefix(key);
-        if (high.empty() || key < high) high = key;
+        // Numbers, where the column may hold one, have a text of their own that a pattern may fit, so they stay in.
+        const std::string literal = glob_prefix(reinterpret_cast<const char*>(sqlite3_value_text(value)));
+        if (literal.empty() || (!as_text && std::strchr("0123456789-.IN", literal[0]) != nullptr)) break;
+        ranges.begins_with(literal);
         break;
       }
     }
   }
-  if (is_list) {
-    std::sort(list.begin(), list.end());
-    list.erase(std::unique(list.begin(), list.end()), list.end());
-    if (c.descending) std::reverse(list.begin(), list.end());
-    for (auto& key : list) {
-      std::string end = behind_prefix(key);
-      c.ranges.push_back({std::move(key), std::move(end)});
-    }
-  } else {
-    std::string lower = std::max(prefix, low);
-    std::string upper = behind_prefix(prefix);
-    if (!high.empty() && high < upper) upper = high;
-    if (lower < upper) c.ranges.push_back({std::move(lower), std::move(upper)});
-  }
+  c.ranges = ranges.take();
+  if (c.descending) std::reverse(c.ranges.begin(), c.ranges.end());
   return settle(c);
 }
 

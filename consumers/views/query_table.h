@@ -19,7 +19,8 @@ struct QueryScope {
   ErrorCode error;                 // of the store, behind SQLite's "error"
 };
 
-// Makes `view` a table of this connection: its output columns, without affinity. Pushed down into the order of the
+// Makes `view` a table of this connection: its output columns, those that are always text with the
+// affinity TEXT, so that = 17850 finds '17850', the others without one. Pushed down into the order of the
 // stored keys: equality and IS NULL on the first key columns, IN lists and ranges on the next one, GLOB 'x*', and ORDER
 // BY the key columns in either direction. All of it is checked again by SQLite, so a bound may be too wide, never too
 // narrow. `scope` and `view` outlive the connection. SQLite's code.

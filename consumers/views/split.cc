@@ -188,6 +188,18 @@ class Splitter {
     });
   }
 
+  // Whatever the records hold: declared fields are no promise, for a record may hold something else.
+  static bool always_text(const Parts& parts) {
+    return infer_type(parts, [](const std::string& field) -> std::string {
+             return field == "_time" || field == "_key" ? "text" : "any";
+           }) == "text";
+  }
+  static bool always_text(const AggregateDraft& draft) {
+    static constexpr std::string_view kOneOfThem[] = {"min", "max", "first", "last"};
+    return std::find(std::begin(kOneOfThem), std::end(kOneOfThem), draft.function) != std::end(kOneOfThem) &&
+           always_text(draft.arguments[0]);
+  }
+
   std::string aggregate_type(const AggregateDraft& draft) const {
     if (draft.function == "count") return "integer";
     if (draft.function == "avg") return "real";
@@ -211,7 +223,7 @@ class Splitter {
           p = {Kind::stored, "", p.offset, static_cast<std::uint32_t>(groups_.size()) + p.index};
       }
       for (std::uint32_t g : order) parts = exchange(parts, groups_[g], g);
-      OutputColumn column{item.name, type, OutputColumn::Source::expression, 0, {}};
+      OutputColumn column{item.name, type, OutputColumn::Source::expression, 0, {}, always_text(item.parts)};
       for (const Part& p : parts) {
         if (p.kind == Kind::column) {
           return error_at(sql_, p.offset,
@@ -229,6 +241,7 @@ class Splitter {
         column.source = group ? OutputColumn::Source::group : OutputColumn::Source::aggregate;
         column.index = group ? parts[0].index : parts[0].index - static_cast<std::uint32_t>(groups_.size());
         column.type = group ? out.groups[column.index].type : aggregate_type(reader_.aggregates[column.index]);
+        column.always_text = group ? always_text(groups_[column.index]) : always_text(reader_.aggregates[column.index]);
       } else {
         column.index = expressions_++;
         final_.add(final_.sql().empty() ? "SELECT " : ", ");

@@ -159,6 +159,59 @@ TEST_F(QueryTest, AnswersLikeAPlainTable) {
   }
 }
 
+// Columns that are text whatever the records hold take numbers as text, on the key and beside it.
+TEST_F(QueryTest, NumbersFindTextWhereAColumnIsAlwaysText) {
+  const auto made = world_->views->create(
+      "codes",
+      "SELECT ident(Product) AS code, upper(Country) AS land, count(*) AS n, last(ident(Product)) AS again "
+      "FROM retail WHERE Country IS NOT NULL AND ident(Product) IS NOT NULL GROUP BY code, land");
+  ASSERT_TRUE(std::holds_alternative<ViewInfo>(made)) << std::get<SqlError>(made).message;
+  world_->wait("codes", last_);
+  ASSERT_EQ(sqlite3_exec(plain_,
+                         "CREATE TABLE codes(code TEXT, land TEXT, n, again TEXT);"
+                         "INSERT INTO codes SELECT CAST(Product AS TEXT), upper(Country), sum(n), Product FROM sales "
+                         "WHERE Country IS NOT NULL AND Product IS NOT NULL GROUP BY 1, 2",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(plain_);
+  std::mt19937 random(12);
+  const auto pick = [&](std::vector<std::string> from) { return from[random() % from.size()]; };
+  for (int i = 0; i < 400; ++i) {
+    const std::string column = pick({"code", "code", "land", "n", "again"});
+    const std::string value = pick({"1", "2", "2.5", "-3", "'1'", "'abc'", "10", "NULL", "x'31'", "99"});
+    const std::string other = pick({"10", "'ab'", "'z'", "100", "1"});
+    std::string sql =
+        "SELECT * FROM codes WHERE " +
+        pick({column + " = " + value, column + " >= " + value, column + " > " + value, column + " < " + value,
+              column + " IS " + value, column + " IN (" + value + "," + other + ")",
+              column + " BETWEEN " + value + " AND " + other, column + " GLOB '1*'", column + " GLOB '-*'",
+              "code = " + value + " AND land > 'B'", "code = " + value + " AND land IN ('CHILE', " + other + ")"});
+    auto ours = ask(sql).rows;
+    auto theirs = plain(sql);
+    std::sort(ours.begin(), ours.end());
+    std::sort(theirs.begin(), theirs.end());
+    ASSERT_EQ(ours, theirs) << sql;
+  }
+  EXPECT_EQ(ask("SELECT * FROM codes WHERE code = ? AND land = 'CHILE'", {std::int64_t{10}}).rows.size(), 1u);
+  EXPECT_EQ(visited("SELECT * FROM codes WHERE code = 10 AND land = 'CHILE'"), 1u);
+  EXPECT_EQ(visited("SELECT * FROM codes WHERE code GLOB '10*'"), 4u);
+  // A column without affinity is compared as it is, whatever the other one's.
+  for (const char* sql : {"SELECT * FROM sales s JOIN codes c ON c.code = s.Product",
+                          "SELECT * FROM codes c CROSS JOIN sales s ON s.Country = 'Chile' AND s.Product = c.code",
+                          "SELECT * FROM codes c CROSS JOIN sales s ON s.Country = 'Chile' AND s.Product > c.code",
+                          "SELECT * FROM sales s CROSS JOIN codes c ON c.code > s.Product",
+                          "SELECT * FROM sales s CROSS JOIN codes c ON s.Product >= c.code AND c.land > s.Country"}) {
+    auto ours = ask(sql).rows;
+    auto theirs = plain(sql);
+    std::sort(ours.begin(), ours.end());
+    std::sort(theirs.begin(), theirs.end());
+    EXPECT_EQ(ours, theirs) << sql;
+    EXPECT_FALSE(theirs.empty()) << sql;
+  }
+  const auto dropped = world_->views->drop("codes");
+  ASSERT_TRUE(dropped && *dropped);
+}
+
 TEST_F(QueryTest, ReadsNoMoreRowsThanTheKeyAsksFor) {
   EXPECT_EQ(visited("SELECT * FROM sales"), count_);
   EXPECT_EQ(visited("SELECT * FROM sales WHERE Country = 'Austria' AND Product = 'abc'"), 1u);
