@@ -42,6 +42,8 @@ class Backup {
     done_.content.instance = cut.instance;
     done_.content.number = before_.number + 1;
     done_.content.taken = env_.clock.wall();
+    for (const BackupFile& f : done_.content.files)
+      ++(linked_.contains(f.path) ? done_.linked : copied_.contains(f.path) ? done_.copied : done_.kept);
     RETURN_IF_ERROR(replace_file(files_, options_.to, kBackupManifest, encode_backup(done_.content)));
     remove_others();
     return std::move(done_);
@@ -63,6 +65,7 @@ class Backup {
   BackupContent before_;
   std::map<std::string, BackupFile> had_;  // by path
   std::set<std::string> directories_;
+  std::set<std::string> linked_, copied_;  // in this run
   BackupDone done_;
 };
 
@@ -126,7 +129,6 @@ Result<bool> Backup::keep(const std::string& path, const std::string& kept_as) {
   ASSIGN_OR_RETURN(const CopiedFile mine, copy_file(files_, options_.data + "/" + path, {}, kSegmentHeaderBytes));
   const auto theirs = copy_file(files_, options_.to + "/" + kept_as, {}, kSegmentHeaderBytes);
   if (!theirs || theirs->hash != mine.hash) return false;
-  ++done_.kept;
   done_.content.files.push_back(had->second);
   return true;
 }
@@ -146,7 +148,7 @@ Result<void> Backup::sealed(const std::string& path) {
   ASSIGN_OR_RETURN(const auto file, files_.open(to, OpenMode::read));
   RETURN_IF_ERROR(file->sync_data());
   ASSIGN_OR_RETURN(const CopiedFile read, copy_file(files_, to, {}, kAll));
-  ++done_.linked;
+  linked_.insert(path);
   had_[path] = {read.bytes, read.hash, path, path};
   done_.content.files.push_back(had_[path]);
   return {};
@@ -159,7 +161,7 @@ Result<void> Backup::end_of(const std::string& path, const std::string& kept_as,
   ASSIGN_OR_RETURN(const CopiedFile copied,
                    copy_file(files_, options_.data + "/" + path, options_.to + "/" + kept_as, bytes));
   if (bytes != kAll && copied.bytes != bytes) return make_error_code(StorageErrc::damaged);
-  ++done_.copied;
+  copied_.insert(kept_as);
   done_.copied_bytes += copied.bytes;
   had_[kept_as] = {copied.bytes, copied.hash, kept_as, path};
   done_.content.files.push_back(had_[kept_as]);
