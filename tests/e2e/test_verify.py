@@ -1,6 +1,8 @@
 """tidemill verify: nothing to say of a healthy directory, running or not; each kind of damage is named, by file."""
 import json
 import pathlib
+import shutil
+import threading
 
 from harness import TestCase
 
@@ -129,3 +131,51 @@ sql = "SELECT InvoiceNo AS invoice, count(*) AS lines, sum(Quantity) AS quantity
         text.write_bytes(kept)
         code, lines, done = self.verify(server)
         self.assertEqual((code, lines[-1]["damages"]), (0, 0), done)
+
+    def test_server_that_writes_files_and_views_all_the_while_has_nothing_wrong(self):
+        server = self.lively()
+        stop = threading.Event()
+        failed = []
+
+        def write():
+            i = 1000
+            while not stop.is_set():
+                try:
+                    self.put(server, 1, i)
+                except AssertionError as error:
+                    failed.append(error)
+                    return
+                i += 1
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(6):
+                code, lines, done = self.verify(server, "--url", server.url)
+                self.assertEqual((code, self.damages(lines)), (0, []), done)
+        finally:
+            stop.set()
+            writer.join()
+        self.assertEqual(failed, [])
+        self.assertEqual(server.stop(), 0)
+
+    def test_views_that_are_not_what_the_log_gives_are_damage(self):
+        server = self.lively()
+        self.assertEqual(server.stop(), 0)
+        data = pathlib.Path(server.data)
+        # The same definitions and as many records, but others; RocksDB finds nothing wrong with its files.
+        shutil.move(data, self.directory / "first")
+        again = self.server("--config", str(self.directory / "tidemill.toml")).start()
+        for first in range(1000, 1040):
+            self.put(again, 1, first)
+        self.assertEqual(again.stop(), 0)
+        shutil.rmtree(data / "views")
+        shutil.copytree(self.directory / "first" / "views", data / "views")
+        code, lines, done = self.verify(again)
+        self.assertEqual(code, 1, done)
+        self.assertEqual({d["kind"] for d in self.damages(lines)}, {"view"}, lines)
+        self.assertIn("sums", self.damages(lines)[0]["text"])
+        code, lines, done = self.verify(again, "--no-views")
+        self.assertEqual(code, 0, done)
+        again.start()
+        code, lines, done = self.verify(again, "--url", again.url)
+        self.assertEqual((code, {d["kind"] for d in self.damages(lines)}), (1, {"view"}), done)

@@ -139,7 +139,8 @@ TEST(VerifyLog, TornTailIsANoteAndAnIndexThatLiesIsDamage) {
 
 TEST(VerifyLog, CommitBelowTheMarkThatIsGoneIsDamageAlsoAtTheEnd) {
   VerifyWorld w;
-  w.append(2);
+  // Behind the commit that was flushed with the segment, for which its header answers.
+  while (w.append(2).ok() && w.log->cut().end.value() <= kSegmentHeaderBytes + 2 * 4096) continue;
   const std::uint64_t end = w.log->cut().end.value();
   w.close();
   const auto last = w.files(".seg").back();
