@@ -106,8 +106,8 @@ Result<void> Backup::collect(const DataCut& cut) {
     const std::string last = directory + "/" + segment_file_name(segments.back());
     const std::uint64_t end = stream.log.end.value();
     RETURN_IF_ERROR(end_of(last, last + ".upto-" + std::to_string(end), end));
-    done_.content.streams.push_back({stream.id, stream.log.incarnation, stream.log.epoch, segments.back().id,
-                                     stream.log.end, stream.log.last, stream.name});
+    done_.content.streams.push_back({stream.id, stream.log.incarnation, stream.log.epoch, stream.log.start,
+                                     segments.back().id, stream.log.end, stream.log.last, stream.name});
   }
   // Small, and the same each time: which directory this is.
   return end_of("TIDEMILL", "TIDEMILL", kAll);

@@ -57,16 +57,17 @@ bool decode_line(std::string_view line, BackupContent& out) {
     if (time) out.taken = *time;
     return time.has_value();
   }
-  if (w[0] == "stream" && w.size() == 9) {
+  if (w[0] == "stream" && w.size() == 10) {
     BackupStream s;
     s.id = StreamId(number(w[2], ok));
     s.incarnation = Incarnation(number(w[3], ok, 16));
     const std::uint64_t epoch = number(w[4], ok);
     s.epoch = Epoch(static_cast<std::uint32_t>(epoch));
-    s.segment = SegmentId(number(w[5], ok));
-    s.end = ByteOffset(number(w[6], ok));
-    s.last = Sequence(number(w[7], ok));
-    s.name = w[8];
+    s.first = Sequence(number(w[5], ok));
+    s.segment = SegmentId(number(w[6], ok));
+    s.end = ByteOffset(number(w[7], ok));
+    s.last = Sequence(number(w[8], ok));
+    s.name = w[9];
     out.streams.push_back(std::move(s));
     return ok && epoch <= ~0u;
   }
@@ -87,8 +88,9 @@ std::string encode_backup(const BackupContent& c) {
          "\nnumber = " + std::to_string(c.number) + "\ntaken = " + format_rfc3339(c.taken) + "\n";
   for (const BackupStream& s : c.streams)
     out += "stream = " + std::to_string(s.id.value()) + " " + to_hex(s.incarnation.value()) + " " +
-           std::to_string(s.epoch.value()) + " " + std::to_string(s.segment.value()) + " " +
-           std::to_string(s.end.value()) + " " + std::to_string(s.last.value()) + " " + s.name + "\n";
+           std::to_string(s.epoch.value()) + " " + std::to_string(s.first.value()) + " " +
+           std::to_string(s.segment.value()) + " " + std::to_string(s.end.value()) + " " +
+           std::to_string(s.last.value()) + " " + s.name + "\n";
   for (const BackupFile& f : c.files)
     out += "file = " + std::to_string(f.bytes) + " " + to_hex(f.hash) + " " + f.path + " " + f.target + "\n";
   return out + "checksum = " + to_hex(xxh3(out)) + "\n";

@@ -19,6 +19,7 @@ struct BackupStream {
   StreamId id;
   Incarnation incarnation;
   Epoch epoch;
+  Sequence first;     // record that is held
   SegmentId segment;  // the last one
   ByteOffset end;     // of what counts in it
   Sequence last;

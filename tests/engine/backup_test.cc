@@ -16,12 +16,12 @@ const char* const kGolden =
     "instance = 0123456789abcdef0123456789abcdef\n"
     "number = 3\n"
     "taken = 2026-01-02T03:04:05.000Z\n"
-    "stream = 0 00000000000000a7 9 4 12288 5 _system\n"
+    "stream = 0 00000000000000a7 9 1 4 12288 5 _system\n"
     "file = 1048576 fedcba9876543210 streams/0/00000000000000000003-00000000000000000001.seg "
     "streams/0/00000000000000000003-00000000000000000001.seg\n"
     "file = 12288 0123456789abcdef streams/0/00000000000000000004-00000000000000000005.seg.upto-12288 "
     "streams/0/00000000000000000004-00000000000000000005.seg\n"
-    "checksum = 28cff408d1397a91\n";
+    "checksum = 8e79fcd8274fd91a\n";
 
 TEST(BackupFormat, GoldenManifestIsWrittenAndRead) {
   BackupContent c;
@@ -29,7 +29,7 @@ TEST(BackupFormat, GoldenManifestIsWrittenAndRead) {
   c.number = 3;
   c.taken = *parse_rfc3339("2026-01-02T03:04:05.000Z");
   c.streams.push_back(
-      {StreamId(0), Incarnation(0xa7), Epoch(9), SegmentId(4), ByteOffset(12288), Sequence(5), "_system"});
+      {StreamId(0), Incarnation(0xa7), Epoch(9), Sequence(1), SegmentId(4), ByteOffset(12288), Sequence(5), "_system"});
   const std::string sealed = "streams/0/00000000000000000003-00000000000000000001.seg";
   const std::string last = "streams/0/00000000000000000004-00000000000000000005.seg";
   c.files.push_back({1048576, 0xfedcba9876543210, sealed, sealed});

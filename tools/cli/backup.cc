@@ -104,7 +104,9 @@ int restore(const RestoreCommand& options) {
   print((options.check ? "nothing is damaged in backup " : "restored backup ") + std::to_string(done->number) + " of " +
         format_rfc3339(done->taken) + ": files " + std::to_string(done->files.size()) + "\n");
   for (const BackupStream& s : done->streams)
-    if (s.id != StreamId(0)) print("stream " + s.name + ": up to " + std::to_string(s.last.value()) + "\n");
+    if (s.id != StreamId(0))
+      print("stream " + s.name + ": first " + std::to_string(s.first.value()) + " last " +
+            std::to_string(s.last.value()) + "\n");
   return kOk;
 }
 
