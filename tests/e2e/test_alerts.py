@@ -1,0 +1,225 @@
+"""docs/alerts.yml and docs/grafana.json: every rule fires at its trouble and not at health; every query can be read, and
+asks for metrics that there are."""
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from harness import need, root
+
+rules = root / "docs/alerts.yml"
+board = root / "docs/grafana.json"
+
+
+def one(name, values, **labels):
+    """A series of the server: `values` as promtool writes them, a sample a minute."""
+    extra = "".join(f', {key}="{value}"' for key, value in labels.items())
+    return {"series": f'{name}{{job="tidemill", instance="a"{extra}}}', "values": values}
+
+
+def flushes(fast, slow):
+    """The histogram of flushes: per minute so many under 50 ms, so many under 1 s."""
+    name = "tidemill_flush_duration_seconds_bucket"
+    return [one(name, f"0+{fast}x120", stream="s", le="0.05"), one(name, f"0+{fast + slow}x120", stream="s", le="1"),
+            one(name, f"0+{fast + slow}x120", stream="s", le="+Inf")]
+
+
+def requests(name, bad, good):
+    return [one("tidemill_http_requests_total", f"0+{bad}x120", route="r", code=name),
+            one("tidemill_http_requests_total", f"0+{good}x120", route="r", code="200")]
+
+
+def disk(free):
+    return [one("tidemill_disk_free_bytes", free), one("tidemill_disk_size_bytes", "1000x500")]
+
+
+# For each rule what sets it off, and what is near it and fine. After `minutes`.
+cases = {
+    "TidemillDown": ([one("up", "0x120")], [one("up", "1x120")]),
+    "TidemillRestarts": ([one("tidemill_process_start_time_seconds", "0+100x120")],
+                         [one("tidemill_process_start_time_seconds", "1x60 2x60")]),
+    "TidemillNotReady": ([one("tidemill_ready", "0x120")], [one("tidemill_ready", "1x56 0x3 1x60")]),
+    "TidemillNotAccepting": ([one("tidemill_log_accepting", "0x120", stream="s")],
+                             [one("tidemill_log_accepting", "1x120", stream="s")]),
+    "TidemillFlushFailed": ([one("tidemill_flush_failures_total", "0x55 1x60", stream="s")],
+                            [one("tidemill_flush_failures_total", "7x120", stream="s")]),
+    "TidemillFlushSlow": (flushes(100, 5), flushes(1000, 5)),
+    "TidemillDiskFillsUp": (disk("290-1x100"), disk("290x120")),
+    "TidemillDiskAlmostFull": (disk("40x120"), disk("60x120")),
+    "TidemillDiskFull": (requests("507", 1, 1000), requests("507", 0, 1000)),
+    "TidemillDamage": ([one("tidemill_log_lost_ranges", "1x120", stream="s")],
+                       [one("tidemill_log_lost_ranges", "0x120", stream="s")]),
+    "TidemillGroupFailing": ([one("tidemill_group_failing", "1x120", group="g")],
+                             [one("tidemill_group_failing", "0x57 1x60", group="g")]),
+    "TidemillShardsFailing": ([one("tidemill_group_shards_failing", "2x120", group="g")],
+                              [one("tidemill_group_shards_failing", "0x120", group="g")]),
+    "TidemillGroupStandsStill": (
+        [one("tidemill_group_lag_records", "5x120", group="g"),
+         one("tidemill_group_applied_sequence", "9x120", group="g")],
+        [one("tidemill_group_lag_records", "5x120", group="g"),
+         one("tidemill_group_applied_sequence", "9+1x120", group="g"),
+         one("tidemill_group_lag_records", "0x120", group="idle"),
+         one("tidemill_group_applied_sequence", "9x120", group="idle")]),
+    "TidemillGroupLate": ([one("tidemill_group_lag_seconds", "61x120", group="g")],
+                          [one("tidemill_group_lag_seconds", "59x120", group="g")]),
+    "TidemillGroupFallsBehind": ([one("tidemill_group_lag_records", "1000000+1000x120", group="g")],
+                                 [one("tidemill_group_lag_records", "2000000-1000x120", group="g")]),
+    "TidemillViewFailed": ([one("tidemill_view_failed", "1x120", view="v")],
+                           [one("tidemill_view_failed", "0x120", view="v")]),
+    "TidemillQuarantine": ([one("tidemill_view_parked_records", "1x120", view="v")],
+                           [one("tidemill_view_parked_records", "0x120", view="v")]),
+    "TidemillViewsStopped": ([one("tidemill_rocksdb_write_stopped", "1x120")],
+                             [one("tidemill_rocksdb_write_stopped", "0x55 1x3 0x60")]),
+    "TidemillViewsErrors": ([one("tidemill_rocksdb_background_errors_total", "0x55 1x60")],
+                            [one("tidemill_rocksdb_background_errors_total", "4x120")]),
+    "TidemillThrottled": (requests("429", 20, 1000), requests("429", 5, 1000)),
+    "TidemillServerErrors": (requests("503", 20, 1000), requests("507", 20, 1000)),
+    "TidemillRecordsRejected": (
+        [one("tidemill_rejected_records_total", "0+20x120", code="c"), one("tidemill_records_total", "0+1000x120", stream="s")],
+        [one("tidemill_rejected_records_total", "0+5x120", code="c"), one("tidemill_records_total", "0+1000x120", stream="s")]),
+    "TidemillConnectionsRefused": ([one("tidemill_http_connections_refused_total", "0+1x120")],
+                                   [one("tidemill_http_connections_refused_total", "5x120")]),
+    "TidemillDescriptorsRunOut": (
+        [one("tidemill_process_open_fds", "95x120"), one("tidemill_process_max_fds", "100x120")],
+        [one("tidemill_process_open_fds", "85x120"), one("tidemill_process_max_fds", "100x120")]),
+}
+minutes = 60
+# A group falls behind for long before it says so, and a disk fills for hours.
+longer = {"TidemillDiskFillsUp": 90}
+
+
+def promtool(*arguments, directory):
+    return subprocess.run([need("promtool"), *map(str, arguments)], capture_output=True, text=True, timeout=60,
+                          cwd=directory)
+
+
+def metrics_of(expression):
+    return set(re.findall(r"\btidemill_\w+", expression))
+
+
+def documented():
+    """Name to type, as docs/metrics.md has them."""
+    rows = re.findall(r"(?m)^\| `(tidemill_\w+)` \| (\w+) \|", (root / "docs/metrics.md").read_text())
+    return dict(rows)
+
+
+def queries_of_the_board():
+    panels = json.loads(board.read_text())["panels"]
+    return [(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", [])]
+
+
+class Alerts(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.directory = pathlib.Path(folder.name)
+
+    def check_metrics(self, where, expression):
+        known = documented()
+        self.assertGreater(len(known), 60)
+        for name in metrics_of(expression):
+            plain = re.sub(r"_(bucket|sum|count)$", "", name)
+            if name not in known:
+                self.assertEqual(known.get(plain), "histogram", f"{where} asks for {name}, which docs/metrics.md has not")
+
+    def test_every_rule_fires_at_its_trouble_and_not_at_health(self):
+        done = promtool("check", "rules", rules, directory=self.directory)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        names = re.findall(r"(?m)^  - alert: (\w+)$", rules.read_text())
+        self.assertEqual(sorted(names), sorted(cases), "every rule has its case here")
+        tests = []
+        for name, (trouble, health) in cases.items():
+            at = f"{longer.get(name, minutes)}m"
+            query = f'count by (alertname) (ALERTS{{alertname="{name}", alertstate="firing"}})'
+            fires = {"expr": query, "eval_time": at,
+                     "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1}]}
+            tests.append({"interval": "1m", "input_series": trouble, "promql_expr_test": [fires]})
+            # Nor does it at any other time: an alert that came and went would have left its ALERTS.
+            ever = f'count_over_time(ALERTS{{alertname="{name}", alertstate="firing"}}[2h])'
+            tests.append({"interval": "1m", "input_series": health,
+                          "promql_expr_test": [{"expr": ever, "eval_time": at, "exp_samples": []}]})
+        file = self.directory / "test.yml"  # JSON is YAML
+        file.write_text(json.dumps({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": tests}))
+        done = promtool("test", "rules", file, directory=self.directory)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_what_they_say_can_be_read(self):
+        """promtool prints an alert that was not expected, with its text filled in."""
+        tests = [{"interval": "1m", "input_series": trouble,
+                  "alert_rule_test": [{"eval_time": f"{longer.get(name, minutes)}m", "alertname": name, "exp_alerts": []}]}
+                 for name, (trouble, _) in cases.items()]
+        file = self.directory / "test.yml"
+        file.write_text(json.dumps({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": tests}))
+        said = promtool("test", "rules", file, directory=self.directory)
+        said = said.stdout + said.stderr
+        for name in cases:
+            found = re.search(r'\{alertname="' + name + r'".*\n *Annotations:\{(.*)', said)
+            self.assertIsNotNone(found, f"{name}: {said}")
+            text = found.group(1)
+            for part in ("summary", "description", "action", "runbook"):
+                self.assertRegex(text, part + r'="[^"]{10,}"', name)
+            self.assertNotRegex(text, r"\{\{|<error|no value|%!", name)
+            self.assertRegex(found.group(0), r'severity="(page|ticket)"', name)
+
+    def test_every_rule_leads_to_a_page(self):
+        page = (root / "docs/operations.md").read_text()
+        anchors = {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-")
+                   for title in re.findall(r"(?m)^##+ (.*)$", page)}
+        links = re.findall(r'(?m)^      runbook: "operations\.md#([\w-]+)"$', rules.read_text())
+        self.assertEqual(len(links), len(cases))
+        self.assertLessEqual(set(links), anchors)
+
+    def test_they_ask_for_metrics_that_there_are(self):
+        for expression in re.findall(r"(?m)^    expr: (.*)$", rules.read_text()):
+            self.check_metrics(f"docs/alerts.yml: {expression}", expression)
+
+    def test_the_board_asks_for_metrics_that_there_are(self):
+        queries = queries_of_the_board()
+        self.assertGreater(len(queries), 20)
+        for title, expression in queries:
+            self.assertTrue(metrics_of(expression) or "up{" in expression, title)
+            self.check_metrics(f"docs/grafana.json: {title}", expression)
+
+    def test_the_board_can_be_imported(self):
+        data = json.loads(board.read_text())
+        self.assertIsNone(data["id"])
+        self.assertTrue(data["uid"] and data["title"] and data["schemaVersion"] >= 36)
+        self.assertEqual([i["name"] for i in data["__inputs"]], ["DS_PROMETHEUS"])
+        ids = [panel["id"] for panel in data["panels"]]
+        self.assertEqual(len(ids), len(set(ids)))
+        cells = set()
+        for panel in data["panels"]:
+            place = panel["gridPos"]
+            self.assertLessEqual(place["x"] + place["w"], 24, panel["title"])
+            mine = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                    for y in range(place["y"], place["y"] + place["h"])}
+            self.assertFalse(cells & mine, f"{panel['title']} lies over another panel")
+            cells |= mine
+            if panel["type"] == "row":
+                continue
+            self.assertTrue(panel["targets"], panel["title"])
+            self.assertEqual(panel["datasource"]["uid"], "${DS_PROMETHEUS}", panel["title"])
+            self.assertGreater(len(panel["description"]), 20, panel["title"])
+        names = {v["name"] for v in data["templating"]["list"]}
+        for title, expression in queries_of_the_board():
+            for name in re.findall(r"\$(\w+)", expression):
+                self.assertIn(name, names | {"__rate_interval", "__range"}, title)
+
+    def test_prometheus_can_read_the_queries_of_the_board(self):
+        """As recording rules, which promtool parses; the variables take the values that Grafana would give them."""
+        need("promtool")
+        lines = []
+        for number, (title, expression) in enumerate(queries_of_the_board()):
+            for name, value in (("$__rate_interval", "5m"), ("$__range", "1h"), ("$job", "tidemill"),
+                                ("$instance", ".*")):
+                expression = expression.replace(name, value)
+            lines.append({"record": f"board:query{number}", "expr": expression})
+        file = self.directory / "board.yml"
+        file.write_text(json.dumps({"groups": [{"name": "board", "rules": lines}]}))
+        done = promtool("check", "rules", file, directory=self.directory)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(f"{len(lines)} rules found", done.stdout)

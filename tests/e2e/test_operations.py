@@ -1,0 +1,231 @@
+"""Every procedure of docs/operations.md: the trouble is made, what the page says is done, and it has to help."""
+import collections
+import json
+import os
+import pathlib
+import re
+import subprocess
+import time
+import unittest
+
+from harness import root
+from operations_page import House, sections
+
+records = "/v1/streams/retail/records"
+
+
+def flip(path, offset):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1]))
+
+
+class Page(unittest.TestCase):
+    def test_every_procedure_is_done_by_a_test(self):
+        tests = "".join((root / "tests/e2e" / name).read_text() for name in ("test_operations.py", "test_package.py"))
+        done = set(re.findall(r'(?:follow|steps)\("([^"]+)"\)', tests))
+        self.assertEqual(set(sections()), done)
+
+    def test_its_links_lead_somewhere(self):
+        page = (root / "docs/operations.md").read_text()
+        anchors = {re.sub(r"[^\w -]", "", t.lower()).strip().replace(" ", "-") for t in re.findall(r"(?m)^##+ (.*)$", page)}
+        for target in re.findall(r"\]\(([^)]+)\)", page):
+            file, _, anchor = target.partition("#")
+            if file:
+                self.assertTrue((root / "docs" / file).exists(), target)
+            else:
+                self.assertIn(anchor, anchors)
+
+
+class Operations(House):
+    def start(self):
+        self.shell("systemctl start tidemill")
+
+    def healthy(self):
+        said = self.shell("tidemill status")
+        self.assertNotIn("!", said)
+        return said
+
+    def archived(self, archive=None):
+        """How often each record's line stands in text files. Only after a stop: they are sealed then."""
+        lines = collections.Counter()
+        for path in pathlib.Path(archive or self.data / "archive/retail").rglob("*.txt"):
+            lines.update(path.read_text().splitlines())
+        return lines
+
+    def test_look_first_and_change_a_setting(self):
+        self.start()
+        self.follow("Running Tidemill")
+        self.config.write_text(self.config.read_text().replace('record = "1MiB"', 'record = "1KiB"'))
+        self.follow("Changing the settings")
+        big = {"InvoiceNo": "1", "x": "x" * 3000}
+        self.wait_until("the new limit", lambda: self.host.post(records, big).status == 413)
+        self.config.write_text("[limits]\nrecrd = 1\n")
+        (commands, _), = sections()["Changing the settings"]
+        said = self.shell(commands, statuses=(2,))  # it stops at what is wrong, and the server goes on as it was
+        self.assertIn("recrd", said)
+
+    def test_sizes(self):
+        self.start()
+        used = sum(f.stat().st_blocks * 512 for f in self.data.rglob("*") if f.is_file())
+        self.assertLess(abs(used - 2 * 2**20), 300_000, "an empty server with one stream takes 2 MiB")
+        self.follow("Sizes")
+        self.load(60_000)
+        metrics = self.host.get("/metrics").body.decode()
+        value = lambda name: float(re.search(rf'(?m)^tidemill_{name}{{stream="retail"}} (\S+)$', metrics).group(1))
+        page = (root / "docs/operations.md").read_text()
+        log, data = map(int, re.search(r"\| (\d+) bytes in the log for (\d+) bytes of JSON \|", page).groups())
+        # How many batches share a commit differs from run to run.
+        self.assertLess(abs(value("commit_bytes_total") / 60_000 - log), 6)
+        self.shell("systemctl stop tidemill")
+        texts = self.archived()
+        self.assertEqual(round(sum(len(line.encode()) * n for line, n in texts.items()) / texts.total()), data)
+
+    def test_backup_drill_and_restore(self):
+        self.start()
+        rows = self.load()
+        self.follow("Backup")
+        token = self.host.post(records, {"InvoiceNo": "after"}).json()["token"]
+        self.follow("Backup drill")
+        self.assertEqual(self.host.get("/readyz").status, 200)
+        self.assertEqual(list((self.directory / "srv").iterdir()), [])
+        self.follow("Restoring")
+        self.wait_until("the views", lambda: self.host.get("/readyz").status == 200)
+        self.assertEqual(len(list(self.host.records())), rows)
+        self.check_problem(self.host.get(f"{records}?after={token}"), 410, "token_gone")
+        before = self.archived(self.directory / "srv/tidemill.broken/archive/retail")
+        self.assertEqual(before.pop('{"InvoiceNo":"after"}'), 1)
+        self.shell("systemctl stop tidemill")
+        self.assertEqual(self.archived(), before)
+
+    def test_down(self):
+        self.start()
+        self.shell("systemctl stop tidemill")
+        self.data.rename(self.directory / "elsewhere")
+        self.data.mkdir()
+        (self.data / "photos").mkdir()  # the wrong directory
+        self.shell("systemctl start tidemill", statuses=(1,))
+        steps = self.steps("Down")
+        (commands, _), = sections()["Down"]
+        said = self.shell(commands, statuses=(1,))
+        self.assertIn("the directory holds files that are not Tidemill's; choose an empty or a new one", said)
+        (self.data / "photos").rmdir()
+        for path in self.data.iterdir():
+            path.unlink()
+        self.data.rmdir()
+        (self.directory / "elsewhere").rename(self.data)
+        list(steps)
+        self.healthy()
+
+    def test_not_ready_and_late(self):
+        self.start()
+        self.load()
+        (said,) = self.follow("Not ready")
+        self.assertEqual(said.strip(), '"lag_records":0')
+        (said,) = self.follow("Late group")
+        self.assertIn('tidemill_group_lag_seconds{group="retail:views"} 0', said)
+
+    def test_full_disk(self):
+        disk = self.directory / "disk"
+        disk.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], capture_output=True)
+        if done.returncode:
+            raise unittest.SkipTest("mounting a small tmpfs is not allowed here: " + done.stderr.decode().strip())
+        self._cleanups.insert(0, (subprocess.run, (["umount", "-l", str(disk)],), {"check": False}))
+        self.data = self.host.data = disk / "data"
+        self.config.write_text(self.config.read_text().replace(str(self.directory / "data"), str(self.data)))
+        self.start()
+        self.load()
+        self.shell("systemctl restart tidemill")  # text files are sealed
+        texts = list((self.data / "archive").rglob("*.txt"))
+        self.assertTrue(texts)
+        for path in texts:
+            os.utime(path, (time.time() - 40 * 86400,) * 2)
+        damaged = self.data / "views.damaged"
+        damaged.mkdir()
+        (damaged / "000001.sst").write_bytes(b"x" * (24 << 20))
+
+        acknowledged = 20_000
+        lines = "\n".join(json.dumps({"InvoiceNo": str(i), "Description": os.urandom(400).hex()}) for i in range(200))
+        def send():
+            return self.host.post(records, lines.encode(), {"Content-Type": "application/x-ndjson"})
+        while (answer := send()).status == 200:
+            acknowledged += 200
+        self.check_problem(answer, 507)
+        steps = self.steps("Full disk")
+        next(steps)
+        next(steps)
+        self.wait_until("records are taken again", lambda: send().status == 200)
+        acknowledged += 200
+        self.shell("systemctl stop tidemill")
+        subprocess.run(["mount", "-o", "remount,size=300m", str(disk)], check=True)
+        self.start()
+        self.assertEqual(sum(1 for _ in self.host.records()), acknowledged)
+        self.wait_until("the archive", lambda: self.group("retail:archive")["lag_records"] == 0)
+        self.healthy()
+        self.shell("systemctl stop tidemill; tidemill verify --data /var/lib/tidemill --moved-files-ok")
+
+    def test_moving_the_data(self):
+        self.start()
+        rows = self.load()
+        said = self.follow("Moving the data")[-1]
+        self.assertNotIn("!", said)
+        self.assertIn(f'data = "{self.directory}/srv/tidemill"', self.config.read_text())
+        self.data.rename(self.directory / "old")  # nothing of it is used any more
+        self.assertEqual(sum(1 for _ in self.host.records()), rows)
+
+    def test_damaged_segment(self):
+        self.start()
+        rows = self.load(60_000)
+        self.follow("Backup")
+        self.shell("systemctl stop tidemill")
+        segment = min((self.data / "streams/1").glob("*.seg"))
+        flip(segment, 300_000)
+        self.start()
+        self.assertLess(sum(1 for _ in self.host.records()), rows)
+        said = self.follow("Damaged segment")[-1]
+        self.assertNotIn("!", said)
+        self.assertEqual(sum(1 for _ in self.host.records()), rows)
+
+    def test_stuck_group(self):
+        self.start()
+        self.load()
+        self.shell("systemctl stop tidemill")
+        before = self.archived()
+        flip(self.data / "archive/retail/manifest", 200)
+        self.start()
+        self.host.post(records, {"InvoiceNo": "later"})
+        self.wait_until("it is seen", lambda: self.group("retail:archive")["last_error"])
+        self.follow("Stuck group")
+        self.wait_until("it goes on", lambda: self.group("retail:archive")["lag_records"] == 0
+                        and not self.group("retail:archive")["last_error"])
+        self.healthy()
+        self.shell("systemctl stop tidemill")
+        self.assertEqual(self.archived(), before + collections.Counter(['{"InvoiceNo":"later"}']))
+
+    def test_quarantine(self):
+        self.start()
+        self.host.post("/v1/streams/payments/records", b"")
+        self.shell("curl -s -X PUT -d '{\"partition_key\":\"user\"}' http://127.0.0.1:7077/v1/streams/payments; "
+                   "tidemill view create spending 'SELECT user, sum(amount) AS spent FROM payments GROUP BY user'")
+        for amount in (1, 2, "three"):
+            self.host.post("/v1/streams/payments/records?ack=view", {"user": "u", "amount": amount})
+        self.assertIn("! view spending has parked 1 record", self.shell("tidemill status", (1,)))
+        said = self.follow("Quarantine")
+        self.assertIn('"sequence":"3"', said[0])
+        self.assertIn("SELECT user, sum(amount) AS spent FROM payments GROUP BY user", said[0])
+        self.wait_until("it is ready", lambda: self.host.get("/v1/views/spending").json()["ready"])
+        self.host.post("/v1/streams/payments/records?ack=view", {"user": "u", "amount": 4})
+        self.assertEqual(self.host.sql("SELECT * FROM spending"), [{"user": "u", "spent": 7}])
+        self.healthy()
+
+    def test_going_back(self):
+        self.start()
+        self.shell("systemctl stop tidemill")
+        marker = self.data / "TIDEMILL"
+        newer = marker.read_text().replace("layout = 1\n", "layout = 2\n")
+        marker.write_text(newer)
+        self.follow("Going back")
+        self.assertEqual(marker.read_text(), newer, "it was touched")
