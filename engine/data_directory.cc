@@ -100,7 +100,8 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
   const auto opened = [&]() -> Result<void> {
     RETURN_IF_ERROR(create_directories(fs, path));
     // Before anything is made in it: what is somebody else's stays as it was.
-    if (!exists(fs, path + "/TIDEMILL")) RETURN_IF_ERROR(may_become_ours(fs, path));
+    ASSIGN_OR_RETURN(const bool ours, is_there(fs, path + "/TIDEMILL"));
+    if (!ours) RETURN_IF_ERROR(may_become_ours(fs, path));
     ASSIGN_OR_RETURN(directory->lock_, fs.lock(path + "/lock"));
     const auto marker = read_file(fs, path + "/TIDEMILL", kFileBytesMax);
     if (marker) {

@@ -178,7 +178,8 @@ Result<void> EngineImpl::open_streams() {
   for (const auto& [id, known] : known_) {
     const std::string path = directory_->stream(id);
     // A log that is opened where there is none is made anew, empty: that must not hide a loss.
-    if (!exists(env_.files, path)) {
+    ASSIGN_OR_RETURN(const bool there, is_there(env_.files, path));
+    if (!there) {
       env_.logger.error("the records of a stream are missing; restore its directory from a backup",
                         {{"stream", known.definition.name}, {"directory", path}});
       return StorageErrc::damaged;

@@ -60,7 +60,8 @@ Result<void> Store::move_aside(StreamId other) {
 }
 
 Result<void> Store::check_free(const std::string& path) const {
-  if (!exists(env.files, directory + "/" + path)) return {};
+  ASSIGN_OR_RETURN(const bool there, is_there(env.files, directory + "/" + path));
+  if (!there) return {};
   env.logger.error("a text file is there that the archive's manifest does not name",
                    {{"stream", stream}, {"file", directory + "/" + path}, {"remedy", kAnew}});
   return StorageErrc::damaged;

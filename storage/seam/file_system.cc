@@ -64,6 +64,12 @@ bool exists(FileSystem& fs, const std::string& path) {
   return fs.info(path).has_value();
 }
 
+Result<bool> is_there(FileSystem& fs, const std::string& path) {
+  const auto info = fs.info(path);
+  if (!info && info.error() != errno_code(ENOENT)) return info.error();
+  return info.has_value();
+}
+
 Result<void> remove_tree(FileSystem& fs, const std::string& path) {
   ASSIGN_OR_RETURN(const FileInfo info, fs.info(path));
   if (info.is_directory) {

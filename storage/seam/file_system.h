@@ -91,7 +91,9 @@ Result<void> create_directories(FileSystem& fs, const std::string& path);  // ea
 // had to be made: a name may be there and not on disk, made by a process that was killed before it synced.
 Result<void> create_directories_below(FileSystem& fs, const std::string& root, const std::string& path);
 Result<std::string> read_file(FileSystem& fs, const std::string& path, std::uint64_t size_max);
+// For where a wrong "no" does no harm: whatever the disk cannot say counts as one.
 bool exists(FileSystem& fs, const std::string& path);
+Result<bool> is_there(FileSystem& fs, const std::string& path);  // no is no: what the disk cannot say is its error
 Result<void> remove_tree(FileSystem& fs, const std::string& path);
 
 }  // namespace tidemill

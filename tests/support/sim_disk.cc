@@ -125,6 +125,7 @@ SimFileSystem::State::Verdict SimFileSystem::State::begin(std::unique_lock<std::
     }
     --fault.times;
     ++faults_hit;
+    if (fault.late) return {.late = fault.error};
     verdict.error = fault.error;
     verdict.applies = false;
     if (op == DiskOp::write) {
@@ -302,6 +303,7 @@ void SimFileSystem::State::crash(const CrashPolicy& policy) {
     } else {
       resolve(*node, policy.writes, policy.fill, own);
       node->pending.clear();
+      node->late_error = 0;
       node->current = node->durable;
     }
   };

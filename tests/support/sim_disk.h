@@ -34,6 +34,7 @@ struct Node {
   std::string current;  // as readers see it
   std::string durable;
   std::vector<PendingWrite> pending;
+  int late_error = 0;  // of writing out in the background; the next sync's answer
 
   std::map<std::string, std::shared_ptr<Node>> names;  // as readers see it
   std::map<std::string, std::shared_ptr<Node>> durable_names;
@@ -85,6 +86,7 @@ struct SimFileSystem::State {
     int error = 0;                  // answer this
     bool applies = true;            // takes effect all the same (not synced)
     std::uint64_t partial = ~0ull;  // of a failing write: bytes that go in
+    int late = 0;                   // of a write: what the file's next sync answers
   };
   Verdict begin(std::unique_lock<std::mutex>& lock, DiskOp op, const std::string& path, std::uint64_t offset = 0,
                 std::uint64_t length = 0);

@@ -57,6 +57,10 @@ class SimFile final : public File {
       }
     }
     State::write(*node_, offset.value(), text_of(bytes).substr(0, length));
+    if (v.late != 0) {
+      state_->fail_sync(*node_);
+      node_->late_error = v.late;
+    }
     if (state_->clock != nullptr)
       node_->modified_s = state_->clock->wall().time_since_epoch() / std::chrono::seconds(1);
     if (error != 0) return sim_error(error);
@@ -66,8 +70,10 @@ class SimFile final : public File {
   Result<void> sync_data() override {
     std::unique_lock lock(state_->mutex);
     if (dead()) return sim_error(EIO);
-    const auto v = state_->begin(lock, DiskOp::sync_data, path_);
+    auto v = state_->begin(lock, DiskOp::sync_data, path_);
     if (dead_generation()) return sim_error(EIO);
+    if (v.error == 0 && node_->late_error != 0) v = {.error = node_->late_error, .applies = false};
+    node_->late_error = 0;
     if (v.error == 0) {
       State::sync(*node_);
       return {};

@@ -29,6 +29,8 @@ namespace tidemill {
 //   failed sync                    of what it should have flushed, each sector is on disk or lost for ever; the cache
 //                                  goes on showing it all until drop_caches(), and the next sync succeeds and
 //                                  saves nothing of it
+//   late failure                   a write succeeds, its bytes and all others not yet synced never reach the disk, and
+//                                  the file's next sync is the one that fails
 //   full disk                      set_capacity(); writes that do not fit are ENOSPC after a part went in
 //   rotten bit                     flip_bit()
 //
@@ -84,6 +86,8 @@ struct DiskFault {
   int error = 5;              // EIO
   // write: how many of its bytes go in before the error; more than it has: drawn from the seed
   std::uint64_t partial = std::numeric_limits<std::uint64_t>::max();
+  // write: succeeds, and the kernel fails to write it out: the next sync of the file says so
+  bool late = false;
 };
 
 class SimFileSystem final : public FileSystem {

@@ -303,5 +303,31 @@ TEST(Envs, RealAndSimulatedRunTheSameCode) {
   use(sim.env, "/data");
 }
 
+// A disk that cannot say must not be taken for one that says no.
+TEST(SimFileSystem, WhatCannotBeLookedUpIsNoAbsence) {
+  SimFileSystem fs(1);
+  ASSERT_TRUE(fs.create_directory("/a"));
+  EXPECT_EQ(*is_there(fs, "/a"), true);
+  EXPECT_EQ(*is_there(fs, "/b"), false);
+  fs.power_off();
+  EXPECT_FALSE(exists(fs, "/a"));
+  ASSERT_FALSE(is_there(fs, "/a"));
+  EXPECT_EQ(is_there(fs, "/a").error().value(), EIO);
+}
+
+// The write says yes, the next flush says no, and what comes after that is as if nothing had been.
+TEST(SimFileSystem, LateFailureIsTheNextFlushs) {
+  SimFileSystem fs(1);
+  auto file = fs.open("/f", OpenMode::create);
+  ASSERT_TRUE(file);
+  fs.fail({.op = DiskOp::write, .path_contains = "/f", .late = true});
+  const std::string text(4096, 'x');
+  ASSERT_TRUE((*file)->write_at(ByteOffset(0), std::as_bytes(std::span(text))));
+  EXPECT_EQ(*fs.content("/f"), text);
+  EXPECT_FALSE((*file)->sync_data());
+  EXPECT_TRUE((*file)->sync_data());
+  EXPECT_NE(*fs.durable_content("/f"), text);
+}
+
 }  // namespace
 }  // namespace tidemill
