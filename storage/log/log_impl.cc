@@ -49,6 +49,7 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
   for (std::size_t i = 0; i < kNotesMax; ++i) {
     notes_[i] = recovered.notes[i] ? recovered.notes[i]->value() : kNoNote;
   }
+  snapshotting_ = !recovered.answers.whole;  // for as long as it lives
   remember_durable();
 }
 

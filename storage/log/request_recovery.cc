@@ -16,7 +16,7 @@ constexpr std::size_t kReadBytes = 1 << 20;
 
 // Adds what the commits between two offsets answered.
 Result<void> scan_requests(Env& env, const SegmentFile& segment, ByteOffset begin, ByteOffset end,
-                           RequestWindow& window) {
+                           RecoveredRequests& out) {
   SegmentScanner scanner(segment, begin, end, SegmentScanner::Depth::header, kReadBytes);
   for (;;) {
     auto found = scanner.next();
@@ -24,6 +24,7 @@ Result<void> scan_requests(Env& env, const SegmentFile& segment, ByteOffset begi
       // Refusing to open would be worse than a retry that is done twice.
       env.logger.error("keyed requests could not be read back; their retries will not be recognised",
                        {{"file", segment.path}, {"cause", found.error().message()}});
+      out.whole = false;
       return {};
     }
     if (!*found) return {};
@@ -32,7 +33,7 @@ Result<void> scan_requests(Env& env, const SegmentFile& segment, ByteOffset begi
     ASSIGN_OR_RETURN(const auto bytes, scanner.bytes((*found)->offset.value(), h.header_bytes));
     const auto requests = read_requests(bytes, h);
     if (!requests) continue;
-    for (const StoredRequest& r : *requests) window.add(r.identity, r.first, r.accepted, r.rejected);
+    for (const StoredRequest& r : *requests) out.window.add(r.identity, r.first, r.accepted, r.rejected);
   }
 }
 
@@ -66,7 +67,7 @@ Result<RecoveredRequests> recover_requests(Env& env, const std::string& director
     }
     if (begin >= end) continue;
     out.unsnapshotted_bytes += end.value() - begin.value();
-    RETURN_IF_ERROR(scan_requests(env, s, begin, end, out.window));
+    RETURN_IF_ERROR(scan_requests(env, s, begin, end, out));
   }
   return out;
 }

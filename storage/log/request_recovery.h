@@ -22,6 +22,7 @@ struct RequestSearch {
 struct RecoveredRequests {
   RequestWindow window;
   std::uint64_t unsnapshotted_bytes = 0;  // of the log, read to find the requests that the snapshot does not hold
+  bool whole = true;  // false: not all could be read now. No snapshot must be made of it, that would forget for good
 };
 
 // The snapshot, and then the commits after it. Without a snapshot: as far back as the window reaches.

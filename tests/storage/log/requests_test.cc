@@ -57,6 +57,27 @@ TEST_F(LogRequests, RetryGetsTheStoredAnswer) {
   EXPECT_EQ(w.log->durable(), Sequence(3));
 }
 
+// What a start could not read is not known in that life, and is again in the next: nothing makes the gap last.
+TEST_F(LogRequests, WhatOneStartCannotReadTheNextOneKnows) {
+  w.options.segment_bytes_first = w.options.segment_bytes_max = 16 << 10;
+  w.open();
+  w.append(1, 50, "early");
+  for (int i = 0; i < 6; ++i) w.append(1);
+  ASSERT_GT(w.files(".seg").size(), 2u);
+  w.kill();
+  const std::string first = w.files(".seg")[0];
+  w.sim.files.fail({.op = DiskOp::read, .path_contains = first, .nth = 3, .times = 1'000'000, .error = EIO});
+  w.open();
+  w.sim.files.clear_faults();
+  EXPECT_FALSE(known("early"));
+  for (int i = 0; i < 40; ++i) w.append(1, 50, "later" + std::to_string(i));  // more than a snapshot waits for
+  w.sim.executor.run_for(std::chrono::seconds(1));
+  w.close();
+  w.open();
+  EXPECT_TRUE(known("early"));
+  EXPECT_TRUE(known("later39"));
+}
+
 TEST_F(LogRequests, NothingAcceptedIsAnAnswerToo) {
   w.open();
   TestRequest& r = w.prepare(0, 0, "a");
