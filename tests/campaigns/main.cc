@@ -1,4 +1,4 @@
-// campaigns NAME [--count N] [--seconds S] [--trial N] [--first N]
+// campaigns NAME [--count N] [--seconds S] [--minutes M] [--first N] [--trial N [--log yes]]
 // Looks for violations until so many states were tried or the time is over, on all cores, and prints one line.
 #include <gtest/gtest.h>
 
@@ -10,18 +10,24 @@
 #include <vector>
 
 #include "tests/campaigns/campaign.h"
+#include "tests/campaigns/print_logger.h"
 
 namespace tidemill {
 namespace {
 
+bool print_log = false;
+
 const std::vector<Campaign>& campaigns() {
-  static const std::vector<Campaign> all{power_cut_campaign(), bit_flip_campaign(), truncation_campaign(),
-                                         splice_campaign()};
+  static const std::vector<Campaign> all{power_cut_campaign(), bit_flip_campaign(),   truncation_campaign(),
+                                         splice_campaign(),    call_fault_campaign(), simulation_campaign(),
+                                         clock_campaign()};
   return all;
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: campaigns NAME [--count N] [--seconds S] [--first TRIAL] [--trial N]\n");
+  std::fprintf(
+      stderr,
+      "usage: campaigns NAME [--count N] [--seconds S] [--minutes M] [--first TRIAL] [--trial N [--log yes]]\n");
   for (const Campaign& c : campaigns()) {
     std::fprintf(stderr, "  %-12s %s (%llu %s)\n", c.name, c.about, static_cast<unsigned long long>(c.count), c.unit);
   }
@@ -46,6 +52,7 @@ int run(const Campaign& campaign, const Wanted& wanted) {
     while (!over && !failed) {
       const std::uint64_t trial = next++;
       if (wanted.only && trial != *wanted.only) return;
+      if (!wanted.only && !wanted.seconds && trial - wanted.first >= wanted.count) return;  // each counts one at least
       const std::string name = std::string(campaign.name) + ", trial " + std::to_string(trial);
       const ::testing::ScopedTrace trace(__FILE__, __LINE__, name);
       const std::uint64_t n = campaign.run(trial);
@@ -64,6 +71,7 @@ int run(const Campaign& campaign, const Wanted& wanted) {
     std::vector<std::jthread> threads;
     for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) threads.emplace_back(work);
   }
+  if (!failed && !wanted.only && campaign.finish && !campaign.finish()) failed = true;
   std::printf("%s: %llu %s in %llu trials, %.0f s: %s\n", campaign.name,
               static_cast<unsigned long long>(counted.load()), campaign.unit,
               static_cast<unsigned long long>(trials.load()), elapsed(),
@@ -73,6 +81,12 @@ int run(const Campaign& campaign, const Wanted& wanted) {
 }
 
 }  // namespace
+
+Logger& campaign_logger() {
+  static PrintLogger print;
+  return print_log ? print : null_logger();
+}
+
 }  // namespace tidemill
 
 int main(int argc, char** argv) {
@@ -89,8 +103,12 @@ int main(int argc, char** argv) {
         wanted.count = std::strtoull(argv[i + 1], nullptr, 10);
       } else if (option == "--seconds") {
         wanted.seconds = std::strtod(argv[i + 1], nullptr);
+      } else if (option == "--minutes") {
+        wanted.seconds = 60 * std::strtod(argv[i + 1], nullptr);
       } else if (option == "--first") {
         wanted.first = std::strtoull(argv[i + 1], nullptr, 10);
+      } else if (option == "--log") {
+        print_log = std::strcmp(argv[i + 1], "yes") == 0;
       } else if (option == "--trial") {
         wanted.only = std::strtoull(argv[i + 1], nullptr, 10);
       } else {

@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <map>
-#include <span>
-#include <sstream>
 
-#include "engine/checksum.h"
 #include "tests/engine/engine_world.h"
+#include "tests/engine/file_consumer.h"
 
 // Exactly once over crashes, with a consumer as simple as one can be: its effects and its checkpoint are one file, a
 // line for each batch. The power goes at every step that changes the disk; afterwards each acknowledged record must be
@@ -17,77 +15,6 @@ namespace tidemill {
 namespace {
 
 using namespace std::chrono_literals;
-
-// One line: "<next> <sequence>,<sequence>,... <checksum>". A line that is not whole does not count and is overwritten.
-class FileConsumer final : public Consumer {
- public:
-  FileConsumer(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
-
-  Result<Position> open() override {
-    const std::string directory = path_.substr(0, path_.rfind('/'));
-    RETURN_IF_ERROR(create_directories(files_, directory));
-    ASSIGN_OR_RETURN(file_, files_.open(path_, OpenMode::open_or_create));
-    RETURN_IF_ERROR(files_.sync_directory(directory));
-    ASSIGN_OR_RETURN(const std::string text, read_file(files_, path_, 1 << 20));
-    const auto [sequences, next, end] = parse(text);
-    end_ = end;
-    applied_ = Position::through(Sequence(next - 1));
-    return applied_;
-  }
-  Result<void> process(const RecordBatch& batch) override {
-    std::string text = std::to_string(batch.next.value()) + " ";
-    for (const Record& r : batch.records) text += std::to_string(r.sequence.value()) + ",";
-    text += " " + std::to_string(small_checksum(text)) + "\n";
-    RETURN_IF_ERROR(file_->write_at(ByteOffset(end_), std::as_bytes(std::span(text))));
-    RETURN_IF_ERROR(file_->sync_data());
-    end_ += text.size();
-    applied_ = Position::through(Sequence(batch.next.value() - 1));
-    return {};
-  }
-  Position applied() const override { return applied_; }
-  Position persisted() const override { return applied_; }
-  Result<void> close() override { return {}; }
-
-  struct Parsed {
-    std::vector<std::uint64_t> sequences;
-    std::uint64_t next = 1;
-    std::size_t end = 0;
-  };
-  static Parsed parse(const std::string& text) {
-    Parsed parsed;
-    for (;;) {
-      const std::size_t end = text.find('\n', parsed.end);
-      if (end == std::string::npos) return parsed;
-      const std::string line = text.substr(parsed.end, end - parsed.end);
-      const std::size_t first = line.find(' ');
-      const std::size_t last = line.rfind(' ');
-      if (first == std::string::npos || first == last) return parsed;
-      if (line.substr(last + 1) != std::to_string(small_checksum(line.substr(0, last)))) return parsed;
-      const std::string list = line.substr(first + 1, last - first - 1);
-      std::istringstream items(list);
-      for (std::string item; std::getline(items, item, ',');) parsed.sequences.push_back(std::stoull(item));
-      parsed.next = std::stoull(line);
-      parsed.end = end + 1;
-    }
-  }
-
- private:
-  FileSystem& files_;
-  const std::string path_;
-  std::unique_ptr<File> file_;
-  std::size_t end_ = 0;
-  Position applied_;
-};
-
-struct FileShards final : ShardedConsumer {
-  explicit FileShards(FileSystem& f) : files(f) {}
-  Result<void> open() override { return {}; }
-  Result<std::unique_ptr<Consumer>> open_shard(const ShardDefinition& shard) override {
-    return std::unique_ptr<Consumer>(new FileConsumer(files, "/effects/shard-" + std::to_string(shard.id.value())));
-  }
-  Result<void> close() override { return {}; }
-  FileSystem& files;
-};
 
 constexpr std::uint32_t kShards = 3;
 
