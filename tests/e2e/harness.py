@@ -74,12 +74,13 @@ class Server:
         self.log = self.directory / "server.log"
         self.process = None
         self.peak_rss = 0
+        self.preexec = None  # run in the child before it becomes the server
 
     def spawn(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [program, "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *self.arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, preexec_fn=self.preexec)
         return self
 
     def start(self, ready="/readyz", timeout=60):
