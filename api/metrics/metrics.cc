@@ -5,6 +5,7 @@
 #include "api/metrics/families.h"
 #include "api/metrics/process.h"
 #include "storage/base/build_info.h"
+#include "storage/seam/clock.h"
 #include "storage/seam/file_system.h"
 
 namespace tidemill {
@@ -66,6 +67,11 @@ void add_group(Families& out, const GroupStatus& g) {
   out.add("tidemill_group_shards_failing", number(failing), l);
 }
 
+void add_clock(Families& out, Clock& clock) {
+  const std::chrono::duration<double> since_1970 = clock.wall().time_since_epoch();
+  out.add("tidemill_wall_clock_seconds", since_1970.count());
+}
+
 void add_disk(Families& out, const ApiContext& context) {
   const auto space = context.env.files.space(context.engine.directory().path());
   if (!space) return;
@@ -111,6 +117,7 @@ std::string metrics_text(const MetricSources& sources) {
   out.add("tidemill_build_info", 1, {{"version", std::string(version())}, {"commit", std::string(commit())}});
   add_process(out);
   add_disk(out, sources.context);
+  add_clock(out, sources.context.env.clock);
   ApiContext& context = sources.context;
   out.add("tidemill_ready", !context.draining.load() && (!context.views || context.views->ready()) ? 1 : 0);
   for (std::size_t i = 0; i < sources.requests.labels(); ++i) {

@@ -8,6 +8,7 @@ namespace {
 constexpr MetricDescription kTable[] = {
     {"tidemill_build_info", "gauge", "version, commit", "Always 1; which program this is."},
     {"tidemill_process_start_time_seconds", "gauge", "", "When the process began, in seconds since 1970."},
+    {"tidemill_wall_clock_seconds", "gauge", "", "The server's clock, in seconds since 1970."},
     {"tidemill_process_cpu_seconds_total", "counter", "", "Processor time used, user and system."},
     {"tidemill_process_resident_memory_bytes", "gauge", "", "Resident memory."},
     {"tidemill_process_open_fds", "gauge", "", "Open file descriptors."},

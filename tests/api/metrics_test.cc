@@ -29,6 +29,7 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   }
   EXPECT_GT(value(text, "tidemill_process_resident_memory_bytes"), 1e6);
   EXPECT_GE(value(text, "tidemill_process_threads"), 4);
+  EXPECT_GT(value(text, "tidemill_wall_clock_seconds"), value(text, "tidemill_process_start_time_seconds") - 60);
   EXPECT_GT(value(text, "tidemill_process_max_fds"), value(text, "tidemill_process_open_fds"));
   EXPECT_GT(value(text, "tidemill_disk_size_bytes"), value(text, "tidemill_disk_free_bytes"));
   EXPECT_GT(value(text, "tidemill_disk_free_bytes"), 0);

@@ -205,6 +205,12 @@ class Operations(House):
         self.shell("systemctl stop tidemill")
         self.assertEqual(self.archived(), before + collections.Counter(['{"InvoiceNo":"later"}']))
 
+    def test_clock_alarm(self):
+        self.start()
+        (said,) = self.follow("Clock alarm")
+        here, there = said.splitlines()
+        self.assertLess(abs(float(there.split()[1]) - int(here)), 5)
+
     def test_quarantine(self):
         self.start()
         self.host.post("/v1/streams/payments/records", b"")
