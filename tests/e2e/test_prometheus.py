@@ -5,6 +5,10 @@ import time
 import urllib.parse
 
 from harness import TestCase, free_port, need, request
+from test_alerts import queries_of_the_board, with_variables
+
+# Without a refusal there is nothing to count.
+nothing_refused = {e for _, e in queries_of_the_board() if "tidemill_rejected_records_total" in e}
 
 
 class Prometheus(TestCase):
@@ -57,6 +61,16 @@ class Prometheus(TestCase):
             self.assertTrue(any(n.endswith("_bucket") for n in names), "no histogram")
             lag = query("max(tidemill_group_lag_records)")
             self.assertEqual(list(lag.values()), [0.0], sorted(names))
+
+            # The board's panels have something to show. A rate needs two scrapes.
+            missing = ["not asked yet"]
+            end = time.monotonic() + 40
+            while time.monotonic() < end and missing:
+                time.sleep(0.5)
+                server.post("/v1/streams/retail/records?ack=view", {"InvoiceNo": "1", "Quantity": 1, "UnitPrice": 1.5})
+                missing = [f"{title}: {expression}" for title, expression in queries_of_the_board()
+                           if expression not in nothing_refused and not query(with_variables(expression))]
+            self.assertEqual(missing, [])
         finally:
             process.terminate()
             process.wait(20)
