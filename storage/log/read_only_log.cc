@@ -16,13 +16,13 @@ constexpr std::size_t kReadBytes = 1 << 20;
 class ReadOnlyLog final : public Log {
  public:
   ReadOnlyLog(Env& env, const std::string& directory, Segments::Start start, const LogCut& cut,
-              std::optional<DurableMark> mark, WallTime last_time)
+              const std::optional<DurableMark>& mark, WallTime last_time)
       : env_(env),
         epochs_(start.active->header.epochs),
         segments_(env, directory, std::move(start)),
         reader_(segments_, cache_),
         cut_(cut),
-        mark_(std::move(mark)),
+        mark_(mark),
         last_time_(last_time) {}
 
   void append(Append* append) override {

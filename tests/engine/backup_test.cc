@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cerrno>
+
 #include "engine/data_reader.h"
 #include "storage/log/verify_log.h"
 #include "tests/engine/engine_world.h"
@@ -207,6 +209,38 @@ TEST(Backup, OneThatIsCutShortLeavesTheOneBeforeOrTheNewOneWhole) {
   }
   EXPECT_GT(before, 5u);
   EXPECT_GT(after, 1u);
+}
+
+TEST(Backup, EachCallThatFailsLeavesTheOneBeforeOrTheNewOneWhole) {
+  std::uint64_t failed = 0;
+  for (const int error : {EIO, ENOSPC}) {
+    for (std::uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE("call " + std::to_string(nth) + ", error " + std::to_string(error));
+      BackupWorld w(nth);
+      ASSERT_TRUE(w.backup());
+      const auto then = w.written;
+      w.fill(14);
+      const auto ops = static_cast<std::uint32_t>(DiskOp::change) | static_cast<std::uint32_t>(DiskOp::open) |
+                       static_cast<std::uint32_t>(DiskOp::read) | static_cast<std::uint32_t>(DiskOp::list);
+      w.sim.files.fail({static_cast<DiskOp>(ops), "", nth, 1, error});
+      const auto second = w.backup();
+      const bool hit = w.sim.files.faults_hit() != 0;
+      w.sim.files.clear_faults();
+      failed += second ? 0 : 1;
+      const auto restored = w.restore("/new");
+      ASSERT_TRUE(restored) << restored.error().message();
+      if (second) {
+        ASSERT_EQ(restored->number, 2u);
+      }
+      ASSERT_EQ(w.records_of("/new"), restored->number == 1 ? then : w.written);
+      // And the next one goes on as if nothing had been.
+      const auto third = w.backup();
+      ASSERT_TRUE(third) << third.error().message();
+      ASSERT_TRUE(w.restore("", true));
+      if (!hit) break;
+    }
+  }
+  EXPECT_GT(failed, 20u);
 }
 
 TEST(Backup, RestoreThatIsCutShortLeavesNothingThatPassesForTheWhole) {

@@ -152,6 +152,26 @@ TEST(VerifyLog, CommitBelowTheMarkThatIsGoneIsDamageAlsoAtTheEnd) {
   EXPECT_EQ(w.found[0].last, Sequence(w.acknowledged.size()));
 }
 
+TEST(VerifyLog, SectorThatCannotBeReadIsDamageAndTheRestIsLookedAt) {
+  VerifyWorld w;
+  w.close();
+  const auto segments = w.files(".seg");
+  std::uint64_t hits = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    w.sim.files.fail({DiskOp::read, segments[1], nth, 2, EIO});
+    w.look();
+    w.sim.files.clear_faults();
+    if (w.sim.files.faults_hit() == hits) break;
+    hits = w.sim.files.faults_hit();
+    ASSERT_GE(w.damages(), 1u) << nth;
+    std::uint64_t lost = 0;
+    for (const auto& [first, last] : w.seen.ranges) lost += last - first + 1;
+    EXPECT_EQ(w.seen.texts.size() + lost, w.acknowledged.size()) << w.said();
+    for (const auto& [sequence, text] : w.seen.texts) EXPECT_EQ(text, w.acknowledged[sequence]);
+  }
+  EXPECT_GT(hits, 2u);
+}
+
 TEST(ReadOnlyLog, ServesWhatTheLogHadAndAltersNothing) {
   VerifyWorld w;
   w.kill();
