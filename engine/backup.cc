@@ -9,6 +9,7 @@
 
 #include "engine/backup_files.h"
 #include "storage/base/errors.h"
+#include "storage/base/text.h"
 #include "storage/log/segment_format.h"
 #include "storage/seam/clock.h"
 
@@ -22,6 +23,12 @@ bool is_errno(const ErrorCode& error, int value) {
   return error == ErrorCode(value, boost::system::generic_category());
 }
 
+std::map<StreamId, Sequence> starts(const DataCut& cut) {
+  std::map<StreamId, Sequence> out;
+  for (const StreamCut& stream : cut.streams) out.emplace(stream.id, stream.log.start);
+  return out;
+}
+
 class Backup {
  public:
   Backup(Env& env, const BackupOptions& options) : env_(env), files_(env.files), options_(options) {}
@@ -31,12 +38,24 @@ class Backup {
     ASSIGN_OR_RETURN(DataCut cut, options_.cut());
     RETURN_IF_ERROR(take_directory(cut.instance));
     for (int attempt = 1;; ++attempt) {
-      const auto made = collect(cut);
-      if (made) break;
-      // Retention, or the removal of a stream: what is there now is asked for again, and little is left to do.
-      if (!is_errno(made.error(), ENOENT)) return made.error();
+      // Answers that a log remembers must not be of requests that it does not hold: they are copied before the cut.
+      // Retention drops what they cover, so nothing may have been dropped between the two.
+      RETURN_IF_ERROR(copy_answers(cut));
+      ASSIGN_OR_RETURN(DataCut now, options_.cut());
+      const auto before = starts(cut);
+      const auto after = starts(now);
+      const bool same_starts = std::all_of(after.begin(), after.end(), [&](const auto& s) {
+        const auto it = before.find(s.first);
+        return it == before.end() ? s.second == Sequence(1) : it->second == s.second;
+      });
+      cut = std::move(now);
+      if (same_starts) {
+        const auto made = collect(cut);
+        if (made) break;
+        // Retention, or the removal of a stream: what is there now is asked for again, and little is left to do.
+        if (!is_errno(made.error(), ENOENT)) return made.error();
+      }
       if (attempt == kTriesMax) return make_error_code(BackupErrc::changing_too_fast);
-      ASSIGN_OR_RETURN(cut, options_.cut());
     }
     for (const std::string& directory : directories_) RETURN_IF_ERROR(files_.sync_directory(directory));
     done_.content.instance = cut.instance;
@@ -51,6 +70,7 @@ class Backup {
 
  private:
   Result<void> take_directory(const std::string& instance);
+  Result<void> copy_answers(const DataCut& cut);
   Result<void> collect(const DataCut& cut);
   Result<void> sealed(const std::string& path);
   Result<void> end_of(const std::string& path, const std::string& kept_as, std::uint64_t bytes);
@@ -64,6 +84,7 @@ class Backup {
   std::unique_ptr<DirectoryLock> lock_;
   BackupContent before_;
   std::map<std::string, BackupFile> had_;  // by path
+  std::map<StreamId, BackupFile> answers_;
   std::set<std::string> directories_;
   std::set<std::string> linked_, copied_;  // in this run
   BackupDone done_;
@@ -93,6 +114,26 @@ Result<void> Backup::take_directory(const std::string& instance) {
   return {};
 }
 
+Result<void> Backup::copy_answers(const DataCut& cut) {
+  answers_.clear();
+  for (const StreamCut& stream : cut.streams) {
+    const std::string target = "streams/" + std::to_string(stream.id.value()) + "/requests";
+    if (!exists(files_, options_.data + "/" + target)) continue;
+    RETURN_IF_ERROR(create_directories(files_, options_.to + "/streams/" + std::to_string(stream.id.value())));
+    const std::string aside = options_.to + "/" + target + ".new";
+    RETURN_IF_ERROR(remove_if_there(aside));
+    const auto copied = copy_file(files_, options_.data + "/" + target, aside, kAll);
+    if (!copied && is_errno(copied.error(), ENOENT)) continue;  // the stream is being removed
+    if (!copied) return copied.error();
+    // Another name for other bytes, for no file that a manifest names is written again.
+    const std::string path = target + "-" + to_hex(copied->hash);
+    RETURN_IF_ERROR(files_.rename(aside, options_.to + "/" + path));
+    copied_.insert(path);
+    answers_[stream.id] = {copied->bytes, copied->hash, path, target};
+  }
+  return {};
+}
+
 Result<void> Backup::collect(const DataCut& cut) {
   done_.content = {};
   for (const StreamCut& stream : cut.streams) {
@@ -106,6 +147,7 @@ Result<void> Backup::collect(const DataCut& cut) {
     const std::string last = directory + "/" + segment_file_name(segments.back());
     const std::uint64_t end = stream.log.end.value();
     RETURN_IF_ERROR(end_of(last, last + ".upto-" + std::to_string(end), end));
+    if (const auto it = answers_.find(stream.id); it != answers_.end()) done_.content.files.push_back(it->second);
     done_.content.streams.push_back({stream.id, stream.log.incarnation, stream.log.epoch, stream.log.start,
                                      segments.back().id, stream.log.end, stream.log.last, stream.name});
   }

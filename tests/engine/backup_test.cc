@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "engine/data_reader.h"
 #include "storage/log/verify_log.h"
@@ -152,6 +153,48 @@ TEST(Backup, HoldsWhatWasDurableAndTheNextOneTakesOnlyWhatIsNew) {
   const auto copied = w.backup(false);
   ASSERT_TRUE(copied);
   EXPECT_EQ(copied->linked, 0u);
+}
+
+// The answers to keyed requests that a log remembers come from before the cut, however busy it is meanwhile.
+TEST(Backup, RememberedAnswersAreNoneOfALaterRequest) {
+  BackupWorld w;
+  const auto keyed = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      OneRecord& one = *w.records.emplace_back(std::make_unique<OneRecord>(
+          "k", "{\"x\":\"" + std::string(3000, 'y') + std::to_string(++w.made) + "\"}", w.sim.clock.wall()));
+      RequestIdentity identity;
+      std::memcpy(identity.key_hash.data(), &w.made, sizeof w.made);
+      one.append.identity = identity;
+      w.engine->find("a")->log().append(&one.append);
+      w.sim.executor.run_until([&] { return one.answered; });
+      ASSERT_TRUE(one.ok());
+    }
+    w.sim.executor.run_for(std::chrono::seconds(1));
+  };
+  keyed(80);
+  const auto snapshot = w.sim.files.content("/data/streams/1/requests");
+  ASSERT_TRUE(snapshot) << "there is something to copy";
+  BackupOptions how;
+  how.data = "/data";
+  how.to = "/backup";
+  how.cut = [&]() -> Result<DataCut> {
+    const DataCut cut = w.engine->cut();
+    keyed(80);  // so that there is a snapshot of what the cut has not
+    return cut;
+  };
+  ASSERT_TRUE(make_backup(w.sim.env, how));
+  ASSERT_TRUE(w.restore("/new"));
+  EXPECT_TRUE(exists(w.sim.files, "/new/streams/1/requests"));
+  std::vector<std::string> said;
+  const auto verified = verify_log(w.sim.files, "/new/streams/1", {}, [&](const Finding& f) {
+    if (f.grade == Finding::Grade::damage) said.push_back(f.kind + " " + f.text);
+  });
+  ASSERT_TRUE(verified);
+  EXPECT_THAT(said, ::testing::IsEmpty());
+  // And it is there once more, under another name.
+  const auto again = make_backup(w.sim.env, how);
+  ASSERT_TRUE(again);
+  ASSERT_TRUE(w.restore("", true));
 }
 
 TEST(Backup, RestoredLogHasAnEpochThatNoLifeOfTheOldOneReaches) {
@@ -305,14 +348,14 @@ TEST(Backup, FileThatWentMeanwhileMakesItAskForTheCutAgain) {
   how.cut = [&]() -> Result<DataCut> {
     DataCut cut = w.engine->cut();
     // As if retention took a segment away between the cut and the copy.
-    if (++asked == 1)
+    if (++asked == 2)
       cut.streams.back().log.segments.insert(cut.streams.back().log.segments.begin(),
                                              SegmentName{SegmentId(999), Sequence(1)});
     return cut;
   };
   const auto done = make_backup(w.sim.env, how);
   ASSERT_TRUE(done) << done.error().message();
-  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(asked, 3);
   ASSERT_TRUE(w.restore("/new"));
   EXPECT_EQ(w.records_of("/new"), w.written);
 }
