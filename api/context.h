@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "api/http/server.h"
 #include "api/server.h"
@@ -17,6 +18,7 @@ struct ApiContext {
   views::Views* views;  // may be nullptr
   Executor& workers;
   std::atomic<bool> draining{false};
+  std::optional<FlushTime> flush_time;  // set before the first request
   Waits waits;
 
   ApiContext(Env& e, Engine& en, views::Views* v, Executor& w) : env(e), engine(en), views(v), workers(w) {}

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/http/limits.h"
 #include "consumers/views/views.h"
 #include "engine/engine.h"
 #include "storage/base/result.h"
+#include "storage/log/flush_probe.h"
 #include "storage/seam/env.h"
 
 namespace tidemill {
@@ -26,6 +28,7 @@ struct ApiOptions {
   std::uint16_t port = 7077;       // 0: any that is free, see ApiServer::port()
   std::size_t threads = 0;         // network threads; 0: one per core
   ApiLimits limits;
+  std::optional<FlushTime> flush_time;  // what was measured at the start, for /metrics
 };
 
 // The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes

@@ -73,6 +73,11 @@ void add_clock(Families& out, Clock& clock) {
 }
 
 void add_disk(Families& out, const ApiContext& context) {
+  if (const auto& flush = context.flush_time) {
+    out.add("tidemill_disk_flush_median_seconds", std::chrono::duration<double>(flush->median).count());
+    out.add("tidemill_disk_flush_max_seconds", std::chrono::duration<double>(flush->max).count());
+    out.add("tidemill_disk_flush_implausible", flush->implausible() ? 1 : 0);
+  }
   const auto space = context.env.files.space(context.engine.directory().path());
   if (!space) return;
   out.add("tidemill_disk_free_bytes", number(space->free_bytes));

@@ -132,6 +132,7 @@ class ApiWorld {
       }
     }
     options.port = 0;
+    options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
     server = std::move(*ApiServer::start(real.env, *engine, views.get(), workers, options));
   }

@@ -33,6 +33,9 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   EXPECT_GT(value(text, "tidemill_process_max_fds"), value(text, "tidemill_process_open_fds"));
   EXPECT_GT(value(text, "tidemill_disk_size_bytes"), value(text, "tidemill_disk_free_bytes"));
   EXPECT_GT(value(text, "tidemill_disk_free_bytes"), 0);
+  EXPECT_EQ(value(text, "tidemill_disk_flush_median_seconds"), 0.00015);
+  EXPECT_EQ(value(text, "tidemill_disk_flush_max_seconds"), 0.0009);
+  EXPECT_EQ(value(text, "tidemill_disk_flush_implausible"), 0);
 }
 
 TEST(Metrics, ShardsHaveSeriesOfTheirOwnUpTo64) {

@@ -78,6 +78,13 @@ TEST_F(Status, ADiskThatFails) {
   EXPECT_THAT(found(), ElementsAre(HasSubstr("stream retail takes no records")));
 }
 
+TEST_F(Status, AFlushThatDoesNothing) {
+  metrics("tidemill_disk_flush_implausible 0\n");
+  EXPECT_THAT(found(), IsEmpty());
+  metrics("tidemill_disk_flush_implausible 1\n");
+  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("less time than any disk needs"), HasSubstr("server.data"))));
+}
+
 TEST_F(Status, DamageInTheLog) {
   facts.streams[0]["lost"] = Json::parse(R"([{"first":5,"last":9},{"first":2000,"last":2001}])");
   EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("damaged records (5 to 9, 2,000 to 2,001)"), HasSubstr("backup"))));
@@ -118,10 +125,13 @@ TEST_F(Status, TheServerItself) {
 TEST_F(Status, OneScreen) {
   facts.address = "somewhere:7077";
   facts.rates["retail"] = 12.4;
-  metrics("tidemill_rocksdb_file_bytes 1234567\ntidemill_archive_bytes{stream=\"retail\"} 999\n");
+  metrics(
+      "tidemill_disk_flush_median_seconds 0.000091\ntidemill_disk_flush_max_seconds 0.0041\n"
+      "tidemill_rocksdb_file_bytes 1234567\ntidemill_archive_bytes{stream=\"retail\"} 999\n");
   EXPECT_EQ(screen(facts, {"look here"}, 0),
             "tidemill at somewhere:7077: ready\n"
-            "disk: log 3.0 MB, views 1.2 MB, archive 999 B, 50.0 GB of 100.0 GB free (50 %)\n"
+            "disk: log 3.0 MB, views 1.2 MB, archive 999 B, 50.0 GB of 100.0 GB free (50 %); a flush took 0.09 ms at "
+            "the start, at most 4.10\n"
             "\n"
             "stream  records  records/s     log\n"
             "------  -------  ---------  ------\n"
@@ -138,6 +148,7 @@ TEST_F(Status, OneScreen) {
             "! look here\n");
   const Json json = report_json(facts, {"look here"});
   EXPECT_EQ(json["disk"]["free_bytes"], 50'000'000'000);
+  EXPECT_EQ(json["disk"]["flush_median_seconds"], 0.000091);
   EXPECT_EQ(json["troubles"][0], "look here");
 }
 

@@ -85,6 +85,7 @@ bool RunningServer::start() {
   options.port = address->port;
   options.threads = config_.threads;
   options.limits = api_limits(config_);
+  options.flush_time = flush_time_;
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
@@ -103,6 +104,28 @@ void RunningServer::say_directory() {
   logger_.info("data directory", {{"directory", directory},
                                   {"free_bytes", space ? std::to_string(space->free_bytes) : "unknown"},
                                   {"total_bytes", space ? std::to_string(space->total_bytes) : "unknown"}});
+}
+
+// What an acknowledgement waits for here. Nobody is served yet, so it is the disk's own time.
+void RunningServer::measure_flush() {
+  const std::string& directory = engine_->directory().path();
+  const auto time = probe_flush(files_, env_.clock, directory);
+  if (!time) {
+    logger_.warning("the flush time of the data directory was not measured",
+                    {{"directory", directory}, {"cause", time.error().message()}});
+    return;
+  }
+  flush_time_ = *time;
+  const auto us = [](std::chrono::nanoseconds t) { return std::to_string(t.count() / 1000); };
+  logger_.info("flush time of the data directory", {{"median_us", us(time->median)},
+                                                    {"max_us", us(time->max)},
+                                                    {"flushes", std::to_string(time->flushes)}});
+  if (time->implausible())
+    logger_.warning(
+        "a flush takes less time than any disk needs: the data directory is in memory, or something below it says "
+        "\"flushed\" and does nothing; what is acknowledged would not outlive a power cut. Put it on a disk that "
+        "flushes (server.data).",
+        {{"directory", directory}, {"median_us", us(time->median)}});
 }
 
 bool RunningServer::open_parts() {
@@ -127,6 +150,7 @@ bool RunningServer::open_parts() {
     return false;
   }
   engine_ = std::move(*engine);
+  measure_flush();
   views::Views::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;

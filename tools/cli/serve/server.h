@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/server.h"
+#include "storage/log/flush_probe.h"
 #include "storage/seam/posix_file_system.h"
 #include "storage/seam/thread_executor.h"
 #include "tools/cli/config/config.h"
@@ -29,6 +31,7 @@ class RunningServer {
 
  private:
   void say_directory();
+  void measure_flush();
   bool open_parts();
   bool create_missing();
   void attach_archives();
@@ -41,6 +44,7 @@ class RunningServer {
   ThreadExecutor background_;
   ThreadExecutor workers_;
   Env env_;
+  std::optional<FlushTime> flush_time_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<views::Views> views_;
   std::unique_ptr<ApiServer> api_;

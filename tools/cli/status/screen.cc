@@ -43,6 +43,11 @@ std::string disk_line(const ServerFacts& facts) {
   const auto total = m.value("tidemill_disk_size_bytes");
   if (free && total && *total > 0)
     out += ", " + size(*free) + " of " + size(*total) + " free (" + text_of(*free / *total * 100, "%.0f") + " %)";
+  const auto flush = m.value("tidemill_disk_flush_median_seconds");
+  const auto longest = m.value("tidemill_disk_flush_max_seconds");
+  if (flush && longest)
+    out += "; a flush took " + text_of(*flush * 1e3, "%.2f") + " ms at the start, at most " +
+           text_of(*longest * 1e3, "%.2f");
   return out + "\n";
 }
 
@@ -91,6 +96,8 @@ Json report_json(const ServerFacts& facts, const std::vector<std::string>& troub
   for (const char* name : {"free_bytes", "size_bytes"})
     if (const auto value = m.value(std::string("tidemill_disk_") + name))
       disk[name] = static_cast<std::uint64_t>(*value);
+  for (const char* name : {"flush_median_seconds", "flush_max_seconds"})
+    if (const auto value = m.value(std::string("tidemill_disk_") + name)) disk[name] = *value;
   return {{"ready", facts.ready},
           {"ingest", facts.ingest.empty()},
           {"disk", std::move(disk)},

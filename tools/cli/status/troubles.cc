@@ -36,6 +36,11 @@ void add_disk(const ServerFacts& facts, std::vector<std::string>& out) {
     out.push_back("the disk of the data directory has only " + percent(*free / *size) +
                   " free: make room or give it a larger one (full, the server refuses records with 507 and its views "
                   "stand still until there is room; nothing acknowledged is lost)");
+  if (facts.metrics.value("tidemill_disk_flush_implausible").value_or(0) > 0)
+    out.push_back(
+        "the data directory's flush takes less time than any disk needs: it is in memory, or something below it says "
+        "flushed and does nothing; what is acknowledged would not outlive a power cut: move it (server.data) to a disk "
+        "that flushes");
   if (const double failed = facts.metrics.sum("tidemill_flush_failures_total"); failed > 0)
     out.push_back(many(static_cast<std::uint64_t>(failed), "commit") +
                   " could not be flushed since the start: the disk fails; look at the kernel's log (dmesg) and "
