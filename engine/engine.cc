@@ -19,6 +19,7 @@ namespace tidemill {
 namespace {
 
 constexpr StreamId kSystemId{0};
+constexpr std::uint64_t kSystemTailBytes = 1 << 20;
 constexpr std::uint32_t kShardsMax = 10'000;
 
 using Hook = std::function<void(const std::shared_ptr<Stream>&)>;
@@ -140,6 +141,10 @@ Result<std::shared_ptr<Log>> EngineImpl::open_log(StreamId id, const std::string
   RETURN_IF_ERROR(create_directories(env_.files, path));
   LogOptions options = options_.log;
   options.name = name;
+  if (id == kSystemId) {  // its few events never wait for records
+    options.pond = nullptr;
+    options.tail_cache_bytes = kSystemTailBytes;
+  }
   auto log = Log::open(env_, path, options);
   if (!log)
     env_.logger.error("cannot open a stream's log",

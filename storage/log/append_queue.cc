@@ -50,6 +50,18 @@ std::optional<AppendQueue::Added> AppendQueue::meet_earlier(Append* a, Epoch epo
   return std::nullopt;
 }
 
+// Room for it in the queue and in the pond. Where there is none, says when there will be, counted as the queue counts:
+// before compression.
+bool AppendQueue::admit(Append* a) {
+  const bool fits = bytes_ == 0 || bytes_ + a->queued_bytes <= options_.queue_bytes_max;
+  if (fits && budget_.take(bytes_, a->queued_bytes, a->queued_at)) return true;
+  a->error = make_error_code(StorageErrc::throttled);
+  const std::uint64_t excess = fits ? budget_.own_excess(bytes_, a->queued_bytes)
+                                    : std::min(bytes_, bytes_ + a->queued_bytes - options_.queue_bytes_max);
+  a->retry_after = excess != 0 ? drain_.time_for(excess, a->queued_at) : budget_.time_for_room(a->queued_at);
+  return false;
+}
+
 AppendQueue::Added AppendQueue::add(Append* a, Epoch epoch) {
   a->error = {};
   a->first = {};
@@ -70,13 +82,7 @@ AppendQueue::Added AppendQueue::add(Append* a, Epoch epoch) {
     a->error = *refused_;
     return Added::answered;
   }
-  if (bytes_ != 0 && bytes_ + a->queued_bytes > options_.queue_bytes_max) {
-    a->error = make_error_code(StorageErrc::throttled);
-    // Counted as the queue counts, before compression: what must leave it before this one fits.
-    const std::uint64_t excess = bytes_ + a->queued_bytes - options_.queue_bytes_max;
-    a->retry_after = drain_.time_for(std::min(excess, bytes_), a->queued_at);
-    return Added::answered;
-  }
+  if (!admit(a)) return Added::answered;
   if (a->identity) {
     std::uint32_t slot = 0;
     if (free_slots_.empty()) {
@@ -126,6 +132,7 @@ Append* AppendQueue::settle(const Taken& taken, MonotonicTime now) {
   std::lock_guard lock(mutex_);
   CHECK(bytes_ >= taken.bytes);
   bytes_ -= taken.bytes;
+  budget_.give_back(taken.bytes, now);
   drain_.drained(taken.bytes, now);
   Append* duplicates = nullptr;
   for (Append* a = taken.head; a != nullptr; a = a->next_queued) {

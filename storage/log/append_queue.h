@@ -8,6 +8,7 @@
 #include "storage/log/append.h"
 #include "storage/log/drain_rate.h"
 #include "storage/log/log.h"
+#include "storage/log/pond.h"
 #include "storage/log/request_window.h"
 
 namespace tidemill {
@@ -16,7 +17,8 @@ namespace tidemill {
 // a few loads and stores a request. Answers nobody while holding it.
 class AppendQueue {
  public:
-  AppendQueue(const LogOptions& options, RequestWindow window) : options_(options), window_(std::move(window)) {}
+  AppendQueue(const LogOptions& options, InFlightBudget& budget, RequestWindow window)
+      : options_(options), budget_(budget), window_(std::move(window)) {}
 
   enum class Added {
     answered,  // its result is filled in; give it to its sink
@@ -59,8 +61,10 @@ class AppendQueue {
     return [this](std::uint32_t i) -> const KeyTable::Key& { return in_flight_[i].original->identity->key_hash; };
   }
   std::optional<Added> meet_earlier(Append* append, Epoch epoch);
+  bool admit(Append* append);
 
   const LogOptions options_;
+  InFlightBudget& budget_;
   mutable std::mutex mutex_;
   Append* head_ = nullptr;
   Append* tail_ = nullptr;

@@ -18,15 +18,18 @@
 
 namespace tidemill {
 
+class Pond;
+
 struct LogOptions {
   std::uint64_t segment_bytes_first = 1 << 20;
   std::uint64_t segment_bytes_max = 64 << 20;  // each segment is twice the one before, up to this
   std::uint64_t commit_bytes_max = 1 << 20;    // or one request, if that is larger
   std::uint64_t queue_bytes_max = 32 << 20;    // appends in flight; above it they are refused (throttled)
-  std::uint64_t tail_cache_bytes = 16 << 20;   // decoded recent commits, shared by all tailing readers
+  std::uint64_t tail_cache_bytes = 16 << 20;   // decoded recent commits, shared by all tailing readers; if no pond says
   std::uint32_t request_window = 1'000'000;    // idempotency keys remembered
   std::chrono::milliseconds mark_delay{100};   // durable mark at most this long behind
   std::string name;                            // what the logger's lines call this log
+  std::shared_ptr<Pond> pond;                  // shared with other logs; none: one of its own, without a limit
 };
 
 // What is missing and why: records that were durable once and cannot be read back.

@@ -9,6 +9,13 @@
 #include "storage/seam/executor.h"
 
 namespace tidemill {
+namespace {
+
+Pond::Options own_pond(const LogOptions& options) {
+  return {.in_flight_bytes_max = std::uint64_t{1} << 60, .tail_bytes_max = options.tail_cache_bytes};
+}
+
+}  // namespace
 
 Result<std::shared_ptr<Log>> Log::open(Env& env, const std::string& directory, const LogOptions& options) {
   RETURN_IF_ERROR(create_directories(env.files, directory));
@@ -36,12 +43,13 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
       options_(options),
       start_(recovered.log_start),
       incarnation_(recovered.segments.active->header.incarnation),
+      pond_(options.pond ? options.pond : std::make_shared<Pond>(own_pond(options))),
       durable_(recovered.next.value() - 1),
       last_time_ms_(recovered.running_max.time_since_epoch().count()),
       segments_(env, directory_, recovered.segments),
-      cache_(options.tail_cache_bytes),
+      cache_(pond_->tails),
       reader_(segments_, cache_),
-      queue_(options, std::move(recovered.answers.window)),
+      queue_(options, pond_->in_flight, std::move(recovered.answers.window)),
       writer_(env, directory_, options, recovered),
       unsnapshotted_bytes_(recovered.answers.unsnapshotted_bytes),
       snapshotted_requests_(recovered.answers.unsnapshotted_bytes == 0 ? recovered.requests : 0),
@@ -71,9 +79,33 @@ void LogImpl::append(Append* append) {
     case AppendQueue::Added::waits:
       return;
     case AppendQueue::Added::start:
-      env_.flush.post([log = shared()] { log->run(); });
+      start_run();
       return;
   }
+}
+
+void LogImpl::start_run() {
+  pond_->turns.post(env_.flush, turn_, [log = shared()] { log->run(); });
+}
+
+// Written, flushed and published; or not, and commit.error says why.
+SegmentWriter::Commit LogImpl::commit(const AppendQueue::Taken& taken) {
+  auto encoder = pond_->borrow_encoder();
+  SegmentWriter::Commit commit = writer_.write(taken.head, *encoder);
+  if (const auto seal = writer_.take_seal()) {
+    segments_.rolled(seal);
+    sealed();
+  }
+  if (commit.error) {
+    failed(commit.error);
+  } else {
+    if (commit.rolled) segments_.rolled(writer_.segment());
+    publish(commit);
+    if (commit.rolled) sealed();
+  }
+  pond_->give_back(std::move(encoder));
+  commit.encoded = {};
+  return commit;
 }
 
 void LogImpl::run() {
@@ -85,29 +117,14 @@ void LogImpl::run() {
     metrics_.queue_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, waited)));
   }
 
-  SegmentWriter::Commit commit;
   Sequence at = writer_.next_sequence();
-  if (writer_.accepting()) {
-    commit = writer_.write(taken.head);
-    if (const auto seal = writer_.take_seal()) {
-      segments_.rolled(seal);
-      sealed();
-    }
-    if (commit.error) {
-      failed(commit.error);
-    } else {
-      if (commit.rolled) segments_.rolled(writer_.segment());
-      publish(commit);
-      if (commit.rolled) sealed();
-    }
-  } else {
-    commit.error = make_error_code(StorageErrc::not_accepting);  // queued before it was known
-  }
+  // What queued before it was known that nothing more is taken is refused here.
+  const ErrorCode error = writer_.accepting() ? commit(taken).error : make_error_code(StorageErrc::not_accepting);
   const Epoch epoch = writer_.epoch();
   for (Append* a = taken.head; a != nullptr; a = a->next_queued) {
-    a->error = commit.error;
+    a->error = error;
     a->epoch = epoch;
-    if (commit.error) continue;
+    if (error) continue;
     a->accepted = static_cast<std::uint32_t>(a->records.size());
     a->first = a->accepted != 0 ? at : Sequence();
     at = next(at, a->accepted);
@@ -117,8 +134,9 @@ void LogImpl::run() {
   start_snapshot_if_due();
   answer(taken, duplicates);
   // One commit a task: other streams get their turn.
+  pond_->turns.charge(turn_, taken.bytes);
   if (queue_.more()) {
-    env_.flush.post([log = shared()] { log->run(); });
+    start_run();
   } else {
     finish_if_idle();
   }

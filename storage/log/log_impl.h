@@ -13,6 +13,7 @@
 #include "storage/log/log.h"
 #include "storage/log/log_reader.h"
 #include "storage/log/mark_file.h"
+#include "storage/log/pond.h"
 #include "storage/log/recovery.h"
 #include "storage/log/request_snapshot.h"
 #include "storage/log/segment_writer.h"
@@ -53,7 +54,9 @@ class LogImpl final : public Log {
   std::shared_ptr<LogImpl> shared() { return std::static_pointer_cast<LogImpl>(shared_from_this()); }
 
   // On env.flush, one at a time.
+  void start_run();
   void run();
+  SegmentWriter::Commit commit(const AppendQueue::Taken& taken);
   void publish(const SegmentWriter::Commit& commit);
   void failed(const ErrorCode& error);
   void answer(const AppendQueue::Taken& taken, Append* duplicates);
@@ -77,6 +80,7 @@ class LogImpl final : public Log {
   const LogOptions options_;
   const Sequence start_;
   const Incarnation incarnation_;
+  const std::shared_ptr<Pond> pond_;
   LogMetrics metrics_;
 
   std::atomic<std::uint64_t> durable_;
@@ -90,6 +94,7 @@ class LogImpl final : public Log {
 
   // run()'s.
   SegmentWriter writer_;
+  FlushTurns::Account turn_;
   struct Chain {
     AppendSink* sink;
     Append* head;

@@ -69,7 +69,8 @@ class ReadOnlyLog final : public Log {
   const std::vector<EpochStart> epochs_;
   LogMetrics metrics_;
   Segments segments_;
-  TailCache cache_{0};
+  TailStore none_{0};  // nothing is kept in memory
+  TailCache cache_{none_};
   LogReader reader_;
   const LogCut cut_;
   const std::optional<DurableMark> mark_;

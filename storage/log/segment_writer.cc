@@ -10,6 +10,7 @@
 namespace tidemill {
 namespace {
 
+constexpr std::uint64_t kSegmentPartOfLog = 8;
 constexpr std::uint64_t kFillAheadFraction = 8;  // begin when an eighth of the present segment is used
 
 bool disk_full(const ErrorCode& e) {
@@ -29,10 +30,11 @@ SegmentWriter::SegmentWriter(Env& env, std::string directory, const LogOptions& 
       requests_(log.requests),
       running_max_(log.running_max),
       last_id_(log.last_id),
+      held_bytes_(log.segments.bytes),
       epoch_(segment_->header.epoch.value()),
       epochs_(segment_->header.epochs) {}
 
-SegmentWriter::Commit SegmentWriter::write(const Append* head) {
+SegmentWriter::Commit SegmentWriter::write(const Append* head, CommitWriter& encoder) {
   Commit result;
   CHECK(accepting_);
   if (seal_due_) {
@@ -49,7 +51,7 @@ SegmentWriter::Commit SegmentWriter::write(const Append* head) {
   context.first = next_;
   context.wall = wall;
   context.running_max = std::max(running_max_, wall);
-  result.encoded = encoder_.encode(head, context);
+  result.encoded = encoder.encode(head, context);
   const EncodedCommit& commit = result.encoded;
 
   const MonotonicTime begin = env_.clock.monotonic();
@@ -168,13 +170,16 @@ SegmentHeader SegmentWriter::successor_header() {
 void SegmentWriter::use(std::shared_ptr<SegmentFile> segment) {
   segment_ = std::move(segment);
   end_ = ByteOffset(kSegmentHeaderBytes);
+  held_bytes_ += segment_->header.bytes;
   std::lock_guard lock(mutex_);
   fill_failed_ = false;
 }
 
+// Twice this one, but no more than a part of what the log holds: so the zeros that lie ready, in the active segment and
+// in its successor, are always few beside the records, also of a thousand streams that once were busy.
 std::uint64_t SegmentWriter::size_after_this() const {
-  const std::uint64_t twice = std::max(options_.segment_bytes_first, segment_->header.bytes * 2);
-  return round_up(std::min(options_.segment_bytes_max, twice), kBlockBytes);
+  const std::uint64_t wanted = std::min(segment_->header.bytes * 2, held_bytes_ / kSegmentPartOfLog);
+  return round_up(std::clamp(wanted, options_.segment_bytes_first, options_.segment_bytes_max), kBlockBytes);
 }
 
 // The one that was filled ahead of time, if it is large enough; else one made here and now.

@@ -24,13 +24,13 @@ class SegmentWriter {
   struct Commit {
     ErrorCode error;        // nothing of it counts. flush_failed: the outcome is unknown
     bool rolled = false;    // it opened a new segment: see segment()
-    EncodedCommit encoded;  // valid until the next write()
+    EncodedCommit encoded;  // in the encoder's buffers
     ByteOffset offset;
     ByteOffset end;
     std::chrono::nanoseconds flush_time{};
   };
   // Encodes, writes and flushes. When it returns without error the commit is on disk.
-  Commit write(const Append* head);
+  Commit write(const Append* head, CommitWriter& encoder);
 
   // After a failed write(): the segment that seals the old one, if there is a new one; once.
   std::shared_ptr<SegmentFile> take_seal() { return std::move(seal_); }
@@ -66,7 +66,6 @@ class SegmentWriter {
   Env& env_;
   const std::string directory_;
   const LogOptions options_;
-  CommitWriter encoder_;
 
   // The writing task's.
   std::shared_ptr<SegmentFile> segment_;
@@ -76,6 +75,7 @@ class SegmentWriter {
   std::uint64_t requests_;
   WallTime running_max_;
   SegmentId last_id_;
+  std::uint64_t held_bytes_;  // of all segments; grows only
   std::shared_ptr<SegmentFile> seal_;
   bool seal_due_ = false;
   bool accepting_ = true;

@@ -7,6 +7,7 @@
 #include "consumers/archive/archive.h"
 #include "engine/errors.h"
 #include "storage/base/errors.h"
+#include "storage/log/pond.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/random.h"
 #include "tools/cli/serve/differences.h"
@@ -117,9 +118,9 @@ void RunningServer::measure_flush() {
   }
   flush_time_ = *time;
   const auto us = [](std::chrono::nanoseconds t) { return std::to_string(t.count() / 1000); };
-  logger_.info("flush time of the data directory", {{"median_us", us(time->median)},
-                                                    {"max_us", us(time->max)},
-                                                    {"flushes", std::to_string(time->flushes)}});
+  logger_.info(
+      "flush time of the data directory",
+      {{"median_us", us(time->median)}, {"max_us", us(time->max)}, {"flushes", std::to_string(time->flushes)}});
   if (time->implausible())
     logger_.warning(
         "a flush takes less time than any disk needs: the data directory is in memory, or something below it says "
@@ -136,7 +137,8 @@ bool RunningServer::open_parts() {
   options.log.segment_bytes_max = config_.segment;
   options.log.segment_bytes_first = std::min(options.log.segment_bytes_first, config_.segment);
   options.log.queue_bytes_max = memory.queue;
-  options.log.tail_cache_bytes = memory.tail_cache;
+  options.log.pond =
+      std::make_shared<Pond>(Pond::Options{.in_flight_bytes_max = memory.queue, .tail_bytes_max = memory.tail_cache});
   options.log.request_window = static_cast<std::uint32_t>(config_.idempotency_keys);
   auto engine = Engine::open(env_, options);
   if (!engine) {
