@@ -29,6 +29,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
 
   Result<void> listen(const ApiOptions& options) {
     context_.set_limits(options.limits);
+    context_.historical = options.historical != nullptr ? options.historical : &context_.workers;
     context_.flush_time = options.flush_time;
     http::ServerOptions o;
     o.host = options.host;

@@ -28,6 +28,8 @@ struct ApiOptions {
   std::uint16_t port = 7077;       // 0: any that is free, see ApiServer::port()
   std::size_t threads = 0;         // network threads; 0: one per core
   ApiLimits limits;
+  // Where old records are read for pages of them: should leave the processors to the rest. None: `workers`.
+  Executor* historical = nullptr;
   std::optional<FlushTime> flush_time;  // what was measured at the start, for /metrics
 };
 

@@ -126,64 +126,78 @@ Result<Sequence> start_of(Log& log, std::string_view from) {
 
 }  // namespace
 
+// What is in memory is read here; what is not, where it leaves the processors to those who write.
 void Records::page(Ask ask, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_, ask = std::move(ask)](http::Responder r) {
+  on_worker(context_, std::move(responder), [this, ask = std::move(ask)](http::Responder r) {
     Log& log = ask.stream->log();
-    auto from = start_of(log, ask.from);
+    const auto from = start_of(log, ask.from);
     if (!from) return r.send(problem(error_id(from.error())));
-    ReadOptions options;
-    options.range = ask.range;
-    options.records_max = ask.limit;
-    options.bytes_max = kPageBytes;
-    http::Response response;
-    response.content_type = kJson;
-    std::string& out = response.body;
-    out = "{\"records\":[";
-    const LogStatus status = log.status();
-    views::AsOf as_of{Position::through(status.durable), status.last_time, {}};
-    // Where a shard has little among much, several reads make a page; a page ends after a bounded look.
-    Sequence at = *from;
-    std::string lost;
-    std::uint32_t count = 0;
-    for (int round = 0; round < 16 && count < ask.limit && out.size() < kPageBytes; ++round) {
-      options.records_max = ask.limit - count;
-      options.bytes_max = kPageBytes - out.size();
-      auto batch = log.read(at, options);
-      if (!batch) {
-        if (batch.error() == StorageErrc::beyond_end) {
-          return r.send(beyond_end(log));
-        }
-        if (batch.error() == StorageErrc::before_start) {
-          return r.send(problem(ErrorId::records_gone, {}, ",\"start\":" + std::to_string(log.start().value())));
-        }
-        return r.send(problem(error_id(batch.error())));
-      }
-      for (const LostRange& l : batch->lost) {
-        lost.append(lost.empty() ? "" : ",").append("{\"first\":" + std::to_string(l.first.value()));
-        lost.append(",\"last\":" + std::to_string(l.last.value()) + "}");
-      }
-      for (const Record& record : batch->records) {
-        if (count++ != 0) out.push_back(',');
-        append_record(out, *ask.stream, record);
-        if (record.sequence > as_of.position.sequence()) {  // came while the page was read
-          as_of.position = Position::through(record.sequence);
-          as_of.time = std::max(as_of.time, record.arrival);
-        }
-      }
-      const bool moved = batch->next > at;
-      at = batch->next;
-      if (!moved) break;
-      // Without a shard one read is what there is of a page, unless it was cut by what a commit holds.
-      if (context.draining.load()) break;
-    }
-    out.append("],\"next\":").append(std::to_string(at.value()));
-    if (!lost.empty()) out.append(",\"lost\":[").append(lost).append("]");
-    out.append(",\"as_of\":");
-    as_of.token = context.engine.token(*ask.stream, status.epoch, as_of.position.sequence()).encode();
-    append_as_of(out, as_of);
-    out.append("}\n");
-    r.send(std::move(response));
+    ReadOptions look;
+    look.cached_only = true;
+    look.records_max = 1;
+    const auto looked = log.read(*from, look);
+    const bool in_memory = !looked || looked->next > *from || *from > log.durable();
+    if (in_memory) return read_page(ask, *from, std::move(r));
+    auto responder = std::make_shared<http::Responder>(std::move(r));
+    context_.historical->post([this, ask, from = *from, responder] { read_page(ask, from, std::move(*responder)); });
   });
+}
+
+void Records::read_page(const Ask& ask, Sequence from, http::Responder r) {
+  Log& log = ask.stream->log();
+  ReadOptions options;
+  options.historical = true;
+  options.range = ask.range;
+  options.records_max = ask.limit;
+  options.bytes_max = kPageBytes;
+  http::Response response;
+  response.content_type = kJson;
+  std::string& out = response.body;
+  out = "{\"records\":[";
+  const LogStatus status = log.status();
+  views::AsOf as_of{Position::through(status.durable), status.last_time, {}};
+  // Where a shard has little among much, several reads make a page; a page ends after a bounded look.
+  Sequence at = from;
+  std::string lost;
+  std::uint32_t count = 0;
+  for (int round = 0; round < 16 && count < ask.limit && out.size() < kPageBytes; ++round) {
+    options.records_max = ask.limit - count;
+    options.bytes_max = kPageBytes - out.size();
+    auto batch = log.read(at, options);
+    if (!batch) {
+      if (batch.error() == StorageErrc::beyond_end) {
+        return r.send(beyond_end(log));
+      }
+      if (batch.error() == StorageErrc::before_start) {
+        return r.send(problem(ErrorId::records_gone, {}, ",\"start\":" + std::to_string(log.start().value())));
+      }
+      return r.send(problem(error_id(batch.error())));
+    }
+    for (const LostRange& l : batch->lost) {
+      lost.append(lost.empty() ? "" : ",").append("{\"first\":" + std::to_string(l.first.value()));
+      lost.append(",\"last\":" + std::to_string(l.last.value()) + "}");
+    }
+    for (const Record& record : batch->records) {
+      if (count++ != 0) out.push_back(',');
+      append_record(out, *ask.stream, record);
+      if (record.sequence > as_of.position.sequence()) {  // came while the page was read
+        as_of.position = Position::through(record.sequence);
+        as_of.time = std::max(as_of.time, record.arrival);
+      }
+    }
+    const bool moved = batch->next > at;
+    at = batch->next;
+    if (!moved) break;
+    // Without a shard one read is what there is of a page, unless it was cut by what a commit holds.
+    if (context_.draining.load()) break;
+  }
+  out.append("],\"next\":").append(std::to_string(at.value()));
+  if (!lost.empty()) out.append(",\"lost\":[").append(lost).append("]");
+  out.append(",\"as_of\":");
+  as_of.token = context_.engine.token(*ask.stream, status.epoch, as_of.position.sequence()).encode();
+  append_as_of(out, as_of);
+  out.append("}\n");
+  r.send(std::move(response));
 }
 
 void Records::tail(Ask ask, bool head_only, http::Responder responder) {

@@ -30,6 +30,7 @@ class Records {
  private:
   struct Ask;
   void page(Ask ask, http::Responder responder);
+  void read_page(const Ask& ask, Sequence from, http::Responder responder);
   void tail(Ask ask, bool head_only, http::Responder responder);
 
   ApiContext& context_;

@@ -48,6 +48,7 @@ struct RecordBatch {
   Sequence next;                // where to read on: after the last record examined, whether it was in range or not
   std::vector<LostRange> lost;  // damage met between the records; `next` is beyond it
   std::vector<std::shared_ptr<const Block>> blocks;
+  bool from_disk = false;  // some of it was not in memory
 };
 
 struct ReadOptions {
@@ -55,6 +56,9 @@ struct ReadOptions {
   std::uint32_t records_max = 10'000;
   std::uint64_t bytes_max = 8 << 20;  // of data; at least one record is returned all the same
   bool cached_only = false;           // never touch the disk: an empty batch with `next == from` means "not in memory"
+  // A reader that walks through old records, which nobody else will want soon: what comes next in a sealed segment is
+  // read ahead, and what it has read does not stay in the page cache.
+  bool historical = false;
 };
 
 struct LogStatus {

@@ -12,7 +12,9 @@ namespace tidemill {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 << 10;
-constexpr std::uint64_t kWholeBytes = 64 << 10;        // smaller commits are read in one go, whatever lanes are wanted
+constexpr std::uint64_t kWholeBytes = 64 << 10;     // smaller commits are read in one go, whatever lanes are wanted
+constexpr std::uint64_t kDropBytesMin = 256 << 10;  // less than that may be looked at again, and costs nothing
+constexpr std::uint64_t kReadAheadBytes = 1 << 20;
 constexpr std::uint64_t kExaminedBytesMax = 16 << 20;  // a narrow range must not read the whole log in one call
 
 }  // namespace
@@ -29,6 +31,25 @@ struct LogReader::Call {
 };
 
 namespace {
+
+// The page cache's part in a historical read of a sealed segment: what was passed goes, what comes next is fetched.
+struct Passing {
+  Passing(const Segments::View& v, ByteOffset from, bool w)
+      : at(from.value()), view(v), begin(from.value()), wanted(w) {}
+  Passing(const Passing&) = delete;
+  Passing& operator=(const Passing&) = delete;
+  ~Passing() {
+    if (!wanted) return;
+    if (at - begin >= kDropBytesMin) view.file->file->drop_cache(ByteOffset(begin), at - begin);
+    const std::uint64_t left = view.end.value() - at;
+    if (left != 0) view.file->file->read_ahead(ByteOffset(at), std::min(kReadAheadBytes, left));
+  }
+  std::uint64_t at;  // the commit that is looked at: all before it was passed
+
+  const Segments::View& view;
+  const std::uint64_t begin;
+  const bool wanted;
+};
 
 // The lanes that the range meets, checked and decompressed. StorageErrc::damaged, or why the disk would not read.
 Result<std::shared_ptr<const Block>> load_block(SegmentScanner& scanner, const SegmentFile& segment,
@@ -69,6 +90,8 @@ Result<void> LogReader::read_segment(Call& call) {
   }
   ASSIGN_OR_RETURN(const auto begin, segments_.locate(view, call.at()));
   SegmentScanner scanner(*view.file, begin.value_or(view.end), view.end, SegmentScanner::Depth::header, kReadBytes);
+  call.batch.from_disk = true;
+  Passing passing(view, begin.value_or(view.end), call.options.historical && !view.active);
   const Sequence entered = call.at();
   ASSIGN_OR_RETURN(auto found, scanner.next());
   while (!call.full && call.at() <= last) {
@@ -78,6 +101,7 @@ Result<void> LogReader::read_segment(Call& call) {
       return {};
     }
     const SegmentScanner::Found now = *found;
+    passing.at = now.offset.value();
     const CommitHeader& h = now.header;
     if (h.first > call.at()) lose(Sequence(h.first.value() - 1), now.bad.value_or(now.offset));
     if (h.count != 0 && h.last() >= call.at()) {

@@ -33,8 +33,10 @@ class File {
   virtual Result<void> sync_data() = 0;
   virtual Result<std::uint64_t> size() = 0;
   virtual Result<void> truncate(std::uint64_t size) = 0;
-  // Hints; they cannot fail. Starts writing dirty pages out without waiting; drops clean pages from the cache.
+  // Hints; they cannot fail. Starts writing dirty pages out without waiting; starts reading into the cache; drops clean
+  // pages from it.
   virtual void start_writeback(ByteOffset offset, std::uint64_t length) = 0;
+  virtual void read_ahead(ByteOffset offset, std::uint64_t length) = 0;
   virtual void drop_cache(ByteOffset offset, std::uint64_t length) = 0;
 };
 

@@ -94,6 +94,10 @@ class PosixFile final : public File {
     ::sync_file_range(fd_.get(), static_cast<off_t>(offset.value()), static_cast<off_t>(length), SYNC_FILE_RANGE_WRITE);
   }
 
+  void read_ahead(ByteOffset offset, std::uint64_t length) override {
+    ::posix_fadvise(fd_.get(), static_cast<off_t>(offset.value()), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
+  }
+
   void drop_cache(ByteOffset offset, std::uint64_t length) override {
     ::posix_fadvise(fd_.get(), static_cast<off_t>(offset.value()), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
   }

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -15,6 +16,8 @@
 
 namespace tidemill {
 namespace {
+
+constexpr int kLowNice = 10;
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -97,7 +100,8 @@ void ThreadExecutor::Impl::work() {
   }
 }
 
-ThreadExecutor::ThreadExecutor(std::string name, std::size_t threads) : impl_(std::make_unique<Impl>()) {
+ThreadExecutor::ThreadExecutor(std::string name, std::size_t threads, Priority priority)
+    : impl_(std::make_unique<Impl>()) {
   CHECK(threads > 0);
   // Signals are for main: pool threads are born with them blocked, except those that a thread brings on itself.
   sigset_t all;
@@ -107,8 +111,11 @@ ThreadExecutor::ThreadExecutor(std::string name, std::size_t threads) : impl_(st
   CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
   for (std::size_t i = 0; i < threads; ++i) {
     const std::string suffix = "-" + std::to_string(i);
-    impl_->threads.emplace_back([impl = impl_.get(), thread_name = name.substr(0, 15 - suffix.size()) + suffix] {
+    impl_->threads.emplace_back([impl = impl_.get(), thread_name = name.substr(0, 15 - suffix.size()) + suffix,
+                                 low = priority == Priority::low] {
       pthread_setname_np(pthread_self(), thread_name.c_str());
+      // On Linux this is the thread's own. Lowering is always allowed; if it fails all the same, it runs like others.
+      if (low) ::setpriority(PRIO_PROCESS, 0, kLowNice);
       impl->work();
     });
   }

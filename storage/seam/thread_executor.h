@@ -13,7 +13,11 @@ namespace tidemill {
 // it after the parts that post to it were closed. A task that throws ends the process: tasks answer for themselves.
 class ThreadExecutor final : public Executor {
  public:
-  ThreadExecutor(std::string name, std::size_t threads);
+  enum class Priority {
+    normal,
+    low,  // runs where the others leave time: next to busy threads it gets about a tenth of a core
+  };
+  ThreadExecutor(std::string name, std::size_t threads, Priority priority = Priority::normal);
   ~ThreadExecutor() override;  // stop()
 
   void post(Task task) override;

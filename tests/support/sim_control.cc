@@ -65,6 +65,11 @@ std::vector<DiskStep> SimFileSystem::journal() const {
   return state_->journal;
 }
 
+std::vector<DiskHint> SimFileSystem::take_hints() {
+  const std::unique_lock lock(state_->mutex);
+  return std::exchange(state_->hints, {});
+}
+
 void SimFileSystem::clear_journal() {
   const std::lock_guard lock(state_->mutex);
   state_->journal.clear();

@@ -69,6 +69,7 @@ struct SimFileSystem::State {
   std::uint64_t kill_at = 0;
   bool killed = false;  // the process is dead and nobody has said kill(): no call works, nothing is lost
   std::vector<DiskStep> journal;
+  std::vector<DiskHint> hints;
   std::function<void(const DiskStep&)> hook;
   std::vector<DiskFault> faults;
   std::uint64_t faults_hit = 0;

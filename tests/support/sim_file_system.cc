@@ -99,9 +99,14 @@ class SimFile final : public File {
   }
 
   void start_writeback(ByteOffset, std::uint64_t) override {}
-  void drop_cache(ByteOffset, std::uint64_t) override {}
+  void read_ahead(ByteOffset offset, std::uint64_t length) override { hint(DiskHint::read_ahead, offset, length); }
+  void drop_cache(ByteOffset offset, std::uint64_t length) override { hint(DiskHint::drop_cache, offset, length); }
 
  private:
+  void hint(DiskHint::Kind kind, ByteOffset offset, std::uint64_t length) {
+    const std::unique_lock lock(state_->mutex);
+    state_->hints.push_back({kind, path_, offset.value(), length});
+  }
   bool dead_generation() const { return generation_ != state_->generation; }
   bool dead() const { return dead_generation() || !state_->powered; }
 

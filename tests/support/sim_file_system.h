@@ -78,6 +78,14 @@ struct DiskStep {
   std::uint64_t length = 0;
 };
 
+// What a file was told about its pages. Nothing comes of it.
+struct DiskHint {
+  enum Kind { read_ahead, drop_cache } kind;
+  std::string path;
+  std::uint64_t offset;
+  std::uint64_t length;
+};
+
 struct DiskFault {
   DiskOp op;                  // or several: DiskOp(int(a) | int(b))
   std::string path_contains;  // empty: any
@@ -124,6 +132,7 @@ class SimFileSystem final : public FileSystem {
   std::uint64_t steps() const;
   std::vector<DiskStep> journal() const;  // all steps so far; shrinks only by clear_journal()
   void clear_journal();
+  std::vector<DiskHint> take_hints();  // since the last time
   // Called before each step takes effect, outside the lock. For "while this is being flushed, do that".
   void on_step(std::function<void(const DiskStep&)> hook);
 

@@ -235,6 +235,7 @@ TYPED_TEST(FileSystemContract, HintsCannotFail) {
   ASSERT_TRUE(file);
   (*file)->start_writeback(ByteOffset(0), 3);
   ASSERT_TRUE((*file)->sync_data());
+  (*file)->read_ahead(ByteOffset(0), 3);
   (*file)->drop_cache(ByteOffset(0), 3);
   EXPECT_EQ(this->read("f"), "abc");
 }

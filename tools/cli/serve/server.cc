@@ -68,6 +68,7 @@ RunningServer::RunningServer(const Config& config, ProgramLogger& logger)
       flush_("flush", 2),
       background_("background", std::max<std::size_t>(3, cores() + 1)),
       workers_("worker", std::max<std::size_t>(4, cores())),
+      historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
       env_{files_, system_clock(), system_random(), flush_, background_, logger} {}
 
 RunningServer::~RunningServer() {
@@ -86,6 +87,7 @@ bool RunningServer::start() {
   options.port = address->port;
   options.threads = config_.threads;
   options.limits = api_limits(config_);
+  options.historical = &historical_;
   options.flush_time = flush_time_;
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
@@ -275,6 +277,7 @@ bool RunningServer::stop() {
   }
   api_.reset();
   workers_.stop();
+  historical_.stop();
   views_.reset();
   engine_.reset();
   background_.stop();

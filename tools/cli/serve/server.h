@@ -43,6 +43,7 @@ class RunningServer {
   ThreadExecutor flush_;
   ThreadExecutor background_;
   ThreadExecutor workers_;
+  ThreadExecutor historical_;
   Env env_;
   std::optional<FlushTime> flush_time_;
   std::unique_ptr<Engine> engine_;
