@@ -18,7 +18,7 @@ struct ApiContext {
   views::Views* views;  // may be nullptr
   Executor& workers;
   std::atomic<bool> draining{false};
-  Executor* historical = nullptr;        // set before the first request
+  Executor* historical = nullptr;       // set before the first request
   std::optional<FlushTime> flush_time;  // set before the first request
   Waits waits;
 

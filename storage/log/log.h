@@ -27,6 +27,7 @@ struct LogOptions {
   std::uint64_t queue_bytes_max = 32 << 20;    // appends in flight; above it they are refused (throttled)
   std::uint64_t tail_cache_bytes = 16 << 20;   // decoded recent commits, shared by all tailing readers; if no pond says
   std::uint32_t request_window = 1'000'000;    // idempotency keys remembered
+  bool write_through = false;                  // commits go past the page cache, where the file system can do that
   std::chrono::milliseconds mark_delay{100};   // durable mark at most this long behind
   std::string name;                            // what the logger's lines call this log
   std::shared_ptr<Pond> pond;                  // shared with other logs; none: one of its own, without a limit

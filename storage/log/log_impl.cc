@@ -162,7 +162,7 @@ void LogImpl::publish(const SegmentWriter::Commit& commit) {
   const auto flush_us = std::chrono::duration_cast<std::chrono::microseconds>(commit.flush_time).count();
   metrics_.flush_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, flush_us)));
 
-  if (commit.rolled) write_mark(true);
+  if (commit.rolled) in_background([](LogImpl& log) { log.write_mark(true); });
   schedule_mark();
   listeners_.call(Sequence(h.end().value() - 1));
   start_fill();

@@ -74,12 +74,30 @@ SegmentWriter::Commit SegmentWriter::write(const Append* head, CommitWriter& enc
 }
 
 ErrorCode SegmentWriter::write_here(const EncodedCommit& commit) {
-  auto r = segment_->file->write_at(end_, commit.bytes);
+  File* const past_cache = through();
+  auto r = (past_cache != nullptr ? *past_cache : *segment_->file).write_at(end_, commit.bytes);
   // A failed write leaves any part of the commit in the file: as unknown as a failed flush.
-  if (r) r = segment_->file->sync_data();
+  if (r && past_cache == nullptr) r = segment_->file->sync_data();
   if (r) return {};
   flush_failed(r.error(), segment_->path);
   return make_error_code(StorageErrc::flush_failed);
+}
+
+// The segment's file for writing past the page cache; nullptr: as ever, not wished for or not to be had. Opened by the
+// first commit that needs it: an idle stream has one descriptor.
+File* SegmentWriter::through() {
+  if (!options_.write_through || through_missing_) return nullptr;
+  if (!through_) {
+    auto opened = env_.files.open(segment_->path, OpenMode::write_through);
+    if (!opened) {
+      through_missing_ = true;
+      env_.logger.warning("cannot write past the page cache here; commits are written and flushed as by default",
+                          {{"file", segment_->path}, {"cause", opened.error().message()}});
+      return nullptr;
+    }
+    through_ = std::move(*opened);
+  }
+  return through_.get();
 }
 
 // Nothing is written where recovery would look until the new segment's flush: what fails before it is an ordinary "no".
@@ -169,6 +187,7 @@ SegmentHeader SegmentWriter::successor_header() {
 
 void SegmentWriter::use(std::shared_ptr<SegmentFile> segment) {
   segment_ = std::move(segment);
+  through_.reset();
   end_ = ByteOffset(kSegmentHeaderBytes);
   held_bytes_ += segment_->header.bytes;
   std::lock_guard lock(mutex_);

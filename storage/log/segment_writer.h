@@ -55,6 +55,7 @@ class SegmentWriter {
 
  private:
   ErrorCode write_here(const EncodedCommit& commit);
+  File* through();
   ErrorCode write_rolled(EncodedCommit& commit, Commit& result);
   void flush_failed(const ErrorCode& cause, const std::string& path);
   ErrorCode seal();
@@ -69,6 +70,8 @@ class SegmentWriter {
 
   // The writing task's.
   std::shared_ptr<SegmentFile> segment_;
+  std::unique_ptr<File> through_;  // of segment_; see through()
+  bool through_missing_ = false;
   ByteOffset end_;
   Sequence next_;
   std::uint64_t last_checksum_;

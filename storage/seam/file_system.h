@@ -45,6 +45,10 @@ enum class OpenMode {
   write,   // read and write, must exist
   create,  // read and write, must not exist (EEXIST)
   open_or_create,
+  // Read and write, must exist, past the page cache: each write_at() is on disk when it returns, like one that
+  // sync_data() followed, and fails like it. Offset, length and address are whole blocks of 4 KiB. EINVAL where the
+  // file system has no such thing.
+  write_through,
 };
 
 struct DirectoryEntry {

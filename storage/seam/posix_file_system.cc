@@ -136,6 +136,9 @@ Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, Ope
     case OpenMode::write:
       flags |= O_RDWR;
       break;
+    case OpenMode::write_through:
+      flags |= O_RDWR | O_DIRECT | O_DSYNC;
+      break;
     case OpenMode::create:
       flags |= O_RDWR | O_CREAT | O_EXCL;
       break;

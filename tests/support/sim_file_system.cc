@@ -17,14 +17,17 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+constexpr std::uint64_t kSimBlock = 4096;
+
 class SimFile final : public File {
  public:
-  SimFile(std::shared_ptr<State> state, NodePtr node, std::string path, bool writable)
+  SimFile(std::shared_ptr<State> state, NodePtr node, std::string path, OpenMode mode)
       : state_(std::move(state)),
         node_(std::move(node)),
         path_(std::move(path)),
         generation_(state_->generation),
-        writable_(writable) {}
+        writable_(mode != OpenMode::read),
+        through_(mode == OpenMode::write_through) {}
 
   Result<std::size_t> read_at(ByteOffset offset, std::span<std::byte> into) override {
     std::unique_lock lock(state_->mutex);
@@ -39,6 +42,15 @@ class SimFile final : public File {
   }
 
   Result<void> write_at(ByteOffset offset, std::span<const std::byte> bytes) override {
+    if (!through_) return write(offset, bytes);
+    if (offset.value() % kSimBlock != 0 || bytes.size() % kSimBlock != 0 ||
+        reinterpret_cast<std::uintptr_t>(bytes.data()) % kSimBlock != 0)
+      return sim_error(EINVAL);
+    RETURN_IF_ERROR(write(offset, bytes));
+    return sync_data();
+  }
+
+  Result<void> write(ByteOffset offset, std::span<const std::byte> bytes) {
     std::unique_lock lock(state_->mutex);
     if (dead()) return sim_error(EIO);
     if (!writable_) return sim_error(EBADF);
@@ -115,6 +127,7 @@ class SimFile final : public File {
   const std::string path_;
   const std::uint64_t generation_;
   const bool writable_;
+  const bool through_;
 };
 
 class SimLock final : public DirectoryLock {
@@ -153,14 +166,15 @@ Result<std::unique_ptr<File>> SimFileSystem::open(const std::string& path, OpenM
   if (node && mode == OpenMode::create) return sim_error(EEXIST);
   if (node && node->is_directory) return sim_error(EISDIR);
   if (!node) {
-    if (errno != ENOENT || mode == OpenMode::read || mode == OpenMode::write) return sim_error(errno);
+    if (errno != ENOENT || mode == OpenMode::read || mode == OpenMode::write || mode == OpenMode::write_through)
+      return sim_error(errno);
     std::string name;
     const NodePtr parent = state_->find_parent(path, name);
     if (!parent) return sim_error(errno);
     node = state_->make_node(false);
     RETURN_IF_ERROR(change(*state_, lock, DiskOp::create, path, NameChange{{{parent, name, node}}}));
   }
-  return std::unique_ptr<File>(std::make_unique<SimFile>(state_, node, path, mode != OpenMode::read));
+  return std::unique_ptr<File>(std::make_unique<SimFile>(state_, node, path, mode));
 }
 
 Result<void> SimFileSystem::rename(const std::string& from, const std::string& to) {

@@ -22,6 +22,7 @@ class LogTrial {
     w_.options.tail_cache_bytes = 8 << 10;
     w_.options.mark_delay = std::chrono::milliseconds(5);
     w_.options.request_window = 40;
+    w_.options.write_through = seed % 3 == 0;
   }
 
   void workload() {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "storage/base/errors.h"
+#include "storage/log/aligned_buffer.h"
 #include "storage/seam/file_system.h"
 #include "storage/seam/posix_file_system.h"
 #include "tests/support/sim_file_system.h"
@@ -227,6 +228,21 @@ TYPED_TEST(FileSystemContract, Conveniences) {
   ASSERT_TRUE(remove_tree(this->fs, this->at("x")));
   EXPECT_FALSE(exists(this->fs, this->at("x")));
   EXPECT_EQ(error_of(remove_tree(this->fs, this->at("x"))), ENOENT);
+}
+
+TYPED_TEST(FileSystemContract, WriteThroughIsWholeBlocksAndReadBackByOthers) {
+  EXPECT_EQ(error_of(this->fs.open(this->at("f"), OpenMode::write_through)), ENOENT);
+  this->write("f", std::string(16384, 'a'));
+  const auto through = this->fs.open(this->at("f"), OpenMode::write_through);
+  if (error_of(through) == EINVAL) GTEST_SKIP() << "this file system has no O_DIRECT";
+  ASSERT_TRUE(through) << through.error().message();
+  AlignedBuffer buffer;
+  const std::span<std::byte> block(buffer.reserve(8192), 8192);
+  std::fill(block.begin(), block.end(), std::byte{'b'});
+  EXPECT_EQ(error_of((*through)->write_at(ByteOffset(4096), block)), 0);
+  EXPECT_EQ(error_of((*through)->write_at(ByteOffset(100), block)), EINVAL);
+  EXPECT_EQ(error_of((*through)->write_at(ByteOffset(0), block.subspan(0, 1000))), EINVAL);
+  EXPECT_EQ(this->read("f"), std::string(4096, 'a') + std::string(8192, 'b') + std::string(4096, 'a'));
 }
 
 TYPED_TEST(FileSystemContract, HintsCannotFail) {

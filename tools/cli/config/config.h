@@ -49,6 +49,7 @@ struct Config {
   std::uint64_t sql_bytes = 0;
   // [storage]
   std::uint64_t segment = 0;
+  std::string flush;
   // [log]
   std::string log_level;
   std::string log_format;

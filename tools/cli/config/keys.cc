@@ -16,7 +16,7 @@ constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kHour = 3600 * kSecond;
 
 using C = Config;
-const std::array<Key<Config>, 18> kConfigKeys{{
+const std::array<Key<Config>, 19> kConfigKeys{{
     {.name = "server.listen",
      .type = KeyType::address,
      .default_value = "127.0.0.1:7077",
@@ -131,7 +131,15 @@ const std::array<Key<Config>, 18> kConfigKeys{{
      .member = &C::segment,
      .min = kMiB,
      .max = kGiB,
-     .comment = "Size of a log file; the first ones of a stream are smaller, each twice the one before."},
+     .comment = "Size of a log file; the first ones of a stream are smaller, and none is more than about an eighth of "
+                "the stream's log."},
+    {.name = "storage.flush",
+     .type = KeyType::choice,
+     .default_value = "fdatasync",
+     .member = &C::flush,
+     .choices = "fdatasync direct",
+     .comment = "How a commit gets to the disk: written and flushed, or past the page cache (O_DIRECT and O_DSYNC), "
+                "which other writers on the disk hold up less."},
     {.name = "log.level",
      .type = KeyType::choice,
      .default_value = "info",

@@ -138,6 +138,7 @@ bool RunningServer::open_parts() {
   options.data = config_.data;
   options.log.segment_bytes_max = config_.segment;
   options.log.segment_bytes_first = std::min(options.log.segment_bytes_first, config_.segment);
+  options.log.write_through = config_.flush == "direct";
   options.log.queue_bytes_max = memory.queue;
   options.log.pond =
       std::make_shared<Pond>(Pond::Options{.in_flight_bytes_max = memory.queue, .tail_bytes_max = memory.tail_cache});
