@@ -41,7 +41,8 @@ class Protocol {
   virtual std::string hello(std::size_t connection) const = 0;
   virtual std::size_t hello_answers() const = 0;
   virtual std::string window(std::size_t connection, std::uint64_t n) const = 0;
-  virtual std::size_t answers() const = 0;  // per window
+  virtual bool same_for_all() const { return true; }  // whatever the connection, the window is the same
+  virtual std::size_t answers() const = 0;            // per window
   // Takes the first whole message of `in`: its size, 0 if it is not whole. Sets what it was.
   struct Message {
     bool counts = false;
@@ -133,6 +134,7 @@ class Nats final : public Protocol {
     return "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB " + inbox(connection) + " 1\r\nPING\r\n";
   }
   std::size_t hello_answers() const override { return 1; }  // PONG
+  bool same_for_all() const override { return false; }
   std::string window(std::size_t connection, std::uint64_t n) const override {
     std::string out;
     for (std::size_t i = 0; i < answers(); ++i) {
