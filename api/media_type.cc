@@ -49,11 +49,11 @@ std::string_view canonical_type(std::string_view type) {
                                                       "application/jsonlines", "application/x-jsonlines"};
   static constexpr std::string_view kNames[] = {"application/json", "application/x-ndjson", "text/csv",
                                                 "application/sql", "text/event-stream"};
-  for (const auto name : kNdjsonNames) {
-    if (http::iequals(type, name)) return "application/x-ndjson";
-  }
   for (const auto name : kNames) {
     if (http::iequals(type, name)) return name;
+  }
+  for (const auto name : kNdjsonNames) {
+    if (http::iequals(type, name)) return "application/x-ndjson";
   }
   return type;
 }

@@ -36,18 +36,20 @@ Connection::~Connection() {
 
 asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
   resume_.expires_at(SteadyTime::max());
+  bool filled = false;
   while (!dead_) {
     if (phase_ == Phase::discarding) {
       parsed_ = end_ = 0;
     }
-    if (!make_room()) {
+    if (!make_room(filled)) {
       loop_.begin_batch();
       const auto now = std::chrono::steady_clock::now();
       refuse(ErrorId::throttled, loop_.shared().memory.time_for(capacity_ * 2, loop_.limits().memory_bytes, now));
       loop_.end_batch();
       continue;
     }
-    auto [ec, n] = co_await socket_.async_read_some(asio::buffer(in_.get() + end_, capacity_ - end_), kAwait);
+    const std::size_t room = capacity_ - end_;
+    auto [ec, n] = co_await socket_.async_read_some(asio::buffer(in_.get() + end_, room), kAwait);
     if (dead_) break;
     if (ec || n == 0) {
       eof_ = true;
@@ -61,6 +63,7 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
       continue;
     }
     end_ += n;
+    filled = n == room;
     loop_.begin_batch();
     consume();
     loop_.end_batch();
@@ -105,8 +108,8 @@ void Connection::resize(std::size_t capacity) {
   capacity_ = capacity;
 }
 
-// Room for the next read; false: the server has none to give.
-bool Connection::make_room() {
+// Room for the next read; false: the server has none to give. `filled`: the last read left none.
+bool Connection::make_room(bool filled) {
   if (end_ == 0 && capacity_ > kLarge) {
     loop_.shared().memory.give_back(capacity_, std::chrono::steady_clock::now());
     in_.reset();
@@ -116,6 +119,8 @@ bool Connection::make_room() {
     in_.reset(new char[kInitial]);
     capacity_ = kInitial;
   }
+  // A window of pipelined requests is to come with one read, and so into one commit and one answer.
+  if (filled && capacity_ < kFilled) resize(kFilled);
   if (capacity_ - end_ >= capacity_ / 4) return true;
   // What framed the chunks that were read makes room first.
   if (const char* body_end = parser_.body_end()) {
@@ -135,7 +140,7 @@ bool Connection::make_room() {
 
 void Connection::set_phase(Phase phase) {
   phase_ = phase;
-  phase_since_ = std::chrono::steady_clock::now();
+  phase_since_ = loop_.now();
 }
 
 // Takes every complete request that has come.
@@ -191,7 +196,7 @@ Exchange* Connection::new_exchange() {
   e->connection = shared_from_this();
   e->head_only = parser_.is_head();
   e->http_10 = parser_.http_10();
-  e->begun = std::chrono::steady_clock::now();
+  e->begun = loop_.now();
   (tail_ ? tail_->next : head_) = e;
   tail_ = e;
   ++pending_;

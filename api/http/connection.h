@@ -33,6 +33,7 @@ class IoLoop;
 class StreamImpl;
 
 inline constexpr std::size_t kInitial = 4 << 10;  // the buffers of a connection that has nothing large to say
+inline constexpr std::size_t kFilled = 16 << 10;  // and of one whose requests fill that at once
 
 // A request that a handler has, and its place in the connection's order. Pooled by its loop; touched on that thread
 // only, but for what Responder reads of it (loop).
@@ -91,7 +92,10 @@ class IoLoop final : public Loop {
   Exchange* take_exchange();
   void give_back(Exchange* exchange);
   void dirty(const std::shared_ptr<Connection>& connection);
-  void begin_batch() { ++batch_; }
+  void begin_batch() {
+    if (batch_++ == 0) now_ = std::chrono::steady_clock::now();
+  }
+  SteadyTime now() const { return now_; }  // when this batch began: one look at the clock for all that is in it
   void end_batch();
   void remove(Connection* connection);
   void close_all();
@@ -116,6 +120,7 @@ class IoLoop final : public Loop {
   Exchange* free_ = nullptr;
   std::size_t free_count_ = 0;
   int batch_ = 0;
+  SteadyTime now_ = std::chrono::steady_clock::now();
   bool flush_posted_ = false;
   bool closed_ = false;
   std::string date_;
@@ -147,7 +152,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Phase { idle, header, body, discarding };
 
-  bool make_room();
+  bool make_room(bool filled);
   void resize(std::size_t capacity);
   void consume();
   void waiting_for_more();

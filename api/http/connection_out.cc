@@ -31,13 +31,13 @@ std::size_t Exchange::unsent() const {
 void Connection::append(std::string_view text) {
   if (out_.back().bytes.size() + text.size() > kPiece && !out_.back().bytes.empty()) out_.emplace_back();
   out_.back().bytes.append(text);
-  if (out_bytes_ == 0) write_since_ = std::chrono::steady_clock::now();
+  if (out_bytes_ == 0) write_since_ = loop_.now();
   out_bytes_ += text.size();
 }
 
 void Connection::append(Piece piece) {
   if (piece.bytes.empty()) return;
-  if (out_bytes_ == 0) write_since_ = std::chrono::steady_clock::now();
+  if (out_bytes_ == 0) write_since_ = loop_.now();
   out_bytes_ += piece.bytes.size();
   out_.push_back(std::move(piece));
   out_.emplace_back();
@@ -105,7 +105,9 @@ void Connection::answer(Exchange* e, int status, std::string_view type, std::str
 }
 
 void Connection::finished(Exchange* e, int status) {
-  loop_.shared().handler.answered(e->label, status, std::chrono::steady_clock::now() - e->begun);
+  // What was answered in the batch that brought it took no time by the batch's clock.
+  const SteadyTime now = e->begun == loop_.now() ? std::chrono::steady_clock::now() : loop_.now();
+  loop_.shared().handler.answered(e->label, status, now - e->begun);
   loop_.shared().exchanges.fetch_sub(1, std::memory_order_release);
 }
 
@@ -228,8 +230,8 @@ void Connection::flush() {
 
 void Connection::took(std::size_t sent) {
   loop_.shared().metrics.bytes_out.add(sent);
-  write_since_ = std::chrono::steady_clock::now();
   out_bytes_ -= sent;
+  if (out_bytes_ > 0) write_since_ = std::chrono::steady_clock::now();
   while (sent > 0) {
     const std::size_t rest = out_.front().bytes.size() - out_at_;
     if (sent < rest) {

@@ -1,9 +1,12 @@
 #include "api/http/message.h"
 
+#include <cstring>
+
 namespace tidemill::http {
 
 bool iequals(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
+  if (std::memcmp(a.data(), b.data(), a.size()) == 0) return true;  // as most write it
   for (std::size_t i = 0; i < a.size(); ++i) {
     const auto lower = [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; };
     if (lower(static_cast<unsigned char>(a[i])) != lower(static_cast<unsigned char>(b[i]))) return false;

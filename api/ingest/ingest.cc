@@ -90,7 +90,7 @@ class Ingest::PerLoop final : public AppendSink {
   Slot* take();
   void give_back(Slot* slot);
   void drain();
-  void finish(Slot* slot);
+  void finish(Slot* slot, MonotonicTime now);
   void answer(Slot* slot, std::string_view ack, std::string_view behind);
   void wait_for_views(Slot* slot);
   void probe(const Slot& slot);
@@ -265,7 +265,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
     slot->epoch = status.epoch;
     slot->first = next(status.durable);
     slot->responder = std::move(responder);
-    return finish(slot);
+    return finish(slot, slot->begun);
   }
   slot->records = slot->body.records;
   slot->rejected = rejected;
@@ -287,14 +287,15 @@ void Ingest::PerLoop::appended(Append* done) noexcept {
 
 void Ingest::PerLoop::drain() {
   Append* done = done_.exchange(nullptr, std::memory_order_acquire);
+  const MonotonicTime now = context_.env.clock.monotonic();
   while (done) {
     Append* following = done->next_done;
-    finish(static_cast<Slot*>(done));
+    finish(static_cast<Slot*>(done), now);
     done = following;
   }
 }
 
-void Ingest::PerLoop::finish(Slot* slot) {
+void Ingest::PerLoop::finish(Slot* slot, MonotonicTime now) {
   if (slot->error) {
     const ErrorId id = error_id(slot->error);
     http::Response response =
@@ -302,7 +303,7 @@ void Ingest::PerLoop::finish(Slot* slot) {
     slot->responder.send(std::move(response));
     return give_back(slot);
   }
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(context_.env.clock.monotonic() - slot->begun);
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now - slot->begun);
   ingest_.metrics_.durable_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, us.count())));
   if (!slot->replayed) count(slot->body.rejected);
   probe(*slot);
