@@ -1,6 +1,8 @@
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "engine/checksum.h"
 #include "engine/position.h"
@@ -17,8 +19,17 @@ using Bytes = std::array<std::uint8_t, kTokenBytes>;
 
 template <class T>
 void put(Bytes& bytes, std::size_t& at, T value) {
-  for (std::size_t i = 0; i < sizeof(T); ++i) bytes[at++] = static_cast<std::uint8_t>(value >> (8 * i));
+  static_assert(std::endian::native == std::endian::little);
+  std::memcpy(bytes.data() + at, &value, sizeof(T));
+  at += sizeof(T);
 }
+
+// Two characters for each 12 bits: a token is made for every answer.
+constexpr auto kPairs = [] {
+  std::array<std::array<char, 2>, 4'096> pairs{};
+  for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = {kAlphabet[i >> 6], kAlphabet[i & 63]};
+  return pairs;
+}();
 
 template <class T>
 T get(const Bytes& bytes, std::size_t& at) {
@@ -51,12 +62,14 @@ std::string Token::encode() const {
   put(bytes, at, epoch.value());
   put(bytes, at, position.sequence().value());
   put(bytes, at, checksum(bytes));
-  std::string text;
-  text.reserve(kTokenBytes / 3 * 4);
+  std::string text(kTokenBytes / 3 * 4, '\0');
+  char* to = text.data();
   for (std::size_t i = 0; i < kTokenBytes; i += 3) {
     const std::uint32_t three =
         static_cast<std::uint32_t>(bytes[i]) << 16 | static_cast<std::uint32_t>(bytes[i + 1]) << 8 | bytes[i + 2];
-    for (int shift = 18; shift >= 0; shift -= 6) text += kAlphabet[three >> shift & 63];
+    std::memcpy(to, kPairs[three >> 12].data(), 2);
+    std::memcpy(to + 2, kPairs[three & 4'095].data(), 2);
+    to += 4;
   }
   return text;
 }
