@@ -21,6 +21,7 @@ namespace {
 constexpr StreamId kSystemId{0};
 constexpr std::uint64_t kSystemTailBytes = 1 << 20;
 constexpr std::uint32_t kShardsMax = 10'000;
+constexpr std::size_t kOpenersMax = 4;  // logs that are opened at a time
 
 using Hook = std::function<void(const std::shared_ptr<Stream>&)>;
 
@@ -93,6 +94,7 @@ class EngineImpl final : public Engine {
 
   void fold(const SystemStream::Event& event);
   void unreadable(const SystemStream::Event& event);
+  Result<std::shared_ptr<Stream>> open_stream(StreamId id, const Known& known);
   Result<void> open_streams();
   void clean_up();
   Result<std::shared_ptr<Log>> open_log(StreamId id, const std::string& name);
@@ -179,23 +181,47 @@ void EngineImpl::unreadable(const SystemStream::Event& event) {
                     {{"event", std::string(event.type)}, {"sequence", std::to_string(event.sequence.value())}});
 }
 
+Result<std::shared_ptr<Stream>> EngineImpl::open_stream(StreamId id, const Known& known) {
+  const std::string path = directory_->stream(id);
+  // A log that is opened where there is none is made anew, empty: that must not hide a loss.
+  ASSIGN_OR_RETURN(const bool there, is_there(env_.files, path));
+  if (!there) {
+    env_.logger.error("the records of a stream are missing; restore its directory from a backup",
+                      {{"stream", known.definition.name}, {"directory", path}});
+    return StorageErrc::damaged;
+  }
+  ASSIGN_OR_RETURN(auto log, open_log(id, known.definition.name));
+  if (log->status().incarnation != known.incarnation) {
+    env_.logger.error("a stream's directory holds the records of another stream; restore the right one",
+                      {{"stream", known.definition.name}, {"directory", path}});
+    return StorageErrc::damaged;
+  }
+  return std::make_shared<Stream>(known.definition, std::move(log));
+}
+
+// Opening a log is mostly waiting for flushes, and those of several logs overlap.
 Result<void> EngineImpl::open_streams() {
-  for (const auto& [id, known] : known_) {
-    const std::string path = directory_->stream(id);
-    // A log that is opened where there is none is made anew, empty: that must not hide a loss.
-    ASSIGN_OR_RETURN(const bool there, is_there(env_.files, path));
-    if (!there) {
-      env_.logger.error("the records of a stream are missing; restore its directory from a backup",
-                        {{"stream", known.definition.name}, {"directory", path}});
-      return StorageErrc::damaged;
-    }
-    ASSIGN_OR_RETURN(auto log, open_log(id, known.definition.name));
-    if (log->status().incarnation != known.incarnation) {
-      env_.logger.error("a stream's directory holds the records of another stream; restore the right one",
-                        {{"stream", known.definition.name}, {"directory", path}});
-      return StorageErrc::damaged;
-    }
-    publish(std::make_shared<Stream>(known.definition, std::move(log)));
+  std::vector<std::pair<const StreamId, Known>*> wanted;
+  for (auto& one : known_) wanted.push_back(&one);
+  std::vector<Result<std::shared_ptr<Stream>>> opened(wanted.size(), std::shared_ptr<Stream>());
+  std::atomic<std::size_t> next{0};
+  const auto open_some = [&] {
+    for (std::size_t i = 0; (i = next.fetch_add(1)) < wanted.size();)
+      opened[i] = open_stream(wanted[i]->first, wanted[i]->second);
+  };
+  std::vector<std::shared_ptr<Signal>> helpers;
+  for (std::size_t n = 1; n < std::min(wanted.size(), kOpenersMax); ++n) {
+    helpers.push_back(env_.background.make_signal());
+    env_.background.post([&open_some, signal = helpers.back()] {
+      open_some();
+      signal->set();
+    });
+  }
+  open_some();
+  for (const auto& helper : helpers) helper->wait();
+  for (const auto& stream : opened) {
+    if (!stream) return stream.error();
+    publish(*stream);
   }
   return {};
 }

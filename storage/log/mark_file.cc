@@ -69,16 +69,16 @@ Result<std::optional<DurableMark>> MarkFile::read() {
 }
 
 Result<void> MarkFile::write(DurableMark mark, bool flush) {
-  if (!file_) {
-    const bool fresh = !exists(fs_, path_);
-    ASSIGN_OR_RETURN(file_, fs_.open(path_, OpenMode::open_or_create));
-    if (fresh) RETURN_IF_ERROR(fs_.sync_directory(directory_));
-  }
+  // Opened each time, at most every tenth of a second: a thousand idle streams hold no descriptor for it.
+  const bool fresh = !known_ && !exists(fs_, path_);
+  ASSIGN_OR_RETURN(const auto file, fs_.open(path_, OpenMode::open_or_create));
+  if (fresh) RETURN_IF_ERROR(fs_.sync_directory(directory_));
+  known_ = true;
   mark.generation = ++generation_;
   const std::span<std::byte> block(buffer_.reserve(kBlockBytes), kBlockBytes);
   write_mark_slot(mark, block);
-  RETURN_IF_ERROR(file_->write_at(ByteOffset((generation_ % 2) * kBlockBytes), block));
-  if (flush) RETURN_IF_ERROR(file_->sync_data());
+  RETURN_IF_ERROR(file->write_at(ByteOffset((generation_ % 2) * kBlockBytes), block));
+  if (flush) RETURN_IF_ERROR(file->sync_data());
   return {};
 }
 

@@ -49,7 +49,7 @@ class MarkFile {
   FileSystem& fs_;
   std::string directory_;
   std::string path_;
-  std::unique_ptr<File> file_;
+  bool known_ = false;  // its name is on disk
   std::uint64_t generation_ = 0;
   AlignedBuffer buffer_;
 };
