@@ -157,6 +157,7 @@ class Operations(House):
         steps = self.steps("Full disk")
         next(steps)
         next(steps)
+        self.assertFalse(damaged.exists() or any(path.exists() for path in texts))
         self.wait_until("records are taken again", lambda: send().status == 200)
         acknowledged += 200
         self.shell("systemctl stop tidemill")
