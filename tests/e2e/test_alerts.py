@@ -46,6 +46,8 @@ cases = {
     "TidemillFlushFailed": ([one("tidemill_flush_failures_total", "0x55 1x60", stream="s")],
                             [one("tidemill_flush_failures_total", "7x120", stream="s")]),
     "TidemillFlushSlow": (flushes(100, 5), flushes(1000, 5)),
+    "TidemillFlushImplausible": ([one("tidemill_disk_flush_implausible", "1x120")],
+                                 [one("tidemill_disk_flush_implausible", "0x120")]),
     "TidemillClockWrong": ([one("tidemill_wall_clock_seconds", "31+60x120")],
                            [one("tidemill_wall_clock_seconds", "29+60x50 80000+60x3 3300+60x120")]),
     "TidemillDiskFillsUp": (disk("290-1x100"), disk("290x120")),
