@@ -10,6 +10,7 @@
 #include "storage/log/mark_file.h"
 #include "storage/log/segment_file.h"
 #include "storage/log/segment_scanner.h"
+#include "storage/log/start_file.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/random.h"
 
@@ -126,7 +127,16 @@ class Restore {
         mark.checksum = (*found)->end() == s.end ? (*found)->header.checksum : 0;
       }
     }
-    return MarkFile(files_, directory).write(mark, true);
+    RETURN_IF_ERROR(MarkFile(files_, directory).write(mark, true));
+    if (s.first <= Sequence(1)) return {};
+    // Retention had removed what lies before: that is no damage.
+    LogStart start;
+    start.incarnation = s.incarnation;
+    start.start = s.first;
+    for (const DirectoryEntry& e : entries)
+      if (const auto name = parse_segment_file_name(e.name); name && name->first <= s.first)
+        start.segment = std::max(start.segment, name->id);
+    return StartFile(files_, directory).write(start);
   }
 
   Env& env_;

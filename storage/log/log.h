@@ -14,6 +14,7 @@
 #include "storage/log/append.h"
 #include "storage/log/log_cut.h"
 #include "storage/log/record.h"
+#include "storage/log/retention.h"
 #include "storage/seam/env.h"
 
 namespace tidemill {
@@ -126,6 +127,15 @@ class Log : public std::enable_shared_from_this<Log> {
   // shown). `slot` < 8. Recovered at open; nullopt where it was lost.
   virtual void note(std::uint32_t slot, Sequence sequence) = 0;
   virtual std::optional<Sequence> noted(std::uint32_t slot) const = 0;
+
+  // Retention. Both block on the disk. Where the limits would have the log begin: start(), or the first record of a
+  // later segment. Changes nothing.
+  virtual Result<Sequence> retention_start(const RetentionLimits& limits) = 0;
+  // The log now begins with the latest segment that begins at or before `start`. That is on disk before any file is
+  // touched; then what lies before it is removed. Returns the start, which may be an earlier one: keyed requests in
+  // what would go must be in the snapshot first. After an error of the disk the start stays as it is until the log is
+  // opened again.
+  virtual Result<Sequence> drop_before(Sequence start) = 0;
 
   // Refuses new appends, answers those in flight, writes and flushes the durable mark, then calls `closed` (on a flush
   // thread). Reading goes on.

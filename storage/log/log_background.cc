@@ -119,10 +119,12 @@ void LogImpl::start_snapshot_if_due() {
     unsnapshotted_bytes_ = 0;  // nothing to find in them
     return;
   }
-  if (unsnapshotted_bytes_ < kSnapshotSegments * options_.segment_bytes_max) return;
+  const bool due = unsnapshotted_bytes_ >= kSnapshotSegments * options_.segment_bytes_max;
+  if (!due && !snapshot_wanted_.load(std::memory_order_relaxed)) return;
   if (options_.request_window == 0 || snapshotting_.exchange(true)) return;
   unsnapshotted_bytes_ = 0;
   snapshotted_requests_ = writer_.requests();
+  snapshot_wanted_ = false;
   const SnapshotPoint point{incarnation_, writer_.segment()->name.id, writer_.end(), writer_.requests()};
   const std::uint64_t total = queue_.with_window([](const RequestWindow& w) { return w.total(); });
   in_background([point, total](LogImpl& log) {
@@ -130,6 +132,8 @@ void LogImpl::start_snapshot_if_due() {
       log.env_.logger.warning(
           "the snapshot of the request window was not written; the next start reads more of the log",
           {{"directory", log.directory_}, {"cause", r.error().message()}});
+    } else {
+      log.covered_requests_ = point.requests;
     }
     log.snapshotting_ = false;
   });
@@ -176,6 +180,10 @@ void LogImpl::finish_if_idle() {
 }
 
 void LogImpl::finish() {
+  {
+    std::lock_guard lock(retention_mutex_);
+    retention_closed_ = true;
+  }
   writer_.drop_fill();
   write_mark(true);
   {

@@ -41,10 +41,10 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
     : env_(env),
       directory_(std::move(directory)),
       options_(options),
-      start_(recovered.log_start),
       incarnation_(recovered.segments.active->header.incarnation),
       pond_(options.pond ? options.pond : std::make_shared<Pond>(own_pond(options))),
       durable_(recovered.next.value() - 1),
+      start_(recovered.log_start.value()),
       last_time_ms_(recovered.running_max.time_since_epoch().count()),
       segments_(env, directory_, recovered.segments),
       cache_(pond_->tails),
@@ -53,7 +53,9 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
       writer_(env, directory_, options, recovered),
       unsnapshotted_bytes_(recovered.answers.unsnapshotted_bytes),
       snapshotted_requests_(recovered.answers.unsnapshotted_bytes == 0 ? recovered.requests : 0),
-      mark_file_(std::move(mark)) {
+      mark_file_(std::move(mark)),
+      start_file_(std::move(recovered.start_file)),
+      covered_requests_(recovered.answers.covered) {
   for (std::size_t i = 0; i < kNotesMax; ++i) {
     notes_[i] = recovered.notes[i] ? recovered.notes[i]->value() : kNoNote;
   }
@@ -209,21 +211,26 @@ void LogImpl::sealed() {
 
 Result<RecordBatch> LogImpl::read(Sequence from, const ReadOptions& options) {
   const Sequence end = durable();
-  if (from < start_) return make_error_code(StorageErrc::before_start);
+  if (from < start()) return make_error_code(StorageErrc::before_start);
   if (from > next(end)) return make_error_code(StorageErrc::beyond_end);
   return reader_.read(from, end, options);
 }
 
 Result<Sequence> LogImpl::find(WallTime time) {
   const Sequence beyond = next(durable());
-  return segments_.find(time, start_, beyond);
+  for (;;) {
+    const Sequence begin = start();
+    auto found = segments_.find(time, begin, beyond);
+    // Retention may have passed by: then what it was searching is gone, and there is a later start.
+    if (found || begin == start()) return found;
+  }
 }
 
 LogStatus LogImpl::status() const {
   LogStatus s;
   s.incarnation = incarnation_;
   s.epoch = writer_.epoch();
-  s.start = start_;
+  s.start = start();
   s.durable = durable();
   s.last_time = WallTime(std::chrono::milliseconds(last_time_ms_.load(std::memory_order_relaxed)));
   s.bytes = segments_.bytes();

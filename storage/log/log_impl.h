@@ -18,6 +18,7 @@
 #include "storage/log/request_snapshot.h"
 #include "storage/log/segment_writer.h"
 #include "storage/log/segments.h"
+#include "storage/log/start_file.h"
 #include "storage/log/tail_cache.h"
 
 namespace tidemill {
@@ -36,7 +37,7 @@ class LogImpl final : public Log {
 
   void append(Append* append) override;
   Sequence durable() const override { return Sequence(durable_.load(std::memory_order_acquire)); }
-  Sequence start() const override { return start_; }
+  Sequence start() const override { return Sequence(start_.load(std::memory_order_acquire)); }
   LogStatus status() const override;
   LogCut cut() const override;
   std::optional<Sequence> end_of(Epoch epoch) const override;
@@ -47,6 +48,8 @@ class LogImpl final : public Log {
   void note(std::uint32_t slot, Sequence sequence) override;
   std::optional<Sequence> noted(std::uint32_t slot) const override;
   void close(std::function<void()> closed) override;
+  Result<Sequence> retention_start(const RetentionLimits& limits) override;
+  Result<Sequence> drop_before(Sequence start) override;
 
   void started();  // once, when it is shared: the first mark, and a snapshot if one is overdue
 
@@ -78,12 +81,12 @@ class LogImpl final : public Log {
   Env& env_;
   const std::string directory_;
   const LogOptions options_;
-  const Sequence start_;
   const Incarnation incarnation_;
   const std::shared_ptr<Pond> pond_;
   LogMetrics metrics_;
 
   std::atomic<std::uint64_t> durable_;
+  std::atomic<std::uint64_t> start_;
   std::atomic<std::int64_t> last_time_ms_;
   std::atomic<bool> accepting_{true};
   Segments segments_;
@@ -113,6 +116,12 @@ class LogImpl final : public Log {
   std::atomic<bool> snapshotting_{false};
   static constexpr std::uint64_t kNoNote = ~0ull;
   std::array<std::atomic<std::uint64_t>, kNotesMax> notes_;
+
+  std::mutex retention_mutex_;  // one removal at a time
+  StartFile start_file_;
+  bool retention_closed_ = false;
+  std::atomic<std::uint64_t> covered_requests_;  // keyed requests up to this one are in a snapshot on disk
+  std::atomic<bool> snapshot_wanted_{false};     // retention waits for one
 
   mutable std::mutex state_mutex_;  // what follows
   std::uint64_t background_tasks_ = 0;

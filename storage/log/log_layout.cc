@@ -5,6 +5,7 @@
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/log/segment_file.h"
+#include "storage/log/start_file.h"
 #include "storage/log/verify_log.h"
 
 namespace tidemill {
@@ -60,6 +61,9 @@ Result<LogLayout> read_layout(FileSystem& files, const std::string& directory, c
     out.foreign_mark = true;
     out.mark.reset();
   }
+  // Also where there is a cut: retention may have moved on since.
+  ASSIGN_OR_RETURN(const auto start, StartFile(files, directory).read());
+  if (start.start && start.start->incarnation == out.incarnation) out.start = std::max(out.start, start.start->start);
   if (options.cut) {
     out.names = options.cut->segments;
     return out;
@@ -79,6 +83,10 @@ Result<LogLayout> read_layout(FileSystem& files, const std::string& directory, c
     kept.push_back(names[i]);
   }
   out.names.assign(kept.rbegin(), kept.rend());
+  while (out.names.size() > 1 && out.names[0].first < out.start && out.names[1].first <= out.start) {
+    out.superseded.push_back(out.names.front());
+    out.names.erase(out.names.begin());
+  }
   return out;
 }
 

@@ -62,6 +62,8 @@ class ReadOnlyLog final : public Log {
   std::optional<Sequence> noted(std::uint32_t slot) const override {
     return mark_ && slot < kNotesMax ? mark_->notes[slot] : std::nullopt;
   }
+  Result<Sequence> retention_start(const RetentionLimits&) override { return cut_.start; }
+  Result<Sequence> drop_before(Sequence) override { return make_error_code(StorageErrc::closed); }
   void close(std::function<void()> closed) override { env_.flush.post(std::move(closed)); }
 
  private:
@@ -111,7 +113,8 @@ Result<std::shared_ptr<Log>> open_log_read_only(Env& env, const std::string& dir
   if (cut && beyond == Sequence()) end = std::min(end, cut->end.value());
   SegmentScanner scanner(*last, ByteOffset(kSegmentHeaderBytes), ByteOffset(end), SegmentScanner::Depth::whole,
                          kReadBytes);
-  LogCut now{layout.incarnation, last->header.epoch, last->header.log_start, {}, layout.names, {}};
+  LogCut now{
+      layout.incarnation, last->header.epoch, std::max(last->header.log_start, layout.start), {}, layout.names, {}};
   Sequence expected = last->header.first;
   WallTime last_time = last->header.running_max;
   for (;;) {

@@ -1,7 +1,6 @@
 #include "storage/log/recovery.h"
 
 #include <algorithm>
-#include <set>
 
 #include "storage/base/check.h"
 #include "storage/base/errors.h"
@@ -20,7 +19,7 @@ constexpr std::size_t kReadBytes = 1 << 20;
 class Recovery {
  public:
   Recovery(Env& env, const std::string& directory, const LogOptions& options, MarkFile& mark)
-      : env_(env), directory_(directory), options_(options), mark_file_(mark) {}
+      : env_(env), directory_(directory), options_(options), mark_file_(mark), out_(StartFile(env.files, directory)) {}
 
   Result<RecoveredLog> run() {
     RETURN_IF_ERROR(list());
@@ -28,6 +27,7 @@ class Recovery {
     RETURN_IF_ERROR(know_ours());
     RETURN_IF_ERROR(drop_superseded());
     RETURN_IF_ERROR(open_last());
+    RETURN_IF_ERROR(read_start());
     if (mark_) {
       out_.notes = mark_->notes;
       out_.last_id = std::max(out_.last_id, mark_->segment);
@@ -48,6 +48,7 @@ class Recovery {
   Result<void> know_ours();
   Result<void> drop_superseded();
   Result<void> open_last();
+  Result<void> read_start();
   Result<void> scan_last();
   void judge_tail();
   Result<void> look_for_torn_tail();
@@ -65,8 +66,9 @@ class Recovery {
 
   std::vector<SegmentName> names_;
   std::vector<SegmentName> superseded_;
+  std::vector<SegmentName> retired_;  // before the log's start
   std::vector<std::string> leftovers_;
-  std::set<std::string> indexes_;
+  std::vector<SegmentId> indexes_;
   std::optional<DurableMark> mark_;
   std::optional<Incarnation> ours_;    // the mark's, where a segment bears it out: files of another log are damage
   std::shared_ptr<SegmentFile> last_;  // null: there is none, or its header is damaged
@@ -99,6 +101,8 @@ Result<void> Recovery::list() {
       names_.push_back(*name);
     } else if (e.name.ends_with(kFillSuffix) || e.name.ends_with(kTemporarySuffix)) {
       leftovers_.push_back(e.name);
+    } else if (const auto id = parse_index_file_name(e.name)) {
+      indexes_.push_back(*id);
     }
   }
   std::sort(names_.begin(), names_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -191,6 +195,30 @@ Result<void> Recovery::open_last() {
   return {};
 }
 
+// Where retention has moved the log's start: the start file knows, or the newest header; whichever is further up has
+// been on disk. What lies before it does not count, whether it is still there, partly there or gone. The segment that
+// begin_segment() makes repeats it in its header and is flushed, so it is on disk again before clean_up() touches
+// anything.
+Result<void> Recovery::read_start() {
+  ASSIGN_OR_RETURN(const auto found, out_.start_file.read());
+  if (found.damaged == 2)
+    env_.logger.error("the file with the log's start is damaged; the newest segment's header is used",
+                      {{"file", directory_ + "/" + std::string(kStartFileName)}});
+  if (found.start && found.start->incarnation != incarnation_) {
+    env_.logger.error("the log's start belongs to another log and is not used", {{"directory", directory_}});
+  } else if (found.start) {
+    out_.log_start = std::max(out_.log_start, found.start->start);
+  }
+  out_.log_start = std::max(out_.log_start, Sequence(1));
+  const auto kept = std::find_if(names_.begin(), names_.end(), [&](const SegmentName& name) {
+    // One that begins with the start holds no records before it, but perhaps the answers of keyed requests.
+    return &name == &names_.back() || name.first >= out_.log_start || (&name + 1)->first > out_.log_start;
+  });
+  retired_.assign(names_.begin(), kept);
+  names_.erase(names_.begin(), kept);
+  return {};
+}
+
 Result<void> Recovery::scan_last() {
   const SegmentHeader& header = last_->header;
   ASSIGN_OR_RETURN(const std::uint64_t size, last_->file->size());
@@ -237,6 +265,7 @@ void Recovery::judge_tail() {
     const SegmentName& name = names_.back();
     out_.next = name.first;
     known = mark_ && mark_->segment >= name.id ? mark_->last : name.first;
+    known = std::max(known, Sequence(out_.log_start.value() - 1));
     lose(name.first, known, path_of(name), ByteOffset(0));
     out_.next = next(known);
     return;
@@ -250,6 +279,9 @@ void Recovery::judge_tail() {
     // A commit without records leaves no gap in the numbers, but its keyed requests are gone.
     if (beyond && known < out_.next) damaged_ = true;
   }
+  // Where the log begins was durable once, whatever else is lost.
+  if (names_.empty()) out_.next = std::max(out_.next, out_.log_start);
+  known = std::max(known, Sequence(out_.log_start.value() - 1));
   if (known >= out_.next) {
     lose(out_.next, known, last_ ? last_->path : directory_, end_);
     out_.next = next(known);
@@ -361,6 +393,11 @@ void Recovery::clean_up() {
     static_cast<void>(env_.files.remove(path_of(name)).has_value());
     static_cast<void>(env_.files.remove(directory_ + "/" + index_file_name(name.id)).has_value());
   }
+  for (const SegmentName& name : retired_) static_cast<void>(env_.files.remove(path_of(name)).has_value());
+  // Indexes of segments that retention has removed.
+  for (const SegmentId id : indexes_)
+    if (id < names_.front().id)
+      static_cast<void>(env_.files.remove(directory_ + "/" + index_file_name(id)).has_value());
   if (last_ && copy_last_) entries_.pop_back();
   const bool kept = last_ && (superseded_.empty() || superseded_.back() != last_->name);
   if (kept && !damaged_) {

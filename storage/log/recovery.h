@@ -11,12 +11,15 @@
 #include "storage/log/mark_file.h"
 #include "storage/log/request_recovery.h"
 #include "storage/log/segments.h"
+#include "storage/log/start_file.h"
 
 namespace tidemill {
 
 // What a log is when it has been opened: everything in it up to `next` has been flushed by this process, and writing
 // goes on in a fresh segment under a new epoch.
 struct RecoveredLog {
+  explicit RecoveredLog(StartFile file) : start_file(std::move(file)) {}
+  StartFile start_file;
   Segments::Start segments;
   Sequence log_start{1};
   Sequence next{1};  // the next record's number

@@ -43,6 +43,7 @@ Result<RecoveredRequests> recover_requests(Env& env, const std::string& director
                                            std::uint32_t keys_max) {
   RecoveredRequests out{RequestWindow(keys_max)};
   const auto snapshot = read_snapshot(env.files, directory, search.incarnation, out.window, keys_max);
+  if (snapshot) out.covered = snapshot->requests;
   if (!search.last) return out;
   const std::uint64_t enough =
       std::max(snapshot ? snapshot->requests : 0, search.requests - std::min<std::uint64_t>(search.requests, keys_max));

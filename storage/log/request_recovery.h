@@ -21,6 +21,7 @@ struct RequestSearch {
 
 struct RecoveredRequests {
   RequestWindow window;
+  std::uint64_t covered = 0;              // keyed requests of the log up to this one are in the snapshot
   std::uint64_t unsnapshotted_bytes = 0;  // of the log, read to find the requests that the snapshot does not hold
   bool whole = true;  // false: not all could be read now. No snapshot must be made of it, that would forget for good
 };

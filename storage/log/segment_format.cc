@@ -129,4 +129,11 @@ std::string index_file_name(SegmentId id) {
   return digits20(id.value()) + ".idx";
 }
 
+std::optional<SegmentId> parse_index_file_name(std::string_view name) {
+  if (name.size() != 24 || name.substr(20) != ".idx") return std::nullopt;
+  const auto id = parse20(name.substr(0, 20));
+  if (!id || *id == 0) return std::nullopt;
+  return SegmentId(*id);
+}
+
 }  // namespace tidemill

@@ -76,6 +76,7 @@ struct SegmentName {
 std::string segment_file_name(const SegmentName& name);
 std::optional<SegmentName> parse_segment_file_name(std::string_view name);
 std::string index_file_name(SegmentId id);  // <id>.idx
+std::optional<SegmentId> parse_index_file_name(std::string_view name);
 
 inline constexpr std::string_view kFillSuffix = ".fill";  // a segment to be; worth nothing after a crash
 inline constexpr std::string_view kTemporarySuffix = ".tmp";

@@ -32,6 +32,7 @@ SegmentWriter::SegmentWriter(Env& env, std::string directory, const LogOptions& 
       last_id_(log.last_id),
       held_bytes_(log.segments.bytes),
       epoch_(segment_->header.epoch.value()),
+      log_start_(log.log_start.value()),
       epochs_(segment_->header.epochs) {}
 
 SegmentWriter::Commit SegmentWriter::write(const Append* head, CommitWriter& encoder) {
@@ -174,7 +175,7 @@ SegmentHeader SegmentWriter::successor_header() {
   while (h.salt == 0) h.salt = env_.random.next();
   h.incarnation = segment_->header.incarnation;
   h.epoch = epoch();
-  h.log_start = segment_->header.log_start;
+  h.log_start = Sequence(log_start_.load(std::memory_order_relaxed));
   h.first = next_;
   h.created = env_.clock.wall();
   h.running_max = running_max_;

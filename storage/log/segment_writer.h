@@ -52,6 +52,7 @@ class SegmentWriter {
   std::string fill_path();
   void offer_fill(std::shared_ptr<SegmentFill> fill);  // nullptr: it failed
   void drop_fill();
+  void set_log_start(Sequence start) { log_start_.store(start.value(), std::memory_order_relaxed); }  // for new headers
 
  private:
   ErrorCode write_here(const EncodedCommit& commit);
@@ -85,6 +86,7 @@ class SegmentWriter {
   bool no_space_ = false;  // said so already
 
   std::atomic<std::uint32_t> epoch_;
+  std::atomic<std::uint64_t> log_start_;
   std::atomic<std::uint64_t> fills_{0};
   mutable std::mutex mutex_;  // guards what follows
   std::vector<EpochStart> epochs_;

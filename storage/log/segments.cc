@@ -111,12 +111,22 @@ Result<std::shared_ptr<SegmentFile>> Segments::open(const SegmentName& name) {
   return file;
 }
 
-Result<Segments::View> Segments::view_of(std::size_t i) {
+Result<std::shared_ptr<SegmentFile>> Segments::open_or_null(const SegmentName& name) {
+  auto file = open(name);
+  if (!file && file.error() == StorageErrc::damaged) return std::shared_ptr<SegmentFile>();
+  return file;
+}
+
+Result<Segments::View> Segments::view_of(const SegmentName& name) {
   View v;
   SegmentName next;
   {
     std::lock_guard lock(mutex_);
-    v.name = names_[i];
+    const auto by_id = [](const SegmentName& a, const SegmentName& b) { return a.id < b.id; };
+    const auto at = std::lower_bound(names_.begin(), names_.end(), name, by_id);
+    if (at == names_.end() || !(*at == name)) return make_error_code(StorageErrc::before_start);
+    const auto i = static_cast<std::size_t>(at - names_.begin());
+    v.name = name;
     if (i + 1 == names_.size()) {
       v.file = active_;
       v.path = active_->path;
@@ -127,7 +137,7 @@ Result<Segments::View> Segments::view_of(std::size_t i) {
     }
     next = names_[i + 1];
   }
-  v.path = directory_ + "/" + segment_file_name(v.name);
+  v.path = path(v.name);
   v.last = Sequence(next.first.value() - 1);
   auto file = open(v.name);
   if (!file) {
@@ -148,12 +158,18 @@ Result<Segments::View> Segments::view_of(std::size_t i) {
 }
 
 Result<Segments::View> Segments::view(Sequence s) {
-  std::size_t i = 0;
+  SegmentName name;
   {
     std::lock_guard lock(mutex_);
-    i = position_of(s);
+    if (s < dropped_) return make_error_code(StorageErrc::before_start);
+    name = names_[position_of(s)];
   }
-  return view_of(i);  // the table only grows at its end
+  auto view = view_of(name);
+  if (view) return view;
+  // Removed while it was being opened.
+  std::lock_guard lock(mutex_);
+  if (s < dropped_) return make_error_code(StorageErrc::before_start);
+  return view;
 }
 
 Segments::Entries Segments::rebuild(const View& view, ErrorCode& unreadable) {
@@ -213,34 +229,73 @@ Result<std::optional<ByteOffset>> Segments::locate(const View& view, Sequence fr
 Result<Sequence> Segments::find(WallTime time, Sequence start, Sequence beyond) {
   // The last segment before whose first commit the time had not come yet. Headers that are damaged are passed over
   // towards the older side, which only makes the search start earlier.
+  std::vector<SegmentName> names;
   std::size_t low = 0;
-  std::size_t high = 0;
   {
     std::lock_guard lock(mutex_);
+    if (start < dropped_) return make_error_code(StorageErrc::before_start);
     low = position_of(start);
-    high = names_.size();
+    names = names_;
   }
+  std::size_t high = names.size();
   while (high - low > 1) {
     const std::size_t middle = low + (high - low) / 2;
-    ASSIGN_OR_RETURN(const View v, view_of(middle));
+    ASSIGN_OR_RETURN(const View v, view_of(names[middle]));
     if (v.file && v.file->header.running_max < time) {
       low = middle;
     } else {
       high = middle;
     }
   }
-  for (;; ++low) {
-    {
-      std::lock_guard lock(mutex_);
-      if (low == names_.size()) return beyond;
-    }
-    ASSIGN_OR_RETURN(const View v, view_of(low));
+  for (; low < names.size(); ++low) {
+    ASSIGN_OR_RETURN(const View v, view_of(names[low]));
     if (!v.file) continue;
     ASSIGN_OR_RETURN(const auto entry, search(v, [&](const IndexEntry& e) {
                        return e.running_max < time || next(e.first, e.count) <= start;
                      }));
     if (!entry) continue;
     return std::min(std::max(entry->first, start), beyond);
+  }
+  return beyond;
+}
+
+std::vector<SegmentName> Segments::names() const {
+  std::lock_guard lock(mutex_);
+  return names_;
+}
+
+void Segments::drop_before(Sequence start) {
+  std::vector<SegmentName> gone;
+  std::list<std::shared_ptr<SegmentFile>> closed;  // outside the lock
+  {
+    std::lock_guard lock(mutex_);
+    dropped_ = std::max(dropped_, start);
+    while (names_.size() > 1 && names_[0].first < start && names_[1].first <= start) {
+      const SegmentName name = names_.front();
+      names_.erase(names_.begin());
+      gone.push_back(name);
+      if (const auto it = sealed_.find(name.id); it != sealed_.end()) {
+        closed.push_back(it->second.file);
+        sealed_.erase(it);
+      }
+      opened_.remove_if([&](const auto& file) {
+        if (!(file->name == name)) return false;
+        closed.push_back(file);
+        return true;
+      });
+    }
+    std::erase_if(damage_, [&](const LostRange& lost) { return lost.last < start; });
+  }
+  // Oldest first. What cannot be removed, or comes back after a power cut, goes at the next start.
+  for (const SegmentName& name : gone) {
+    if (const auto info = env_.files.info(path(name))) {
+      std::lock_guard lock(mutex_);
+      bytes_ -= std::min(bytes_, info->size);
+    }
+    if (auto r = env_.files.remove(path(name)); !r && r.error() != boost::system::errc::no_such_file_or_directory)
+      env_.logger.warning("a segment before the log's start was not removed; the next start tries again",
+                          {{"file", path(name)}, {"cause", r.error().message()}});
+    static_cast<void>(env_.files.remove(index_path(name.id)).has_value());
   }
 }
 

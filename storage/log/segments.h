@@ -57,6 +57,14 @@ class Segments {
   // Disk. The first record whose commit has a running maximum at or after `time`; `beyond` if there is none.
   Result<Sequence> find(WallTime time, Sequence start, Sequence beyond);
 
+  std::vector<SegmentName> names() const;
+  // Disk. What of the log lies before `start`, the first record of a segment, is forgotten, its files are removed. A
+  // reader that is on its way there gets StorageErrc::before_start. Not from two threads at a time.
+  void drop_before(Sequence start);
+  std::string path(const SegmentName& name) const { return directory_ + "/" + segment_file_name(name); }
+  // Disk. The header of a segment; null where it is damaged.
+  Result<std::shared_ptr<SegmentFile>> open_or_null(const SegmentName& name);
+
   LogCut cut() const;  // all but incarnation and start
   void add_damage(const LostRange& lost);
   std::vector<LostRange> damage() const;
@@ -67,7 +75,7 @@ class Segments {
   using Entries = std::shared_ptr<const std::vector<IndexEntry>>;
   std::size_t position_of(Sequence s) const;  // in names_; under the lock
   Result<std::shared_ptr<SegmentFile>> open(const SegmentName& name);
-  Result<View> view_of(std::size_t i);
+  Result<View> view_of(const SegmentName& name);
   // Searches the entries of a segment, wherever they are.
   template <class Less>
   Result<std::optional<IndexEntry>> search(const View& view, Less less);
@@ -92,6 +100,7 @@ class Segments {
   std::list<std::shared_ptr<SegmentFile>> opened_;  // the latest used first
   std::vector<LostRange> damage_;
   std::uint64_t bytes_ = 0;
+  Sequence dropped_;  // what lies before it is gone: retention
 };
 
 }  // namespace tidemill

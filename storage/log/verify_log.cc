@@ -8,6 +8,7 @@
 #include "storage/log/commit_reader.h"
 #include "storage/log/segment_file.h"
 #include "storage/log/segment_scanner.h"
+#include "storage/log/start_file.h"
 #include "storage/log/verify_side_files.h"
 
 namespace tidemill {
@@ -25,6 +26,7 @@ class Verifier {
  private:
   using Segment = std::shared_ptr<SegmentFile>;  // null: nothing in it can be read
   Result<Segment> open(const SegmentName& name);
+  Result<bool> retired(std::size_t i);
   void begins(const SegmentName& name, const Segment& segment, const Segment& before);
   Result<void> walk(const SegmentFile& s, std::size_t i, const Segment& next);
   void commit(SegmentScanner& scanner, const SegmentFile& s, const SegmentScanner::Found& found);
@@ -117,8 +119,10 @@ Result<VerifiedLog> Verifier::run() {
   out_.cut.start = Sequence(1);
   if (layout_.foreign_mark) damage("mark", directory_ + "/mark", 0, "The durable mark belongs to another log.");
   if (!options_.cut) verify_mark_slots(files_, directory_, counting_);
+  if (!options_.cut) verify_start_slots(files_, directory_, counting_);
   for (const SegmentName& name : layout_.superseded)
-    note("leftover", path_of(name), 0, "A later segment has replaced this one; the next start removes it.");
+    note("leftover", path_of(name), 0,
+         "A later segment has replaced this one, or it lies before the log's start; the next start removes it.");
 
   Segment before;
   Segment here;
@@ -134,7 +138,17 @@ Result<VerifiedLog> Verifier::run() {
     if (!last) {
       ASSIGN_OR_RETURN(next, open(layout_.names[i + 1]));
     }
-    if (here) {
+    bool gone = false;
+    if (!here) {
+      ASSIGN_OR_RETURN(gone, retired(i));
+    }
+    if (gone) {  // no damage
+      const Sequence after = layout_.names[i + 1].first;
+      if (options_.visitor != nullptr) options_.visitor->lost(expected_, Sequence(after.value() - 1));
+      expected_ = out_.cut.start = after;
+      requests_ = next ? next->header.requests_before : requests_;
+      last_checksum_ = next ? next->header.predecessor.checksum : last_checksum_;
+    } else if (here) {
       clean_ = true;
       RETURN_IF_ERROR(walk(*here, i, next));
     } else {
@@ -163,12 +177,20 @@ Result<VerifiedLog> Verifier::run() {
   return std::move(out_);
 }
 
+// Whether retention has taken this one away since the cut. Asked when it is not there, so late enough.
+Result<bool> Verifier::retired(std::size_t i) {
+  if (!options_.cut || i + 1 == layout_.names.size() || exists(files_, path_of(layout_.names[i]))) return false;
+  ASSIGN_OR_RETURN(const auto found, StartFile(files_, directory_).read());
+  return found.start && found.start->incarnation == layout_.incarnation &&
+         layout_.names[i + 1].first <= found.start->start;
+}
+
 // Whether it goes on where the one before it ended.
 void Verifier::begins(const SegmentName& name, const Segment& segment, const Segment& before) {
   const bool first = name == layout_.names.front();
   if (segment) {
     out_.cut.epoch = segment->header.epoch;
-    out_.cut.start = std::max(out_.cut.start, segment->header.log_start);
+    out_.cut.start = std::max({out_.cut.start, segment->header.log_start, layout_.start});
   }
   if (first) {
     // The newest header that can be read knows where the log begins.
@@ -177,7 +199,7 @@ void Verifier::begins(const SegmentName& name, const Segment& segment, const Seg
       const auto newest =
           open_segment(files_, directory_, layout_.names[i], OpenMode::read, layout_.incarnation, null_logger());
       if (!newest) continue;
-      start = (*newest)->header.log_start;
+      start = std::max((*newest)->header.log_start, layout_.start);
       break;
     }
     out_.cut.start = start;

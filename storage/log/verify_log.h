@@ -31,7 +31,8 @@ struct LogLayout {
   std::vector<SegmentName> names;       // ascending
   std::vector<SegmentName> superseded;  // replaced by a later one, and still there: the next start removes them
   std::optional<DurableMark> mark;      // of this log
-  bool foreign_mark = false;            // there is one of another log
+  Sequence start{1};          // as the start file says, if there is one; names before it are among `superseded`
+  bool foreign_mark = false;  // there is one of another log
 };
 
 struct VerifyLogOptions {

@@ -5,6 +5,7 @@
 #include "storage/log/bytes.h"
 #include "storage/log/checksum.h"
 #include "storage/log/mark_file.h"
+#include "storage/log/start_file.h"
 
 namespace tidemill {
 namespace {
@@ -35,6 +36,26 @@ void verify_mark_slots(FileSystem& files, const std::string& directory, const Fi
           {},
           "This slot of the durable mark cannot be read: torn by a crash, or damaged. The mark only helps to tell "
           "damage from a torn tail."});
+  }
+}
+
+void verify_start_slots(FileSystem& files, const std::string& directory, const FindingSink& sink) {
+  const std::string path = directory + "/" + std::string(kStartFileName);
+  auto file = files.open(path, OpenMode::read);
+  if (!file) return;
+  AlignedBuffer buffer;
+  const std::span<std::byte> block(buffer.reserve(kBlockBytes), kBlockBytes);
+  for (std::uint64_t slot = 0; slot < 2; ++slot) {
+    const auto n = (*file)->read_at(ByteOffset(slot * kBlockBytes), block);
+    if (n && all_zero(block.first(*n))) continue;  // not written yet
+    if (n && *n == kBlockBytes && read_start_slot(block)) continue;
+    sink({Finding::Grade::note,
+          "start",
+          path,
+          ByteOffset(slot * kBlockBytes),
+          {},
+          {},
+          "This slot of the log's start cannot be read: torn by a crash, or damaged. The other slot says the same."});
   }
 }
 

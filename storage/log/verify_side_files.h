@@ -18,6 +18,8 @@ namespace tidemill {
 
 // The slots of the durable mark: what a crash may leave of one is a note.
 void verify_mark_slots(FileSystem& files, const std::string& directory, const FindingSink& sink);
+// Both slots of the log's start.
+void verify_start_slots(FileSystem& files, const std::string& directory, const FindingSink& sink);
 
 // An index that is missing or cannot be read is made again; one that reads well and says something else would send
 // readers to the wrong place.

@@ -339,6 +339,32 @@ TEST(Backup, LogWhoseEndIsLostIsNotCopiedAsIfItWereWhole) {
   EXPECT_TRUE(at_rest.error() == StorageErrc::damaged);
 }
 
+// What retention had removed before the backup is no damage of what is restored.
+TEST(Backup, RestoredLogBeginsWhereRetentionLeftIt) {
+  BackupWorld w;
+  Log& log = w.engine->find("a")->log();
+  ASSERT_TRUE(log.drop_before(Sequence(13)));
+  const Sequence start = log.start();
+  const Sequence durable = log.durable();
+  ASSERT_GT(start, Sequence(1));
+  ASSERT_TRUE(w.backup());
+  ASSERT_TRUE(w.restore("/restored"));
+  std::vector<std::string> named;
+  const auto looked = verify_log(w.sim.files, "/restored/streams/1", {}, [&](const Finding& f) {
+    if (f.grade == Finding::Grade::damage) named.push_back(f.text);
+  });
+  ASSERT_TRUE(looked);
+  EXPECT_THAT(named, testing::IsEmpty());
+  const auto opened = Log::open(w.sim.env, "/restored/streams/1", w.options.log);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ((*opened)->start(), start);
+  EXPECT_EQ((*opened)->durable(), durable);
+  EXPECT_TRUE((*opened)->status().damage.empty());
+  const auto batch = (*opened)->read(start, {});
+  ASSERT_TRUE(batch);
+  EXPECT_TRUE(batch->lost.empty());
+}
+
 TEST(Backup, FileThatWentMeanwhileMakesItAskForTheCutAgain) {
   BackupWorld w;
   int asked = 0;

@@ -105,6 +105,8 @@ class FakeLog final : public Log {
     return batch;
   }
   Result<Sequence> find(WallTime) override { return StorageErrc::invalid_argument; }
+  Result<Sequence> retention_start(const RetentionLimits&) override { return start(); }
+  Result<Sequence> drop_before(Sequence) override { return start(); }
 
   std::shared_ptr<void> listen(Listener listener) override {
     const std::lock_guard lock(mutex_);

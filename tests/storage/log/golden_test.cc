@@ -12,6 +12,7 @@
 #include "storage/log/mark_file.h"
 #include "storage/log/request_snapshot.h"
 #include "storage/log/segment_format.h"
+#include "storage/log/start_file.h"
 #include "tests/storage/log/log_world.h"
 
 namespace tidemill {
@@ -94,6 +95,23 @@ TEST(GoldenFormat, Commit) {
   Example e;
   EXPECT_EQ(dump(e.commit.bytes), example("segment.md", 1));
   EXPECT_TRUE(read_commit(e.commit.bytes, 0x5a17, Incarnation(0x1ca7)));
+}
+
+TEST(GoldenFormat, LogStart) {
+  LogStart start;
+  start.generation = 4;
+  start.incarnation = Incarnation(0x1ca7);
+  start.start = Sequence(42);
+  start.segment = SegmentId(7);
+  std::vector<std::byte> block(kBlockBytes);
+  write_start_slot(start, block);
+  EXPECT_EQ(dump(block), example("log-start.md", 0));
+  EXPECT_EQ(read_start_slot(block), start);
+  for (std::size_t bit = 0; bit < block.size() * 8; bit += 7) {
+    block[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+    EXPECT_FALSE(read_start_slot(block)) << "bit " << bit;
+    block[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+  }
 }
 
 TEST(GoldenFormat, SegmentHeader) {

@@ -177,7 +177,9 @@ class LogWorld {
   void expect_nothing_lost() {
     const Read read = read_all();
     EXPECT_TRUE(read.lost.empty());
+    expect_start();
     for (const auto& [s, text] : acknowledged) {
+      if (s < log->start().value()) continue;
       const auto it = read.records.find(s);
       ASSERT_NE(it, read.records.end()) << "acknowledged record " << s << " is gone";
       ASSERT_EQ(it->second, text) << "record " << s;
@@ -185,6 +187,18 @@ class LogWorld {
     std::uint64_t expected = log->start().value();
     for (const auto& [s, text] : read.records) ASSERT_EQ(s, expected++);
     ASSERT_EQ(expected, log->durable().value() + 1);
+  }
+  // Retention: nobody can take the start back, and it is never further up than was asked for.
+  void expect_start() {
+    EXPECT_GE(log->start(), start_known) << "the log's start went back";
+    EXPECT_LE(log->start(), start_asked) << "more was removed than was asked for";
+    start_known = log->start();
+  }
+  void drop_before(Sequence start) {
+    start_asked = std::max(start_asked, start);
+    const auto dropped = log->drop_before(start);
+    EXPECT_TRUE(dropped || reads_may_fail || !sim.files.powered()) << dropped.error().message();
+    if (dropped) start_known = std::max(start_known, *dropped);
   }
   std::vector<std::string> files(const std::string& ending) const {
     std::vector<std::string> out;
@@ -202,6 +216,8 @@ class LogWorld {
   std::deque<std::unique_ptr<TestRequest>> requests;
   std::map<std::uint64_t, std::string> acknowledged;
   std::uint64_t made = 0;
+  Sequence start_asked{1};
+  Sequence start_known{1};
   bool reads_may_fail = false;  // while faults are armed
 };
 
