@@ -53,10 +53,10 @@ Input<StreamInput> parse_stream_input(std::string_view text) {
   for (const auto& [name, value] : json->items()) {
     if (name == "name" || name == "id" || name == "created") continue;  // as GET gives them: the path decides
     if (name == "shards") {
-      // A number, or the list that GET gives.
-      const std::uint64_t n = value.is_number_unsigned() ? value.get<std::uint64_t>()
-                              : value.is_array()         ? value.size()
-                                                         : 0;
+      // A number, or the list that GET gives, where closed ones do not count.
+      std::uint64_t n = value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+      if (value.is_array())
+        for (const Json& shard : value) n += !shard.is_object() || shard.value("open", Json(true)) != Json(false);
       if (n < 1 || n > 10'000) return InputError{"`shards` is a number from 1 to 10,000."};
       input.shards = static_cast<std::uint32_t>(n);
     } else if (name == "partition_key") {

@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
     if (!family) stop("cannot make a family");
     views.push_back(must(Upkeep::open(env, definition, **opened, *family, fields, 16 << 20)));
   }
-  ParsedBatch parsed(fields, [](HashKey) { return ShardId(0); });
+  ParsedBatch parsed(fields, [](HashKey, Sequence) { return ShardId(0); });
 
   const double floor_begin = cpu_seconds();
   std::vector<Record> records;

@@ -47,6 +47,7 @@ class Consumer {
   virtual std::optional<Filed> filed() const { return std::nullopt; }  // of one that writes files. Any thread.
 
   // Drain: make everything durable that can be (archive: seal open files; views: flush). No process() comes after it.
+  // After an error it may be called again (a shard that ends for ever is closed before its children begin).
   virtual Result<void> close() = 0;
 };
 
@@ -61,6 +62,7 @@ class ShardedConsumer {
   // Before anything else, and again after an error of it or of opening a shard; then nobody holds the shards' consumers
   // of before any more. Blocks.
   virtual Result<void> open() = 0;
+  // Also later, while others work: a child, when its parents are drained.
   virtual Result<std::unique_ptr<Consumer>> open_shard(const ShardDefinition& shard) = 0;
   virtual Result<void> close() = 0;
 };

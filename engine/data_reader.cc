@@ -1,10 +1,7 @@
 #include "engine/data_reader.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
 
-#include "engine/definition.h"
 #include "storage/base/errors.h"
 #include "storage/log/mark_file.h"
 #include "storage/log/read_only_log.h"
@@ -30,28 +27,13 @@ std::optional<LogCut> DataReader::cut_of(StreamId id) const {
 Result<void> DataReader::read_definitions() {
   ASSIGN_OR_RETURN(auto log, open_log_read_only(env_, directory_->stream(StreamId(0)), {}, cut_of(StreamId(0))));
   system_ = std::make_unique<SystemStream>(env_, std::move(log));
-  std::map<StreamId, Known> known;
-  std::set<StreamId> unfinished;
+  KnownStreams known;
   bool unreadable = false;
-  RETURN_IF_ERROR(system_->fold("stream.", [&](const SystemStream::Event& event) {
-    if (event.type == "stream.creating" || event.type == "stream.removed") {
-      const auto id = decode_id(event.json);
-      unreadable |= !id;
-      if (!id) return;
-      known.erase(*id);
-      unfinished.insert(*id);
-    } else if (event.type == "stream.created" || event.type == "stream.changed") {
-      auto decoded = decode_definition(event.json);
-      unreadable |= !decoded;
-      if (!decoded) return;
-      const StreamId id = decoded->definition.id;
-      unfinished.erase(id);
-      known[id] = {std::move(decoded->definition), decoded->incarnation};
-    }
-  }));
+  RETURN_IF_ERROR(system_->fold(
+      "stream.", [&](const SystemStream::Event& event) { unreadable |= !known.fold(event.type, event.json); }));
   if (unreadable) return make_error_code(StorageErrc::layout_too_new);
-  for (auto& [id, one] : known) streams_.push_back(std::move(one));
-  unfinished_.assign(unfinished.begin(), unfinished.end());
+  for (auto& [id, one] : known.streams) streams_.push_back(std::move(one));
+  unfinished_.assign(known.unfinished.begin(), known.unfinished.end());
   return {};
 }
 

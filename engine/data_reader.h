@@ -7,6 +7,7 @@
 
 #include "engine/data_cut.h"
 #include "engine/data_directory.h"
+#include "engine/definition.h"
 #include "engine/stream.h"
 #include "engine/system_stream.h"
 #include "storage/base/result.h"
@@ -29,10 +30,7 @@ class DataReader {
   // The system stream's log up to the cut. StorageErrc::damaged: the streams cannot be known.
   Result<void> read_definitions();
   SystemStream& system() { return *system_; }  // after read_definitions()
-  struct Known {
-    StreamDefinition definition;
-    Incarnation incarnation;
-  };
+  using Known = KnownStreams::Known;
   const std::vector<Known>& streams() const { return streams_; }  // by id
   // The stream with its records, for who reads them. Errors as open_log_read_only.
   Result<std::shared_ptr<Stream>> stream(const Known& known);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
+#include <utility>
 
 #include "engine/json/writer.h"
 #include "storage/base/text.h"
@@ -14,22 +14,12 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-constexpr std::uint64_t kShardIdsMax = 1'000'000;  // tables are indexed by them
-
 std::optional<std::uint64_t> number_from_hex(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
   if (text.size() != 16 || ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
-std::optional<HashKey> hash_from_hex(std::string_view text) {
-  if (text.size() != 32) return std::nullopt;
-  const auto high = number_from_hex(text.substr(0, 16));
-  const auto low = number_from_hex(text.substr(16));
-  if (!high || !low) return std::nullopt;
-  return HashKey{*high, *low};
-}
-
 std::string_view name_of(FieldType type) {
   switch (type) {
     case FieldType::text:
@@ -48,12 +38,24 @@ FieldType type_of(std::string_view name) {
 }
 
 bool same_shard(const ShardDefinition& a, const ShardDefinition& b) {
-  return a.id == b.id && a.range == b.range && a.parents == b.parents && a.open == b.open;
+  return a.id == b.id && a.range == b.range && a.parents == b.parents && a.open == b.open &&
+         a.first_sequence == b.first_sequence && a.last_sequence == b.last_sequence;
 }
 
 bool equal_shards(const std::vector<ShardDefinition>& shards) {
   const auto wanted = make_shards(static_cast<std::uint32_t>(shards.size()));
   return std::equal(shards.begin(), shards.end(), wanted.begin(), wanted.end(), same_shard);
+}
+
+JsonWriter& write_range(JsonWriter& json, const ShardDefinition& shard) {
+  json.field("id", shard.id.value());
+  return json.field("first", to_hex(shard.range.first)).field("last", to_hex(shard.range.last));
+}
+
+void write_ids(JsonWriter& json, const std::vector<ShardId>& ids) {
+  json.begin_array();
+  for (const ShardId id : ids) json.value(id.value());
+  json.end_array();
 }
 
 void write_shards(JsonWriter& json, const std::vector<ShardDefinition>& shards) {
@@ -64,13 +66,43 @@ void write_shards(JsonWriter& json, const std::vector<ShardDefinition>& shards) 
   }
   json.name("shards").begin_array();
   for (const ShardDefinition& shard : shards) {
-    json.begin_object().field("id", shard.id.value());
-    json.field("first", to_hex(shard.range.first)).field("last", to_hex(shard.range.last));
-    json.name("parents").begin_array();
-    for (const ShardId parent : shard.parents) json.value(parent.value());
-    json.end_array().field("open", shard.open).end_object();
+    write_range(json.begin_object(), shard);
+    write_ids(json.name("parents"), shard.parents);
+    json.field("open", shard.open);
+    if (shard.first_sequence != Sequence(1)) json.field("first_sequence", shard.first_sequence.value());
+    if (!shard.open) json.field("last_sequence", shard.last_sequence.value());
+    json.end_object();
   }
   json.end_array();
+}
+
+std::optional<std::vector<ShardId>> read_ids(const dom::element& element) {
+  dom::array array;
+  if (element.get(array) != simdjson::SUCCESS) return std::nullopt;
+  std::vector<ShardId> ids;
+  for (const dom::element item : array) {
+    std::uint64_t id = 0;
+    if (item.get(id) != simdjson::SUCCESS || id >= kShardIdsMax) return std::nullopt;
+    ids.emplace_back(static_cast<std::uint32_t>(id));
+  }
+  return ids;
+}
+
+// Id and range.
+std::optional<ShardDefinition> read_range(const dom::element& item) {
+  ShardDefinition shard;
+  std::uint64_t id = 0;
+  std::string_view first;
+  std::string_view last;
+  if (item["id"].get(id) != simdjson::SUCCESS || item["first"].get(first) != simdjson::SUCCESS ||
+      item["last"].get(last) != simdjson::SUCCESS || id >= kShardIdsMax)
+    return std::nullopt;
+  const auto from = hash_key_from_hex(first);
+  const auto to = hash_key_from_hex(last);
+  if (!from || !to) return std::nullopt;
+  shard.id = ShardId(static_cast<std::uint32_t>(id));
+  shard.range = {*from, *to};
+  return shard;
 }
 
 std::optional<std::vector<ShardDefinition>> read_shards(const dom::element& element) {
@@ -83,53 +115,25 @@ std::optional<std::vector<ShardDefinition>> read_shards(const dom::element& elem
   if (element.get(array) != simdjson::SUCCESS) return std::nullopt;
   std::vector<ShardDefinition> shards;
   for (const dom::element item : array) {
-    ShardDefinition shard;
-    std::uint64_t id = 0;
-    std::string_view first;
-    std::string_view last;
-    dom::array parents;
-    if (item["id"].get(id) != simdjson::SUCCESS || item["first"].get(first) != simdjson::SUCCESS ||
-        item["last"].get(last) != simdjson::SUCCESS || item["parents"].get(parents) != simdjson::SUCCESS ||
-        item["open"].get(shard.open) != simdjson::SUCCESS)
+    auto shard = read_range(item);
+    dom::element parents;
+    if (!shard || item["open"].get(shard->open) != simdjson::SUCCESS ||
+        item["parents"].get(parents) != simdjson::SUCCESS)
       return std::nullopt;
-    const auto from = hash_from_hex(first);
-    const auto to = hash_from_hex(last);
-    if (!from || !to) return std::nullopt;
-    if (id >= kShardIdsMax) return std::nullopt;
-    shard.id = ShardId(static_cast<std::uint32_t>(id));
-    shard.range = {*from, *to};
-    for (const dom::element parent : parents) {
-      std::uint64_t parent_id = 0;
-      if (parent.get(parent_id) != simdjson::SUCCESS) return std::nullopt;
-      shard.parents.emplace_back(static_cast<std::uint32_t>(parent_id));
-    }
-    shards.push_back(std::move(shard));
+    auto ids = read_ids(parents);
+    if (!ids) return std::nullopt;
+    shard->parents = std::move(*ids);
+    std::uint64_t sequence = 0;
+    if (item["first_sequence"].get(sequence) == simdjson::SUCCESS) shard->first_sequence = Sequence(sequence);
+    if (!shard->open)
+      shard->last_sequence = Sequence(item["last_sequence"].get(sequence) == simdjson::SUCCESS ? sequence : 0);
+    shards.push_back(std::move(*shard));
   }
   if (!valid_shards(shards)) return std::nullopt;
   return shards;
 }
 
 }  // namespace
-
-bool valid_shards(const std::vector<ShardDefinition>& shards) {
-  std::set<ShardId> ids;
-  std::vector<HashRange> open;
-  for (const ShardDefinition& shard : shards) {
-    if (shard.id.value() >= kShardIdsMax || !ids.insert(shard.id).second) return false;
-    if (shard.range.last < shard.range.first) return false;
-    if (shard.open) open.push_back(shard.range);
-  }
-  std::sort(open.begin(), open.end(), [](const HashRange& a, const HashRange& b) { return a.first < b.first; });
-  HashKey expected;
-  for (std::size_t i = 0; i < open.size(); ++i) {
-    if (open[i].first != expected) return false;
-    expected = open[i].last;
-    const bool at_end = expected == kHashKeyMax;
-    if (at_end != (i + 1 == open.size())) return false;
-    if (++expected.low == 0) ++expected.high;
-  }
-  return !open.empty();
-}
 
 std::string encode_definition(const StreamDefinition& definition, Incarnation incarnation) {
   std::string out;
@@ -144,7 +148,7 @@ std::string encode_definition(const StreamDefinition& definition, Incarnation in
   json.name("archive").begin_object().field("enabled", definition.archive.enabled);
   json.field("size_bytes", definition.archive.size_bytes);
   json.field("age_ms", static_cast<std::int64_t>(definition.archive.age.count())).end_object();
-  write_shards(json, definition.shards);
+  if (!definition.shards.empty()) write_shards(json, definition.shards);
   json.end_object();
   return out;
 }
@@ -160,10 +164,11 @@ std::optional<DecodedDefinition> decode_definition(std::string_view text) {
   std::string_view incarnation;
   dom::element shards;
   if (root["id"].get(id) != simdjson::SUCCESS || root["name"].get(name) != simdjson::SUCCESS ||
-      root["incarnation"].get(incarnation) != simdjson::SUCCESS || root["shards"].get(shards) != simdjson::SUCCESS)
+      root["incarnation"].get(incarnation) != simdjson::SUCCESS)
     return std::nullopt;
   const auto life = number_from_hex(incarnation);
-  auto cut = read_shards(shards);
+  std::optional<std::vector<ShardDefinition>> cut(std::in_place);
+  if (root["shards"].get(shards) == simdjson::SUCCESS) cut = read_shards(shards);
   if (id == 0 || !valid_stream_name(name) || !life || !cut) return std::nullopt;
   decoded.incarnation = Incarnation(*life);
   d.id = StreamId(id);
@@ -189,6 +194,42 @@ std::optional<DecodedDefinition> decode_definition(std::string_view text) {
   return decoded;
 }
 
+std::string encode_reshard(StreamId stream, const Reshard& change) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("id", stream.value()).field("at", change.at.value());
+  write_ids(json.name("closed"), change.closed);
+  json.name("opened").begin_array();
+  for (const ShardDefinition& shard : change.opened) write_range(json.begin_object(), shard).end_object();
+  json.end_array().end_object();
+  return out;
+}
+
+std::optional<DecodedReshard> decode_reshard(std::string_view text) {
+  dom::parser parser;
+  dom::element root;
+  std::uint64_t id = 0;
+  std::uint64_t at = 0;
+  dom::element closed;
+  dom::array opened;
+  if (parser.parse(text.data(), text.size()).get(root) != simdjson::SUCCESS ||
+      root["id"].get(id) != simdjson::SUCCESS || root["at"].get(at) != simdjson::SUCCESS ||
+      root["closed"].get(closed) != simdjson::SUCCESS || root["opened"].get(opened) != simdjson::SUCCESS || id == 0)
+    return std::nullopt;
+  DecodedReshard decoded;
+  decoded.stream = StreamId(id);
+  decoded.change.at = Sequence(at);
+  auto ids = read_ids(closed);
+  if (!ids) return std::nullopt;
+  decoded.change.closed = std::move(*ids);
+  for (const dom::element item : opened) {
+    auto shard = read_range(item);
+    if (!shard) return std::nullopt;
+    decoded.change.opened.push_back(std::move(*shard));
+  }
+  return decoded;
+}
+
 std::string encode_id(StreamId id) {
   return "{\"id\":" + std::to_string(id.value()) + "}";
 }
@@ -198,6 +239,34 @@ std::optional<StreamId> decode_id(std::string_view text) {
   std::uint64_t id = 0;
   if (parser.parse(text.data(), text.size())["id"].get(id) != simdjson::SUCCESS || id == 0) return std::nullopt;
   return StreamId(id);
+}
+
+bool KnownStreams::fold(std::string_view type, std::string_view json) {
+  if (type == "stream.creating" || type == "stream.removed") {
+    const auto id = decode_id(json);
+    if (!id) return false;
+    last = std::max(last, *id);
+    streams.erase(*id);
+    unfinished.insert(*id);
+    return true;
+  }
+  if (type == "stream.created" || type == "stream.changed") {
+    auto decoded = decode_definition(json);
+    if (!decoded) return false;
+    const StreamId id = decoded->definition.id;
+    auto& shards = decoded->definition.shards;
+    if (const auto before = streams.find(id); shards.empty() && before != streams.end())
+      shards = std::move(before->second.definition.shards);
+    if (shards.empty()) return false;
+    last = std::max(last, id);
+    unfinished.erase(id);
+    streams[id] = {std::move(decoded->definition), decoded->incarnation};
+    return true;
+  }
+  if (type != "stream.resharded") return false;
+  const auto decoded = decode_reshard(json);
+  const auto known = decoded ? streams.find(decoded->stream) : streams.end();
+  return known != streams.end() && apply_reshard(known->second.definition.shards, decoded->change);
 }
 
 }  // namespace tidemill

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -10,17 +12,37 @@ namespace tidemill {
 
 // StreamDefinition as the JSON of its events (docs/formats/system-stream.md). Decoding ignores names that it does not
 // know and gives missing ones their defaults, so that versions can add; nullopt: not one of ours.
+// Without shards where `shards` is empty: settings that change leave them as they are.
 std::string encode_definition(const StreamDefinition& definition, Incarnation incarnation);
 struct DecodedDefinition {
   StreamDefinition definition;
   Incarnation incarnation;
 };
 std::optional<DecodedDefinition> decode_definition(std::string_view json);
+// A split or merge of a stream's shards.
+struct DecodedReshard {
+  StreamId stream;
+  Reshard change;
+};
+std::string encode_reshard(StreamId stream, const Reshard& change);
+std::optional<DecodedReshard> decode_reshard(std::string_view json);
+
+// What all `stream.*` events say, folded one after the other.
+struct KnownStreams {
+  struct Known {
+    StreamDefinition definition;
+    Incarnation incarnation;
+  };
+  std::map<StreamId, Known> streams;
+  std::set<StreamId> unfinished;  // begun and never created, or removed: their files may go
+  StreamId last;                  // the greatest id so far
+  // False: not an event of this version. It must not be passed over: a stream whose creation is not understood would
+  // look like one that was never finished.
+  [[nodiscard]] bool fold(std::string_view type, std::string_view json);
+};
+
 // {"id":N}, of the events that need no more.
 std::string encode_id(StreamId id);
 std::optional<StreamId> decode_id(std::string_view json);
-
-// That the shards have ids of their own and the open ones cover the hash space without gap or overlap.
-bool valid_shards(const std::vector<ShardDefinition>& shards);
 
 }  // namespace tidemill

@@ -20,7 +20,6 @@ namespace {
 
 constexpr StreamId kSystemId{0};
 constexpr std::uint64_t kSystemTailBytes = 1 << 20;
-constexpr std::uint32_t kShardsMax = 10'000;
 constexpr std::size_t kOpenersMax = 4;  // logs that are opened at a time
 
 using Hook = std::function<void(const std::shared_ptr<Stream>&)>;
@@ -52,6 +51,8 @@ class EngineImpl final : public Engine {
 
   Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) override;
   Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) override;
+  Result<Resharded> split(std::string_view name, ShardId shard, std::optional<HashKey> at) override;
+  Result<Resharded> merge(std::string_view name, ShardId shard, ShardId with) override;
   Result<void> remove(std::string_view name) override;
 
   void on_stream(Hook attach) override {
@@ -87,14 +88,12 @@ class EngineImpl final : public Engine {
   Result<void> close() override;
 
  private:
-  struct Known {
-    StreamDefinition definition;
-    Incarnation incarnation;
-  };
+  using Plan = std::function<Result<Reshard>(const ShardTable&)>;
+  Result<Resharded> reshard(std::string_view name, const Plan& plan);
 
   void fold(const SystemStream::Event& event);
   void unreadable(const SystemStream::Event& event);
-  Result<std::shared_ptr<Stream>> open_stream(StreamId id, const Known& known);
+  Result<std::shared_ptr<Stream>> open_stream(StreamId id, const KnownStreams::Known& known);
   Result<void> open_streams();
   void clean_up();
   Result<std::shared_ptr<Log>> open_log(StreamId id, const std::string& name);
@@ -110,8 +109,7 @@ class EngineImpl final : public Engine {
 
   // What the events say. Written by the fold (SystemStream's lock) and read by checks under the same lock, and by
   // start() before anybody else is there.
-  std::map<StreamId, Known> known_;
-  std::set<StreamId> unfinished_;  // begun and never created, or removed: their files may go
+  KnownStreams known_;
   bool unreadable_ = false;
   std::atomic<std::uint64_t> last_id_{0};
 
@@ -155,33 +153,17 @@ Result<std::shared_ptr<Log>> EngineImpl::open_log(StreamId id, const std::string
 }
 
 void EngineImpl::fold(const SystemStream::Event& event) {
-  const auto note_id = [this](StreamId id) {
-    if (last_id_.load() < id.value()) last_id_.store(id.value());
-  };
-  if (event.type == "stream.creating" || event.type == "stream.removed") {
-    const auto id = decode_id(event.json);
-    if (!id) return unreadable(event);
-    note_id(*id);
-    known_.erase(*id);
-    unfinished_.insert(*id);
-  } else if (event.type == "stream.created" || event.type == "stream.changed") {
-    auto decoded = decode_definition(event.json);
-    if (!decoded) return unreadable(event);
-    const StreamId id = decoded->definition.id;
-    note_id(id);
-    unfinished_.erase(id);
-    known_[id] = {std::move(decoded->definition), decoded->incarnation};
-  }
+  if (!known_.fold(event.type, event.json)) return unreadable(event);
+  last_id_.store(known_.last.value());
 }
 
-// Never passed over: a stream whose creation is not understood would look like one that was never finished.
 void EngineImpl::unreadable(const SystemStream::Event& event) {
   unreadable_ = true;
   env_.logger.error("the system stream holds an event that this version cannot read; start a later version",
                     {{"event", std::string(event.type)}, {"sequence", std::to_string(event.sequence.value())}});
 }
 
-Result<std::shared_ptr<Stream>> EngineImpl::open_stream(StreamId id, const Known& known) {
+Result<std::shared_ptr<Stream>> EngineImpl::open_stream(StreamId id, const KnownStreams::Known& known) {
   const std::string path = directory_->stream(id);
   // A log that is opened where there is none is made anew, empty: that must not hide a loss.
   ASSIGN_OR_RETURN(const bool there, is_there(env_.files, path));
@@ -201,8 +183,8 @@ Result<std::shared_ptr<Stream>> EngineImpl::open_stream(StreamId id, const Known
 
 // Opening a log is mostly waiting for flushes, and those of several logs overlap.
 Result<void> EngineImpl::open_streams() {
-  std::vector<std::pair<const StreamId, Known>*> wanted;
-  for (auto& one : known_) wanted.push_back(&one);
+  std::vector<std::pair<const StreamId, KnownStreams::Known>*> wanted;
+  for (auto& one : known_.streams) wanted.push_back(&one);
   std::vector<Result<std::shared_ptr<Stream>>> opened(wanted.size(), std::shared_ptr<Stream>());
   std::atomic<std::size_t> next{0};
   const auto open_some = [&] {
@@ -228,14 +210,15 @@ Result<void> EngineImpl::open_streams() {
 
 // What an interrupted creation or removal left.
 void EngineImpl::clean_up() {
-  for (const StreamId id : unfinished_)
+  for (const StreamId id : known_.unfinished)
     if (exists(env_.files, directory_->stream(id))) remove_files(id);
   const auto entries = env_.files.list(directory_->streams());
   if (!entries) return;
   for (const DirectoryEntry& entry : *entries) {
     const auto is = [&](StreamId id) { return entry.name == std::to_string(id.value()); };
-    if (is(kSystemId) || std::any_of(known_.begin(), known_.end(), [&](const auto& k) { return is(k.first); }) ||
-        std::any_of(unfinished_.begin(), unfinished_.end(), is))
+    if (is(kSystemId) ||
+        std::any_of(known_.streams.begin(), known_.streams.end(), [&](const auto& k) { return is(k.first); }) ||
+        std::any_of(known_.unfinished.begin(), known_.unfinished.end(), is))
       continue;
     env_.logger.warning("a directory beside the streams belongs to none; it is left alone",
                         {{"directory", directory_->streams() + "/" + entry.name}});
@@ -260,17 +243,18 @@ void EngineImpl::remove_files(StreamId id) {
 Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, std::uint32_t shards) {
   if (!valid_stream_name(definition.name) || definition.name.starts_with('_')) return EngineErrc::invalid_name;
   if (definition.shards.empty()) {
-    if (shards == 0 || shards > kShardsMax) return EngineErrc::invalid_definition;
+    if (shards == 0 || shards > kOpenShardsMax) return EngineErrc::invalid_definition;
     definition.shards = make_shards(shards);
   }
-  if (definition.shards.size() > kShardsMax || !valid_shards(definition.shards)) return EngineErrc::invalid_definition;
+  if (definition.shards.size() > kOpenShardsMax || !valid_shards(definition.shards))
+    return EngineErrc::invalid_definition;
 
   const std::lock_guard changing(changing_);
   if (closed_) return EngineErrc::draining;
   definition.id = StreamId(last_id_.load() + 1);
   definition.created = env_.clock.wall();
   const auto name_is_free = [&]() -> Result<void> {
-    for (const auto& [id, known] : known_)
+    for (const auto& [id, known] : known_.streams)
       if (known.definition.name == definition.name) return EngineErrc::stream_exists;
     return {};
   };
@@ -303,11 +287,65 @@ Result<std::shared_ptr<Stream>> EngineImpl::change(const StreamDefinition& defin
   wanted.fields = definition.fields;
   wanted.partition_key = definition.partition_key;
   wanted.archive = definition.archive;
-  RETURN_IF_ERROR(system_->append("stream.changed", encode_definition(wanted, old->incarnation())));
-  const auto stream = std::make_shared<Stream>(std::move(wanted), old->shared_log());
+  StreamDefinition settings = wanted;
+  settings.shards.clear();  // those have events of their own
+  RETURN_IF_ERROR(system_->append("stream.changed", encode_definition(settings, old->incarnation())));
+  const auto stream = std::make_shared<Stream>(std::move(wanted), *old);
   publish(stream);
   for (const Hook& changed : changed_) changed(stream);
   return stream;
+}
+
+Result<Engine::Resharded> EngineImpl::split(std::string_view name, ShardId shard, std::optional<HashKey> at) {
+  const std::lock_guard changing(changing_);
+  const auto stream = find(name);
+  if (stream == nullptr) return EngineErrc::no_such_stream;
+  const auto table = stream->shards().now().table;
+  if (stream->definition().archive.enabled && table->most_open() == kArchivedShardsMax &&
+      table->open() == kArchivedShardsMax && table->plan_split(shard, at))
+    return EngineErrc::archived_by_shard;
+  return reshard(name, [&](const ShardTable& shards) { return shards.plan_split(shard, at); });
+}
+
+Result<Engine::Resharded> EngineImpl::merge(std::string_view name, ShardId shard, ShardId with) {
+  return reshard(name, [&](const ShardTable& shards) { return shards.plan_merge(shard, with); });
+}
+
+// What is true when: groups stop at the end of that moment, the event is made durable, groups go on.
+Result<Engine::Resharded> EngineImpl::reshard(std::string_view name, const Plan& plan) {
+  const std::lock_guard changing(changing_);
+  if (closed_) return EngineErrc::draining;
+  const auto old = find(name);
+  if (old == nullptr) return EngineErrc::no_such_stream;
+  const StreamId id = old->definition().id;
+  ShardMap& shards = old->shards();
+  if (shards.now().settled != kSequenceMax) return StorageErrc::not_accepting;  // see below
+  ASSIGN_OR_RETURN(Reshard change, plan(*shards.now().table));
+  RETURN_IF_ERROR(shards.propose(change, [&] { return old->log().durable(); }));
+  if (const auto appended = system_->append("stream.resharded", encode_reshard(id, change)); !appended) {
+    if (appended.error() != StorageErrc::flush_failed || system_->log().status().accepting) {
+      shards.withdraw();
+      groups_.wake(name);
+    } else {
+      // The event may be found at the next start. Until then nobody may act on shards as if it were not.
+      env_.logger.error("it is not known whether shards were changed; the stream's groups wait for the next start",
+                        {{"stream", old->name()}, {"error", appended.error().message()}});
+    }
+    return appended.error();
+  }
+  shards.settle();
+  StreamDefinition wanted = old->definition();
+  wanted.shards = shards.now().table->all();
+  auto stream = std::make_shared<Stream>(std::move(wanted), *old);
+  publish(stream);
+  groups_.wake(name);
+  env_.logger.info(change.opened.size() == 2 ? "a shard was split" : "shards were merged",
+                   {{"stream", stream->name()},
+                    {"closed", std::to_string(change.closed.front().value())},
+                    {"at", std::to_string(change.at.value())},
+                    {"opened", std::to_string(change.opened.front().id.value())},
+                    {"open", std::to_string(stream->shards().now().table->open())}});
+  return Resharded{std::move(stream), std::move(change)};
 }
 
 Result<void> EngineImpl::remove(std::string_view name) {

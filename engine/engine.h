@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,15 @@ class Engine {
   virtual Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) = 0;
   // Settings that may change later: fields, partition_key, archive.
   virtual Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) = 0;
+  // Closes shards at the present end of the stream and opens children for what comes after it (engine/shards.h). When
+  // it returns without error the change is on disk and groups follow it; appends never notice. Without `at`: in the
+  // middle. no_such_stream, those of ShardTable::plan_split and plan_merge, archived_by_shard.
+  struct Resharded {
+    std::shared_ptr<Stream> stream;
+    Reshard change;
+  };
+  virtual Result<Resharded> split(std::string_view name, ShardId shard, std::optional<HashKey> at = {}) = 0;
+  virtual Result<Resharded> merge(std::string_view name, ShardId shard, ShardId with) = 0;
   virtual Result<void> remove(std::string_view name) = 0;  // its groups first; files go in the background
 
   // Called (on the changing thread) after a stream was created and for each existing one at registration: how consumers

@@ -26,6 +26,18 @@ class EngineCategory final : public boost::system::error_category {
         return "no such group";
       case EngineErrc::group_exists:
         return "the group exists";
+      case EngineErrc::no_such_shard:
+        return "no such shard";
+      case EngineErrc::shard_closed:
+        return "the shard is closed";
+      case EngineErrc::invalid_split:
+        return "the shard cannot be split there";
+      case EngineErrc::not_adjacent:
+        return "the shards are not neighbours";
+      case EngineErrc::too_many_shards:
+        return "the stream has as many shards as it can have";
+      case EngineErrc::archived_by_shard:
+        return "an archive that files by shard can have no more shards";
       case EngineErrc::not_a_data_directory:
         return "the directory holds files that are not Tidemill's: choose an empty or a new one";
     }

@@ -105,6 +105,11 @@ Result<void> Groups::remove(std::string_view name) {
   return impl_->close({runner});
 }
 
+void Groups::wake(std::string_view stream) {
+  for (const auto& runner : impl_->running())
+    if (runner->stream().name() == stream) runner->wake();
+}
+
 std::vector<GroupStatus> Groups::list() const {
   std::vector<GroupStatus> all;
   for (const auto& runner : impl_->running()) all.push_back(runner->status());

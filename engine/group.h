@@ -48,9 +48,13 @@ struct GroupStatus {
 // that has nothing in a batch is told its `next` now and then (an empty batch about every second while records flow,
 // and before close), not each time: 10,000 idle shards must cost nothing.
 //
-// A shard that fails holds up no other: where what it has not applied fills the room for reading ahead, that is
-// dropped, and the shard reads its records by itself until it has caught up. Where more than half of the shards fail it
-// is no shard's own trouble (the disk is full), and all wait.
+// After a split or merge a child's consumer is opened, and given records, when those of all its parents have applied
+// the last of theirs and are closed; until then the child's records stay in the log. A child reads by itself what came
+// meanwhile, then it is dealt records like any other.
+//
+// A shard that fails holds up no other but its children: where what it has not applied fills the room for reading
+// ahead, that is dropped, and the shard reads its records by itself until it has caught up. Where more than half of the
+// shards fail it is no shard's own trouble (the disk is full), and all wait.
 class Groups {
  public:
   explicit Groups(Env& env);
@@ -65,6 +69,8 @@ class Groups {
                    WhenNotOpened when = WhenNotOpened::give_up);
   // Stops and closes the consumer; blocks until it has.
   Result<void> remove(std::string_view name);
+  // The stream's shards have changed: its groups look again. Does not block.
+  void wake(std::string_view stream);
   std::vector<GroupStatus> list() const;
   std::optional<GroupStatus> find(std::string_view name) const;
   // Stops all, closing each (archive seals, views flush). Blocks. Idempotent.

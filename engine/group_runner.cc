@@ -118,12 +118,25 @@ Result<RecordBatch> GroupRunner::read(Sequence from, HashRange range, std::uint6
   options.records_max = kBatchRecords;
   options.bytes_max = bytes_max;
   auto batch = log.read(from, options);
-  if (batch || batch.error() != StorageErrc::before_start) return batch;
+  if (batch) {
+    // Asked after reading: a change that is proposed later begins behind all of this.
+    cut(*batch, from, stream_->shards().now().settled);
+    return batch;
+  }
+  if (batch.error() != StorageErrc::before_start) return batch;
   const Sequence start = log.start();
   RecordBatch lost;
   lost.lost.push_back({from, Sequence(start.value() - 1), "removed by retention", ByteOffset(0)});
   lost.next = start;
   return lost;
+}
+
+void GroupRunner::cut(RecordBatch& batch, Sequence from, Sequence last) {
+  if (last == kSequenceMax || batch.next <= next(last)) return;
+  while (!batch.records.empty() && batch.records.back().sequence > last) batch.records.pop_back();
+  while (!batch.lost.empty() && batch.lost.back().first > last) batch.lost.pop_back();
+  if (!batch.lost.empty()) batch.lost.back().last = std::min(batch.lost.back().last, last);
+  batch.next = std::max(from, next(last));
 }
 
 void GroupRunner::failed(std::string_view doing, ErrorCode error) {

@@ -2,51 +2,23 @@
 
 #include <algorithm>
 
+#include "storage/base/check.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/executor.h"
 
-// The dealer's side: reading, sorting by shard, handing out, and the one timer.
+// The dealer's side: reading, sorting by shard, handing out, and the one timer. sharded_group_change.cc has its share
+// in splits and merges.
 
 namespace tidemill {
-
-Result<void> ShardedGroup::open_consumer() {
-  shards_.clear();
-  due_ = {};
-  most_ = {};
-  RETURN_IF_ERROR(consumer_->open());
-  std::optional<Sequence> least;
-  for (const ShardDefinition& definition : stream_->definition().shards) {
-    // A closed shard's records are its own until it is drained, and its children wait for that: with resharding,
-    // Stream::shard_of() will need the sequence as well, and claim() the parents.
-    if (!definition.open) continue;
-    ASSIGN_OR_RETURN(auto consumer, consumer_->open_shard(definition));
-    ASSIGN_OR_RETURN(const Position position, consumer->open());
-    const std::size_t id = definition.id.value();
-    if (index_of_.size() <= id) index_of_.resize(id + 1);
-    index_of_[id] = shards_.size();
-    Shard shard;
-    shard.id = definition.id;
-    shard.range = definition.range;
-    shard.consumer = std::move(consumer);
-    shard.dealt = position.sequence();
-    shard.told = next(position.sequence());
-    if (!least || position.sequence() < *least) least = position.sequence();
-    most_ = std::max(most_, position.sequence());
-    shards_.push_back(std::move(shard));
-  }
-  sorted_.resize(shards_.size());
-  next_ = dealt_next_ = next(least.value_or(Sequence()));
-  told_idle_ = env_.clock.monotonic();
-  for (std::size_t i = 0; i < shards_.size(); ++i)
-    if (const auto due = shards_[i].consumer->next_tick()) set_due(i, *due);
-  return {};
-}
 
 void ShardedGroup::run_open() {
   const MonotonicTime now = env_.clock.monotonic();
   wake_due(now);
+  follow();
+  end_closed();
+  open_children(now);
   if (read_retry_.waiting(now)) return wake_at(read_retry_.at);
   const auto more = deal();
   if (!more) {
@@ -78,12 +50,13 @@ Result<bool> ShardedGroup::deal() {
   caught_up();  // before looking: a publish from here on says otherwise, and wakes
   ASSIGN_OR_RETURN(RecordBatch batch, read(next_));
   if (batch.next == next_) return false;
+  follow();  // after reading: whatever was changed since begins behind this batch
 
   std::uint64_t bytes = 0;
   std::vector<std::size_t> touched;
   for (const Record& record : batch.records) {
     bytes += sizeof(Record) + record.key.size() + record.headers.size() + record.data.size();
-    const std::size_t index = index_of_[stream_->shard_of(record.hash).value()];
+    const std::size_t index = index_of_[table_->shard_of(record.hash, record.sequence).value()];
     if (sorted_[index].empty()) touched.push_back(index);
     sorted_[index].push_back(record);
   }
@@ -110,12 +83,15 @@ Result<bool> ShardedGroup::deal() {
       if (shard.by_itself) continue;
       // A checkpoint may be ahead of where reading began.
       std::erase_if(piece.records, [&](const Record& r) { return r.sequence <= shard.dealt; });
-      for (const LostRange& lost : dealt->batch.lost)
-        if (lost.last > shard.dealt) piece.lost.push_back(lost);
+      for (LostRange lost : dealt->batch.lost) {
+        if (lost.last <= shard.dealt || lost.first >= shard.end) continue;
+        lost.last = std::min(lost.last, Sequence(shard.end.value() - 1));
+        piece.lost.push_back(std::move(lost));
+      }
       if (piece.records.empty() && piece.lost.empty()) continue;
-      piece.next = next_;
+      piece.next = std::min(next_, shard.end);
       piece.blocks.push_back(owner);
-      shard.dealt = Sequence(next_.value() - 1);
+      shard.dealt = Sequence(piece.next.value() - 1);
       shard.pending_records += piece.records.size();
       shard.pending.push_back(std::move(piece));
       if (claim(shard)) ready.push_back(index);
@@ -126,6 +102,7 @@ Result<bool> ShardedGroup::deal() {
   for (std::size_t i = 0; i < ready.size(); i += each)
     post_shards({ready.begin() + static_cast<std::ptrdiff_t>(i),
                  ready.begin() + static_cast<std::ptrdiff_t>(std::min(i + each, ready.size()))});
+  end_closed();
   return true;
 }
 
@@ -137,7 +114,9 @@ bool ShardedGroup::drop_failing() {
   {
     const std::lock_guard lock(mutex_);
     const auto failing = [](const Shard& shard) { return shard.retry.pause.count() != 0; };
-    if (2 * static_cast<std::size_t>(std::count_if(shards_.begin(), shards_.end(), failing)) > shards_.size())
+    const auto at_work = [](const Shard& shard) { return shard.consumer != nullptr; };
+    if (2 * std::count_if(shards_.begin(), shards_.end(), failing) >
+        std::count_if(shards_.begin(), shards_.end(), at_work))
       return false;
     for (Shard& shard : shards_) {
       if (!failing(shard) || shard.busy || (!shard.held && shard.pending.empty())) continue;
@@ -147,7 +126,7 @@ bool ShardedGroup::drop_failing() {
       for (RecordBatch& batch : shard.pending) dropped.push_back(std::move(batch));
       shard.pending.clear();
       shard.pending_records = 0;
-      shard.by_itself = true;
+      shard.by_itself = shard.left_behind = true;
       left_behind.push_back(shard.id);
     }
   }
@@ -165,10 +144,11 @@ void ShardedGroup::tell_idle(MonotonicTime now) {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       Shard& shard = shards_[i];
-      if (shard.busy || shard.by_itself || shard.held || !shard.pending.empty() || shard.told >= next_) continue;
+      const Sequence to = std::min(next_, shard.end);
+      if (shard.busy || shard.by_itself || shard.held || !shard.pending.empty() || shard.told >= to) continue;
       RecordBatch nothing;
-      nothing.next = next_;
-      shard.dealt = Sequence(next_.value() - 1);
+      nothing.next = to;
+      shard.dealt = Sequence(to.value() - 1);
       shard.pending.push_back(std::move(nothing));
       if (claim(shard)) ready.push_back(i);
     }
@@ -180,6 +160,7 @@ void ShardedGroup::tell_idle(MonotonicTime now) {
 
 bool ShardedGroup::claim(Shard& shard) {
   if (shard.busy) return false;  // it looks again before it ends
+  CHECK(shard.consumer != nullptr);
   shard.busy = true;
   ++busy_;
   return true;

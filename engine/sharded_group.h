@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,10 @@ namespace tidemill {
 //
 //   run()        the dealer: reads, sorts by shard, hands each shard its piece. One at a time (Serial).
 //   run_shard()  works off what a shard was dealt. Never twice at once for one shard; different shards side by side.
+//
+// The life of a shard: waits (no consumer, until its parents are drained), is opened and reads by itself what came
+// meanwhile, is dealt its records; and once it is split or merged: is told where it ends, is drained (all applied, its
+// consumer closed), and its children may open.
 //
 // There is one timer for the whole group, whatever the number of shards: ticks and retries stand in `due_`.
 class ShardedGroup final : public GroupRunner {
@@ -54,15 +59,21 @@ class ShardedGroup final : public GroupRunner {
   struct Shard {
     ShardId id;
     HashRange range;
-    std::unique_ptr<Consumer> consumer;
-    std::vector<RecordBatch> pending;   // dealt, in order
-    std::optional<RecordBatch> held;    // taken from there, not applied yet: what a retry is given again
-    std::uint64_t pending_records = 0;  // of both
-    Sequence dealt;                     // up to here everything of this shard is in pending, held or applied
-    Sequence told;                      // `next` of the last batch applied
-    bool busy = false;                  // run_shard() is on its way or running
-    bool by_itself = false;  // is dealt nothing: what it failed to apply was dropped, and it reads from `told`
-    WallTime oldest{};       // by itself: arrival of the first record that is missing
+    Sequence first;                     // its records lie in [first, end)
+    Sequence end = kSequenceMax;        // once it is closed
+    std::size_t waits_for = 0;          // parents that are not drained
+    std::vector<std::size_t> children;  // that wait for it
+    bool drained = false;
+    std::unique_ptr<Consumer> consumer;  // none while it waits, and when it is drained
+    std::vector<RecordBatch> pending;    // dealt, in order
+    std::optional<RecordBatch> held;     // taken from there, not applied yet: what a retry is given again
+    std::uint64_t pending_records = 0;   // of both
+    Sequence dealt;                      // up to here everything of this shard is in pending, held or applied
+    Sequence told;                       // `next` of the last batch applied
+    bool busy = false;                   // run_shard() is on its way or running
+    bool by_itself = true;  // is dealt nothing: it waits, or what it failed to apply was dropped; it reads from `told`
+    bool left_behind = false;  // for that
+    WallTime oldest{};         // by itself: arrival of the first record that is missing
     Retry retry;
     std::string error;                 // of the last try
     std::optional<MonotonicTime> due;  // the entry in due_ that counts; perhaps earlier than needed
@@ -72,6 +83,14 @@ class ShardedGroup final : public GroupRunner {
     in_flight_.fetch_sub(bytes);
     wake();
   }
+
+  // The shards that the stream has now. The dealer's.
+  std::size_t add_shard(const ShardDefinition& definition);
+  Result<void> open_shard(std::size_t index);
+  void follow();
+  void end_closed();
+  void open_children(MonotonicTime now);
+  void drained(Shard& shard);
 
   Result<bool> deal();
   bool drop_failing();
@@ -86,9 +105,12 @@ class ShardedGroup final : public GroupRunner {
   static std::optional<WallTime> oldest_pending(const Shard& shard);
 
   std::shared_ptr<ShardedConsumer> consumer_;  // gone when closed, like the shards'
-  std::vector<std::size_t> index_of_;          // by ShardId
 
   // The dealer's.
+  static constexpr std::size_t kNone = ~std::size_t{0};
+  std::vector<std::size_t> index_of_;        // by ShardId
+  std::shared_ptr<const ShardTable> table_;  // what it deals by
+  std::vector<std::size_t> closing_;         // closed ones that are not told yet
   Sequence next_;
   Sequence most_;  // the greatest checkpoint found
   Retry read_retry_;
@@ -97,7 +119,10 @@ class ShardedGroup final : public GroupRunner {
   std::atomic<std::uint64_t> in_flight_{0};
 
   mutable std::mutex mutex_;
-  std::vector<Shard> shards_;  // their number and consumers are fixed; a busy shard's consumer is its run_shard()'s
+  std::deque<Shard> shards_;          // only added to; a busy shard's consumer is its run_shard()'s
+  std::vector<std::size_t> opening_;  // whose parents are drained: the dealer opens them
+  std::optional<Filed> filed_;        // by those that are drained
+  bool gone_ = false;                 // the consumers, for ever
   std::size_t busy_ = 0;
   std::size_t failing_ = 0;  // shards, and the dealer, whose last try failed
   Sequence dealt_next_;

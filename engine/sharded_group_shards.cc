@@ -38,6 +38,7 @@ void ShardedGroup::run_shard(std::size_t index) {
   bool caught_up = false;
   bool well_again = false;
   bool last_one = false;
+  bool has_drained = false;
   std::unique_lock lock(mutex_);
   Shard& shard = shards_[index];
   CHECK(shard.busy);
@@ -48,29 +49,34 @@ void ShardedGroup::run_shard(std::size_t index) {
       set_due(index, shard.retry.at);
       break;
     }
-    const auto due = shard.consumer->next_tick();
+    const bool drain = shard.told >= shard.end && !shard.held && shard.pending.empty();
+    const auto due = drain ? std::nullopt : shard.consumer->next_tick();
     const bool tick = !ticked && due && *due <= now;
     ticked = ticked || tick;
-    const bool own = !tick && shard.by_itself;
+    const bool own = !tick && !drain && shard.by_itself;
     if (own) {
       if (shard.told >= dealt_next_) {  // from here on it is dealt its records again
         shard.by_itself = false;
         shard.dealt = Sequence(shard.told.value() - 1);
-        caught_up = true;
+        caught_up = std::exchange(shard.left_behind, false);
         continue;
       }
       again = own_batches++ == kOwnBatchesPerRun;
       if (again) break;
-    } else if (!tick && !shard.held) {
+    } else if (!tick && !drain && !shard.held) {
       if (shard.pending.empty()) break;
       shard.held = take_pending(shard);
     }
     lock.unlock();
     done.reset();
-    const char* doing = tick ? "tick of shard " : "applying to shard ";
+    const char* doing = tick ? "tick of shard " : drain ? "closing shard " : "applying to shard ";
     Result<void> worked;
-    if (own) {
+    if (drain) {
+      worked = shard.consumer->close();  // before a child begins, all of this is on disk
+    } else if (own) {
       auto batch = read(shard.told, shard.range, kOwnBatchBytes);
+      // The dealer may not know yet that it was closed.
+      if (batch) cut(*batch, shard.told, stream_->shards().now().shown->find(shard.id)->last_sequence);
       if (!batch) doing = "reading for shard ";
       worked = batch ? shard.consumer->process(done.emplace(std::move(*batch))) : Result<void>(batch.error());
     } else {
@@ -89,6 +95,11 @@ void ShardedGroup::run_shard(std::size_t index) {
     }
     if (std::exchange(shard.retry, {}).pause.count() != 0 && --failing_ == 0) well_again = true;
     if (tick) continue;
+    if (drain) {
+      drained(shard);
+      has_drained = true;
+      break;
+    }
     if (own) {
       shard.told = done->next;
       continue;
@@ -103,7 +114,7 @@ void ShardedGroup::run_shard(std::size_t index) {
     return post_shards({index});
   }
   const bool waits = shard.retry.waiting(env_.clock.monotonic());
-  if (!closing() && !waits)
+  if (!closing() && !waits && !has_drained)
     if (const auto due = shard.consumer->next_tick()) set_due(index, *due);
   shard.busy = false;
   --busy_;
@@ -118,7 +129,7 @@ void ShardedGroup::run_shard(std::size_t index) {
                      {{"group", name_}, {"stream", stream_->name()}, {"shard", std::to_string(shard.id.value())}});
   if (timed) wake_at(first);
   // The dealer may wait for the room that a failing shard takes.
-  if (last_one || (waits && in_flight_.load() >= kReadAheadBytes)) wake();
+  if (last_one || has_drained || (waits && in_flight_.load() >= kReadAheadBytes)) wake();
 }
 
 void ShardedGroup::run_closing() {
@@ -142,11 +153,13 @@ void ShardedGroup::run_closing() {
     const std::size_t end = std::min(begin + kShardsPerTask, self->shards_.size());
     for (std::size_t i = begin; i < end; ++i) {
       Shard& shard = self->shards_[i];  // nobody else is at it any more
+      if (shard.consumer == nullptr) continue;
       Result<void> closed;
-      if (!shard.by_itself && !shard.held && shard.pending.empty() && shard.told < self->next_ &&
+      const Sequence to = std::min(self->next_, shard.end);
+      if (!shard.by_itself && !shard.held && shard.pending.empty() && shard.told < to &&
           shard.retry.pause.count() == 0) {
         RecordBatch nothing;
-        nothing.next = self->next_;
+        nothing.next = to;
         closed = shard.consumer->process(nothing);
       }
       std::optional<RecordBatch> held;  // not applied; the next life reads it again
@@ -177,6 +190,7 @@ void ShardedGroup::let_go() {
   std::vector<std::unique_ptr<Consumer>> consumers;
   {
     const std::lock_guard lock(mutex_);
+    gone_ = true;
     for (Shard& shard : shards_) consumers.push_back(std::move(shard.consumer));
   }
   consumers.clear();
@@ -194,16 +208,20 @@ void ShardedGroup::fill(GroupStatus& status) const {
   status.lag_records = unread;
   status.lag_seconds = unread_seconds;
   bool first = true;
+  status.filed = filed_;
   for (const Shard& shard : shards_) {
     GroupShardStatus s;
-    if (shard.consumer == nullptr) continue;  // closed
+    if (shard.drained || gone_) continue;
     s.shard = shard.id;
-    s.applied = shard.consumer->applied();
-    s.persisted = shard.consumer->persisted();
-    if (const auto filed = shard.consumer->filed()) {
-      if (!status.filed) status.filed.emplace();
-      status.filed->files += filed->files;
-      status.filed->bytes += filed->bytes;
+    s.applied = s.persisted = Position::through(Sequence(shard.first.value() - 1));
+    if (shard.consumer != nullptr) {
+      s.applied.advance_to(shard.consumer->applied());
+      s.persisted.advance_to(shard.consumer->persisted());
+      if (const auto filed = shard.consumer->filed()) {
+        if (!status.filed) status.filed.emplace();
+        status.filed->files += filed->files;
+        status.filed->bytes += filed->bytes;
+      }
     }
     // By itself: what is not its own counts as well, for nobody has looked.
     const std::uint64_t missing =
@@ -213,8 +231,9 @@ void ShardedGroup::fill(GroupStatus& status) const {
     // What was looked through and held nothing for this shard counts as applied, and as persisted where nothing is
     // waiting to be.
     if (shard.pending_records == 0 && !shard.held && !shard.by_itself) {
-      if (s.persisted == s.applied) s.persisted.advance_to(Position::through(looked_at));
-      s.applied.advance_to(Position::through(looked_at));
+      const Position seen = Position::through(std::min(looked_at, Sequence(shard.end.value() - 1)));
+      if (s.persisted == s.applied) s.persisted.advance_to(seen);
+      s.applied.advance_to(seen);
     }
     s.lag_seconds = unread_seconds;
     const auto oldest = shard.by_itself ? std::optional(shard.oldest) : oldest_pending(shard);

@@ -7,22 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "engine/shards.h"
 #include "storage/base/ids.h"
 #include "storage/log/log.h"
 
 namespace tidemill {
 
 enum class FieldType { text, integer, number };  // what CSV columns of this name become
-
-struct ShardDefinition {
-  ShardId id;
-  HashRange range;
-  std::vector<ShardId> parents;  // after a split or merge
-  bool open = true;
-};
 
 // What a stream is, apart from its records. Lives in the system stream; changes by events there only.
 struct StreamDefinition {
@@ -40,27 +33,34 @@ struct StreamDefinition {
   WallTime created{};
 };
 
-// N equal ranges of the hash space, as Kinesis cuts them: floor(2^128/N) wide, the last one takes the rest.
-std::vector<ShardDefinition> make_shards(std::uint32_t count);
+// An archive files by shard, each with a file of its own, as long as the stream has never had more open ones than this;
+// then by lane.
+inline constexpr std::size_t kArchivedShardsMax = 256;
+
 // MD5 of the key's UTF-8 bytes as a big-endian number.
 HashKey hash_key(std::string_view partition_key);
 
 // A stream that is open. Any thread. The log goes on living while somebody holds it, also after the stream's deletion.
+// The definition is the one of when this was made; the shards are always those of now.
 class Stream {
  public:
   Stream(StreamDefinition definition, std::shared_ptr<Log> log);
+  // The same stream, with other settings.
+  Stream(StreamDefinition definition, const Stream& same);
   const StreamDefinition& definition() const { return definition_; }
   const std::string& name() const { return definition_.name; }
   Incarnation incarnation() const { return incarnation_; }
   Log& log() const { return *log_; }
   const std::shared_ptr<Log>& shared_log() const { return log_; }
-  ShardId shard_of(HashKey hash) const;  // of the open shards
+  ShardMap& shards() const { return *shards_; }
+  // For one record; who has many asks shards().now() once.
+  ShardId shard_of(HashKey hash, Sequence sequence) const { return shards_->now().shown->shard_of(hash, sequence); }
 
  private:
   StreamDefinition definition_;
   std::shared_ptr<Log> log_;
   Incarnation incarnation_;
-  std::vector<std::pair<HashKey, ShardId>> open_;  // last hash key of each open shard, ascending
+  std::shared_ptr<ShardMap> shards_;
 };
 
 // A name that a stream may have: [A-Za-z0-9_.-]{1,128}, not `.` or `..`.

@@ -11,7 +11,7 @@ void append_record(std::string& out, const Stream& stream, const Record& record)
   out.append("{\"sequence\":");
   append_number(record.sequence.value());
   out.append(",\"shard\":");
-  append_number(stream.shard_of(record.hash).value());
+  append_number(stream.shard_of(record.hash, record.sequence).value());
   out.append(",\"time\":\"").append(format_rfc3339(record.arrival)).append("\",\"key\":");
   append_json_string(out, record.key);
   out.append(",\"data\":");

@@ -41,13 +41,19 @@ Result<void> refuse_other_kind(Env& env, const Store& store, char kind) {
 
 class ShardArchive final : public ShardedConsumer {
  public:
-  ShardArchive(Env& env, std::string directory, const StreamDefinition& definition, LogReader log)
-      : env_(env), directory_(std::move(directory)), definition_(definition), log_(std::move(log)) {}
+  ShardArchive(Env& env, std::string directory, const StreamDefinition& definition, LogReader log, ShardsNow shards)
+      : env_(env),
+        directory_(std::move(directory)),
+        definition_(definition),
+        log_(std::move(log)),
+        shards_(std::move(shards)) {}
 
   Result<void> open() override {
     store_.reset();
-    std::vector<std::string> units;
-    for (const auto& shard : definition_.shards) units.push_back(unit_name('s', shard.id.value()));
+    std::vector<archive::UnitSpan> units;
+    const auto now = shards_ ? shards_() : nullptr;
+    for (const auto& shard : now ? now->all() : definition_.shards)
+      units.push_back({unit_name('s', shard.id.value()), shard.last_sequence});
     ASSIGN_OR_RETURN(store_, Store::open(env_, directory_, definition_, log_, units));
     return refuse_other_kind(env_, *store_, 's');
   }
@@ -65,6 +71,7 @@ class ShardArchive final : public ShardedConsumer {
   const std::string directory_;
   const StreamDefinition definition_;
   const LogReader log_;
+  const ShardsNow shards_;
   std::shared_ptr<Store> store_;
 };
 
@@ -76,12 +83,12 @@ class LaneArchive final : public Consumer {
 
   Result<Position> open() override {
     lanes_.clear();
-    std::vector<std::string> names;
-    for (std::uint32_t lane = 0; lane < kLanes; ++lane) names.push_back(unit_name('l', lane));
+    std::vector<archive::UnitSpan> names;
+    for (std::uint32_t lane = 0; lane < kLanes; ++lane) names.push_back({unit_name('l', lane)});
     ASSIGN_OR_RETURN(const auto store, Store::open(env_, directory_, definition_, log_, names));
     RETURN_IF_ERROR(refuse_other_kind(env_, *store, 'l'));
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
-      lanes_.push_back(std::make_unique<Unit>(store, names[lane], lane_range(lane)));
+      lanes_.push_back(std::make_unique<Unit>(store, names[lane].name, lane_range(lane)));
       RETURN_IF_ERROR(lanes_.back()->open());
     }
     return persisted();
@@ -153,8 +160,8 @@ class LaneArchive final : public Consumer {
 }  // namespace
 
 std::unique_ptr<ShardedConsumer> make_archive(Env& env, std::string directory, const StreamDefinition& definition,
-                                              LogReader log) {
-  return std::make_unique<ShardArchive>(env, std::move(directory), definition, std::move(log));
+                                              LogReader log, ShardsNow shards) {
+  return std::make_unique<ShardArchive>(env, std::move(directory), definition, std::move(log), std::move(shards));
 }
 
 std::unique_ptr<Consumer> make_lane_archive(Env& env, std::string directory, const StreamDefinition& definition,

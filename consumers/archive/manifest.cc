@@ -71,7 +71,7 @@ class LineReader {
 }  // namespace
 
 Result<Manifest::Opened> Manifest::open(Env& env, const std::string& directory, const StreamDefinition& definition,
-                                        const std::vector<std::string>& units) {
+                                        const std::vector<UnitSpan>& units) {
   Opened opened;
   opened.manifest.reset(new Manifest(env, directory));
   Manifest& manifest = *opened.manifest;
@@ -114,7 +114,7 @@ Result<void> Manifest::create(const StreamDefinition& definition) {
 
 // Each append is flushed before the next begins, so only the very last line can be torn: an invalid one that a valid
 // one follows is damage.
-Result<void> Manifest::scan(const StreamDefinition& definition, const std::vector<std::string>& units) {
+Result<void> Manifest::scan(const StreamDefinition& definition, const std::vector<UnitSpan>& units) {
   LineReader reader(*file_);
   constexpr std::uint64_t kNowhere = ~0ull;  // (an optional makes g++ warn of what cannot happen)
   std::uint64_t bad_at = kNowhere;
@@ -143,8 +143,12 @@ Result<void> Manifest::scan(const StreamDefinition& definition, const std::vecto
     report_damage(definition, 0);
     damaged = true;
   }
-  // Who has said something since the damage has said where it is. Of the others nobody knows whose line was lost.
-  if (damaged && !std::all_of(units.begin(), units.end(), [&](const auto& unit) { return heard.contains(unit); })) {
+  // Who has said something since the damage has said where it is, and who had said all there is to say. Of the others
+  // nobody knows whose line was lost.
+  const auto is_known = [&](const UnitSpan& unit) {
+    return heard.contains(unit.name) || found(unit.name).through >= unit.last;
+  };
+  if (damaged && !std::all_of(units.begin(), units.end(), is_known)) {
     env_.logger.error("the archive's manifest does not say any more what is filed: nothing is, until that is mended",
                       {{"stream", definition.name}, {"file", path()}, {"remedy", kAnew}});
     return StorageErrc::damaged;

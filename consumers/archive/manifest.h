@@ -21,6 +21,12 @@ namespace tidemill::archive {
 inline constexpr const char* kAnew =
     "restore the archive's directory as a whole from a backup, or move it away: it is then made again from the log";
 
+// A unit that the archive has, or had: of a shard that was closed there is nothing beyond its last record.
+struct UnitSpan {
+  std::string name;
+  Sequence last = kSequenceMax;
+};
+
 // DIRECTORY/manifest, opened: the archive's checkpoint. Owned by the archive, shared by its units; any thread. Holds
 // in memory one line a unit, however long the file is.
 class Manifest {
@@ -31,9 +37,9 @@ class Manifest {
   };
   // Reads it through, or makes it. Drops a torn tail. A damaged line is named in the log; where that line may have been
   // a unit's last one, or where there are text files without a manifest: StorageErrc::damaged. One of a later version:
-  // layout_too_new. `units`: those that the archive will have.
+  // layout_too_new. `units`: those that the archive will have, or had.
   static Result<Opened> open(Env& env, const std::string& directory, const StreamDefinition& definition,
-                             const std::vector<std::string>& units);
+                             const std::vector<UnitSpan>& units);
 
   // The unit's last line that says where it is, and its last file. Only what open() found: later appends are not kept.
   struct Unit {
@@ -52,7 +58,7 @@ class Manifest {
  private:
   Manifest(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
   Result<void> create(const StreamDefinition& definition);
-  Result<void> scan(const StreamDefinition& definition, const std::vector<std::string>& units);
+  Result<void> scan(const StreamDefinition& definition, const std::vector<UnitSpan>& units);
   std::optional<NumberedLine> valid_line(std::string_view text) const;
   Result<void> take(const NumberedLine& line, const StreamDefinition& definition);
   void report_damage(const StreamDefinition& definition, std::uint64_t offset) const;

@@ -29,7 +29,7 @@ Result<void> newest(FileSystem& fs, const std::string& path, int depth, std::siz
 }  // namespace
 
 Result<std::shared_ptr<Store>> Store::open(Env& env, std::string directory, const StreamDefinition& definition,
-                                           LogReader log, const std::vector<std::string>& units) {
+                                           LogReader log, const std::vector<UnitSpan>& units) {
   RETURN_IF_ERROR(create_directories(env.files, directory));
   // DATA/archive and DATA: the process that made the names may have been killed before it synced them.
   std::string parent = directory;
@@ -67,10 +67,10 @@ Result<void> Store::check_free(const std::string& path) const {
   return StorageErrc::damaged;
 }
 
-Result<void> Store::remove_leftovers(const std::vector<std::string>& units) {
+Result<void> Store::remove_leftovers(const std::vector<UnitSpan>& units) {
   std::set<std::string> wanted;  // complete, and perhaps not yet in place
   for (const auto& unit : units)
-    if (const auto file = manifest->found(unit).last_file) wanted.insert(directory + "/" + part_path(file->path));
+    if (const auto file = manifest->found(unit.name).last_file) wanted.insert(directory + "/" + part_path(file->path));
   std::vector<std::string> hours;
   RETURN_IF_ERROR(newest(env.files, directory, 4, kLeftoverHours, hours));
   std::uint64_t removed = 0;

@@ -19,7 +19,7 @@ class Store {
  public:
   // Makes the directory, opens the manifest, removes leftovers of files that were being written.
   static Result<std::shared_ptr<Store>> open(Env& env, std::string directory, const StreamDefinition& definition,
-                                             LogReader log, const std::vector<std::string>& units);
+                                             LogReader log, const std::vector<UnitSpan>& units);
 
   Env& env;
   const std::string directory;
@@ -39,7 +39,7 @@ class Store {
   Store(Env& e, std::string d, const StreamDefinition& s, LogReader l)
       : env(e), directory(std::move(d)), stream(s.name), limits(s.archive), log(std::move(l)) {}
   Result<void> move_aside(StreamId other);
-  Result<void> remove_leftovers(const std::vector<std::string>& units);
+  Result<void> remove_leftovers(const std::vector<UnitSpan>& units);
 
   std::mutex mutex_;
   std::set<std::string> made_;  // directories, in this life of the process

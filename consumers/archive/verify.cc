@@ -53,6 +53,7 @@ class Reading {
 struct UnitState {
   std::string name;
   HashRange range;
+  Sequence first, last;  // of the records that it may have
   archive::ManifestContent::Unit said;
   std::size_t at = 0;                // in said.files: the one that is being read, or the next
   std::unique_ptr<Reading> reading;  // of that one
@@ -101,16 +102,18 @@ class Verifier final : public ArchiveVerifier {
 };
 
 // What a unit's name says it takes.
-std::optional<HashRange> range_of(const std::string& name, const StreamDefinition& definition) {
+std::optional<ShardDefinition> shard_of(const std::string& name, const StreamDefinition& definition) {
   std::uint32_t number = 0;
   const auto [end, error] = std::from_chars(name.data() + 1, name.data() + name.size(), number);
   if (name.size() < 2 || error != std::errc() || end != name.data() + name.size()) return std::nullopt;
   if (name[0] == 'l' && number < 16) {
     const std::uint64_t first = std::uint64_t{number} << 60;
-    return HashRange{{first, 0}, {first | (~0ull >> 4), ~0ull}};
+    ShardDefinition lane;
+    lane.range = {{first, 0}, {first | (~0ull >> 4), ~0ull}};
+    return lane;
   }
   for (const ShardDefinition& shard : definition.shards)
-    if (name[0] == 's' && shard.id.value() == number) return shard.range;
+    if (name[0] == 's' && shard.id.value() == number) return shard;
   return std::nullopt;
 }
 
@@ -148,16 +151,19 @@ Result<void> Verifier::start(const StreamDefinition& definition) {
   out_.there = true;
   for (auto& [name, unit] : manifest.units) {
     for (const FileLine& f : unit.files) there.erase(f.path);
-    const auto range = range_of(name, definition);
-    if (!range) {
+    const auto shard = shard_of(name, definition);
+    if (!shard) {
       damage("manifest", "manifest", 0, {}, "The manifest names " + name + ", which is no shard of this stream.");
       continue;
     }
-    for (std::uint64_t b = range->first.high >> 56; b <= range->last.high >> 56; ++b)
+    const HashRange& range = shard->range;
+    for (std::uint64_t b = range.first.high >> 56; b <= range.last.high >> 56; ++b)
       by_byte_[b].push_back(static_cast<std::uint32_t>(units_.size()));
     UnitState& u = units_.emplace_back();
     u.name = name;
-    u.range = *range;
+    u.range = range;
+    u.first = shard->first_sequence;
+    u.last = shard->last_sequence;
     u.said = std::move(unit);
   }
   // With a damaged line nobody knows what the manifest said.
@@ -172,7 +178,7 @@ void Verifier::record(const Record& r) {
   bool noted = false;  // as lost, when it could not be read
   for (const std::uint32_t i : by_byte_[r.hash.high >> 56]) {
     UnitState& u = units_[i];
-    if (!u.range.contains(r.hash)) continue;
+    if (!u.range.contains(r.hash) || r.sequence < u.first || r.sequence > u.last) continue;
     while (u.at < u.said.files.size() && u.said.files[u.at].last < r.sequence) complete(u);
     if (r.sequence <= u.said.through) should = &u;
     noted |= std::any_of(u.said.lost.begin(), u.said.lost.end(),

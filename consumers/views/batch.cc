@@ -282,7 +282,7 @@ void ParsedBatch::parse(std::span<const Record> records) {
           row[slot] = Cell::integer(static_cast<std::int64_t>(record.sequence.value()));
           break;
         case Metadata::shard:
-          row[slot] = Cell::integer(shard_of_ ? shard_of_(record.hash).value() : 0);
+          row[slot] = Cell::integer(shard_of_ ? shard_of_(record.hash, record.sequence).value() : 0);
           break;
         case Metadata::time:
           row[slot] = Cell::text(p.arena.copy(format_rfc3339(record.arrival)));

@@ -34,7 +34,7 @@ class FieldSet {
 // what is missing is NULL. A record that came as bytes and is no JSON object is a row of NULLs (metadata is there).
 class ParsedBatch {
  public:
-  using ShardOf = std::function<ShardId(HashKey)>;
+  using ShardOf = std::function<ShardId(HashKey, Sequence)>;
   ParsedBatch(FieldSet fields, ShardOf shard_of);
   ~ParsedBatch();
   ParsedBatch(ParsedBatch&&) noexcept;

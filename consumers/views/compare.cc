@@ -17,7 +17,7 @@ Result<void> rebuild(Env& env, Database& database, const Stream& stream, const D
   auto opened = Upkeep::open(env, definition, database, std::move(family), fields, kCacheBytes);
   if (std::holds_alternative<SqlError>(opened)) return make_error_code(StorageErrc::invalid_argument);
   auto& upkeep = *std::get<0>(opened);
-  ParsedBatch parsed(fields, [&](HashKey h) { return stream.shard_of(h); });
+  ParsedBatch parsed(fields, [&](HashKey h, Sequence s) { return stream.shard_of(h, s); });
   for (Sequence from = stream.log().start(); from <= until.sequence();) {
     ASSIGN_OR_RETURN(auto batch, stream.log().read(from, ReadOptions()));
     std::erase_if(batch.records, [&](const Record& r) { return r.sequence > until.sequence(); });

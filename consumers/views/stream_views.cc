@@ -99,7 +99,8 @@ Result<Position> StreamViews::open() {
 void StreamViews::parse(const RecordBatch& batch) {
   if (!parsed_ || parsed_fields_ != fields_.size()) {
     parsed_fields_ = fields_.size();
-    parsed_ = std::make_unique<ParsedBatch>(fields_, [stream = stream_](HashKey h) { return stream->shard_of(h); });
+    parsed_ = std::make_unique<ParsedBatch>(
+        fields_, [stream = stream_](HashKey h, Sequence s) { return stream->shard_of(h, s); });
   }
   parsed_->parse(batch.records);
 }
@@ -130,11 +131,12 @@ Result<void> StreamViews::apply(Kept& kept, const ParsedBatch& parsed, Position 
   RETURN_IF_ERROR(kept.upkeep->apply(parsed, through));
   const Checkpoint& checkpoint = kept.upkeep->checkpoint();
   for (const auto& parked : kept.upkeep->newly_parked()) {
-    env_.logger.warning("a view parked a record", {{"view", kept.live->view->name()},
-                                                   {"stream", stream_->name()},
-                                                   {"shard", std::to_string(stream_->shard_of(parked.hash).value())},
-                                                   {"sequence", std::to_string(parked.sequence)},
-                                                   {"cause", parked.reason}});
+    env_.logger.warning("a view parked a record",
+                        {{"view", kept.live->view->name()},
+                         {"stream", stream_->name()},
+                         {"shard", std::to_string(stream_->shard_of(parked.hash, Sequence(parked.sequence)).value())},
+                         {"sequence", std::to_string(parked.sequence)},
+                         {"cause", parked.reason}});
   }
   kept.live->rows = checkpoint.rows;
   kept.live->parked = checkpoint.parked;
@@ -238,7 +240,7 @@ void StreamViews::catch_up(std::shared_ptr<Kept> kept, std::shared_ptr<FieldSet>
                       {{"view", kept->live->view->name()}, {"cause", batch.error().message()}});
     return again(std::chrono::seconds(1));
   }
-  ParsedBatch parsed(*fields, [stream = stream_](HashKey h) { return stream->shard_of(h); });
+  ParsedBatch parsed(*fields, [stream = stream_](HashKey h, Sequence s) { return stream->shard_of(h, s); });
   parsed.parse(batch->records);
 
   const std::lock_guard lock(mutex_);

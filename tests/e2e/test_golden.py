@@ -20,6 +20,8 @@ def answers(server):
     records = [{k: r[k] for k in kept} for r in server.records()]
     first = lambda start: server.get(f"/v1/streams/retail/records?from={start}&limit=1").json()["records"][0]["sequence"]
     streams = server.get("/v1/streams/retail").json()
+    kept = ("shard", "first_hash", "last_hash", "open", "parents")
+    streams["shards"] = [{k: s[k] for k in kept} for s in streams["shards"]]
     views = {}
     for name in ("customers", "invoices", "notes"):
         rows = server.get(f"/v1/views/{name}/rows?limit=1000", timeout=60)

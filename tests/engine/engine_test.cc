@@ -300,7 +300,7 @@ TEST(Definition, MangledTextsAreSurvived) {
       if (text.empty()) text = "{";
     }
     const auto read = decode_definition(text);
-    EXPECT_TRUE(!read || valid_shards(read->definition.shards)) << text;
+    EXPECT_TRUE(!read || read->definition.shards.empty() || valid_shards(read->definition.shards)) << text;
     const auto id = decode_id(text);
     EXPECT_TRUE(!id || id->value() != 0);
     Token::decode(text.substr(0, 44));

@@ -56,7 +56,7 @@ void expect_once(EngineWorld& w, const Life& life) {
   std::map<std::uint32_t, std::vector<std::uint64_t>> by_shard;
   for (const Record& r : all->records) {
     expected.push_back(r.sequence.value());
-    by_shard[stream->shard_of(r.hash).value()].push_back(r.sequence.value());
+    by_shard[stream->shard_of(r.hash, r.sequence).value()].push_back(r.sequence.value());
   }
   EXPECT_EQ(effects(w, "whole"), expected);
   for (std::uint32_t i = 0; i < kShards; ++i) EXPECT_EQ(effects(w, "shard-" + std::to_string(i)), by_shard[i]);

@@ -294,7 +294,7 @@ TEST_P(GroupTest, ShardsGetTheirOwnInOrder) {
   auto all = log->read(Sequence(1), {});
   std::map<ShardId, std::vector<std::uint64_t>> expected;
   for (const Record& r : all->records) {
-    const ShardId shard = stream->shard_of(r.hash);
+    const ShardId shard = stream->shard_of(r.hash, r.sequence);
     if (r.sequence > sharded->at[shard].sequence()) expected[shard].push_back(r.sequence.value());
   }
   for (const auto& [id, shard] : sharded->shards) EXPECT_EQ(shard->sequences, expected[id]);
@@ -336,7 +336,7 @@ TEST_P(GroupTest, AShardThatFailsForLongHoldsUpNoOtherAndCatchesUp) {
     for (const auto& [id, shard] : sharded->shards) got += shard->sequences.size();
     std::uint64_t theirs = 0;
     const auto whole = log->read(Sequence(1), {.bytes_max = 1 << 30});
-    for (const Record& r : whole->records) theirs += stream->shard_of(r.hash) != ShardId(2);
+    for (const Record& r : whole->records) theirs += stream->shard_of(r.hash, r.sequence) != ShardId(2);
     EXPECT_EQ(got, theirs);
   };
   others_have_theirs();
@@ -367,7 +367,7 @@ TEST_P(GroupTest, AShardThatFailsForLongHoldsUpNoOtherAndCatchesUp) {
   std::vector<std::uint64_t> expected;
   const auto whole = log->read(Sequence(1), {.bytes_max = 1 << 30});
   for (const Record& r : whole->records)
-    if (stream->shard_of(r.hash) == ShardId(2)) expected.push_back(r.sequence.value());
+    if (stream->shard_of(r.hash, r.sequence) == ShardId(2)) expected.push_back(r.sequence.value());
   EXPECT_EQ(bad.sequences, expected);  // each once, in order
   ASSERT_TRUE(groups->close());
 }
@@ -456,7 +456,7 @@ TEST_P(GroupTest, IdleShardsLearnHowFarTheStreamWasRead) {
     log->put("always the same", "{}");
     sim.executor.run_for(100ms);
   }
-  const ShardId busy = stream->shard_of(hash_key("always the same"));
+  const ShardId busy = stream->shard_of(hash_key("always the same"), Sequence(1));
   for (const auto& [id, shard] : sharded->shards) {
     EXPECT_GE(shard->at, Position::through(Sequence(15)));
     EXPECT_TRUE(id == busy || shard->calls <= 4u);
@@ -544,7 +544,7 @@ TEST_P(GroupTest, LagInSecondsIsTheAgeOfTheOldest) {
   log->put("b", "{}");
   sim.executor.run_for(5s);
   EXPECT_NEAR(status().lag_seconds, 15, 0.1);
-  EXPECT_NEAR(status().shards[stream->shard_of(hash_key("a")).value()].lag_seconds, 15, 0.1);
+  EXPECT_NEAR(status().shards[stream->shard_of(hash_key("a"), Sequence(1)).value()].lag_seconds, 15, 0.1);
 }
 
 // A consumer that goes without close: nothing may touch it afterwards.

@@ -62,12 +62,12 @@ TEST(Shards, KeysGoWhereKinesisPutsThem) {
   for (std::size_t column = 3; column < rows[0].size(); ++column) {
     StreamDefinition definition;
     definition.shards = make_shards(static_cast<std::uint32_t>(std::stoul(rows[0][column].substr(9))));
-    const Stream stream(definition, nullptr);
+    const ShardTable table(definition.shards);
     for (std::size_t i = 1; i < rows.size(); ++i) {
       const auto key = plain(rows[i][0]);
       if (!key) continue;
       EXPECT_EQ(decimal(hash_key(*key)), rows[i][2]) << *key;
-      EXPECT_EQ(stream.shard_of(hash_key(*key)).value(), std::stoul(rows[i][column])) << *key;
+      EXPECT_EQ(table.shard_of(hash_key(*key)).value(), std::stoul(rows[i][column])) << *key;
       ++checked;
     }
   }
@@ -87,7 +87,7 @@ TEST(Shards, CoverTheWholeSpaceWithoutAGap) {
     EXPECT_EQ(shards.back().range.last, kHashKeyMax);
     StreamDefinition definition;
     definition.shards = shards;
-    const Stream stream(definition, nullptr);
+    const ShardTable table(definition.shards);
     for (std::uint32_t i = 0; i < n; ++i) {
       if (i != 0) {
         Uint128 before = Uint128{shards[i - 1].range.last.high} << 64 | shards[i - 1].range.last.low;
@@ -95,8 +95,8 @@ TEST(Shards, CoverTheWholeSpaceWithoutAGap) {
         EXPECT_EQ(shards[i].range.first,
                   (HashKey{static_cast<std::uint64_t>(before >> 64), static_cast<std::uint64_t>(before)}));
       }
-      EXPECT_EQ(stream.shard_of(shards[i].range.first), ShardId(i));
-      EXPECT_EQ(stream.shard_of(shards[i].range.last), ShardId(i));
+      EXPECT_EQ(table.shard_of(shards[i].range.first), ShardId(i));
+      EXPECT_EQ(table.shard_of(shards[i].range.last), ShardId(i));
     }
   }
 }

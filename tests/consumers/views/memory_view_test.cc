@@ -27,7 +27,7 @@ MemoryView::MemoryView(std::string_view sql, const SplitOptions& options) : defi
   auto final = FinalStage::prepare(definition);
   if (auto* e = std::get_if<SqlError>(&final)) throw std::runtime_error(e->message);
   final_ = std::move(std::get<0>(final));
-  batch_ = std::make_unique<ParsedBatch>(fields_, [](HashKey) { return ShardId(3); });
+  batch_ = std::make_unique<ParsedBatch>(fields_, [](HashKey, Sequence) { return ShardId(3); });
   fold_ = std::make_unique<Fold>(*layout_);
 }
 

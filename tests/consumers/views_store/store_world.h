@@ -42,7 +42,7 @@ class StoreWorld {
     auto kept = Upkeep::open(sim.env, definition(), *database, *made, fields, 64 << 10);
     if (std::holds_alternative<SqlError>(kept)) return {EIO, boost::system::generic_category()};
     upkeep = std::move(std::get<0>(kept));
-    parsed = std::make_unique<ParsedBatch>(fields, [](HashKey) { return ShardId(0); });
+    parsed = std::make_unique<ParsedBatch>(fields, [](HashKey, Sequence) { return ShardId(0); });
     return {};
   }
   void close() {
