@@ -1,5 +1,6 @@
 #include "api/json_input.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 namespace tidemill {
@@ -104,6 +105,38 @@ Input<StreamInput> parse_stream_input(std::string_view text) {
     }
   }
   return input;
+}
+
+std::optional<ShardId> parse_shard(std::string_view text) {
+  if (text.starts_with('s')) text.remove_prefix(1);
+  std::uint32_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return ShardId(n);
+}
+
+Input<std::optional<HashKey>> parse_split_input(std::string_view text) {
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return std::optional<HashKey>();
+  const auto json = parse(text);
+  if (!json || !json->is_object() || json->size() > 1 || (json->size() == 1 && !json->contains("at")))
+    return InputError{"The body is empty, or a JSON object with `at` and nothing else."};
+  if (json->empty()) return std::optional<HashKey>();
+  const Json& at = (*json)["at"];
+  const auto key = at.is_string() ? hash_key_from_hex(at.get<std::string>()) : std::nullopt;
+  if (!key) return InputError{"`at` is a hash key of 32 hexadecimal digits: the first of the second child."};
+  return std::optional<HashKey>(key);
+}
+
+Input<ShardId> parse_merge_input(std::string_view text) {
+  const auto json = parse(text);
+  if (!json || !json->is_object() || json->size() != 1 || !json->contains("with"))
+    return InputError{"The body must be a JSON object with the shard `with` and nothing else."};
+  const Json& with = (*json)["with"];
+  std::optional<ShardId> shard;
+  if (with.is_string()) shard = parse_shard(with.get<std::string>());
+  if (with.is_number_unsigned() && with.get<std::uint64_t>() <= ~0u) shard = ShardId(with.get<std::uint32_t>());
+  if (!shard) return InputError{"`with` is a shard, such as 3 or \"s0003\"."};
+  return *shard;
 }
 
 Input<SqlInput> parse_sql_input(std::string_view text) {

@@ -28,6 +28,12 @@ struct StreamInput {
 };
 Input<StreamInput> parse_stream_input(std::string_view json);
 
+// POST .../shards/{shard}/split: {"at":"<32 hex digits>"}, or nothing. .../merge: {"with":SHARD}.
+Input<std::optional<HashKey>> parse_split_input(std::string_view json);
+Input<ShardId> parse_merge_input(std::string_view json);
+// A shard as a path or parameter names it: 3, or s0003 as in the names of text files.
+std::optional<ShardId> parse_shard(std::string_view text);
+
 struct SqlInput {
   std::string sql;
   views::Row params;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/cut.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/seam/clock.h"
@@ -129,14 +130,6 @@ Result<RecordBatch> GroupRunner::read(Sequence from, HashRange range, std::uint6
   lost.lost.push_back({from, Sequence(start.value() - 1), "removed by retention", ByteOffset(0)});
   lost.next = start;
   return lost;
-}
-
-void GroupRunner::cut(RecordBatch& batch, Sequence from, Sequence last) {
-  if (last == kSequenceMax || batch.next <= next(last)) return;
-  while (!batch.records.empty() && batch.records.back().sequence > last) batch.records.pop_back();
-  while (!batch.lost.empty() && batch.lost.back().first > last) batch.lost.pop_back();
-  if (!batch.lost.empty()) batch.lost.back().last = std::min(batch.lost.back().last, last);
-  batch.next = std::max(from, next(last));
 }
 
 void GroupRunner::failed(std::string_view doing, ErrorCode error) {

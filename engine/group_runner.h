@@ -52,9 +52,6 @@ class GroupRunner : public Serial {
   // being changed nothing is read beyond where they change.
   Result<RecordBatch> read(Sequence from, HashRange range = {}, std::uint64_t bytes_max = kBatchBytes) const;
 
-  // Without what lies beyond `last`.
-  static void cut(RecordBatch& batch, Sequence from, Sequence last);
-
   void failed(std::string_view doing, ErrorCode error);
   void succeeded();  // after failed() of the same thing, once nothing else fails
 

@@ -1,3 +1,4 @@
+#include "engine/cut.h"
 #include "engine/sharded_group.h"
 #include "storage/base/check.h"
 #include "storage/base/logger.h"

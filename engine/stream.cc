@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/cut.h"
+
 namespace tidemill {
 bool valid_stream_name(std::string_view name) {
   if (name.empty() || name.size() > 128 || name == "." || name == "..") return false;
@@ -21,5 +23,13 @@ Stream::Stream(StreamDefinition definition, std::shared_ptr<Log> log)
 
 Stream::Stream(StreamDefinition definition, const Stream& same)
     : definition_(std::move(definition)), log_(same.log_), incarnation_(same.incarnation_), shards_(same.shards_) {}
+
+void cut(RecordBatch& batch, Sequence from, Sequence last) {
+  if (last == kSequenceMax || batch.next <= next(last)) return;
+  while (!batch.records.empty() && batch.records.back().sequence > last) batch.records.pop_back();
+  while (!batch.lost.empty() && batch.lost.back().first > last) batch.lost.pop_back();
+  if (!batch.lost.empty()) batch.lost.back().last = std::min(batch.lost.back().last, last);
+  batch.next = std::max(from, next(last));
+}
 
 }  // namespace tidemill

@@ -85,6 +85,18 @@ ErrorId error_id(const ErrorCode& error) {
         return ErrorId::token_gone;
       case EngineErrc::no_such_group:
         return ErrorId::group_not_found;
+      case EngineErrc::no_such_shard:
+        return ErrorId::shard_not_found;
+      case EngineErrc::shard_closed:
+        return ErrorId::shard_closed;
+      case EngineErrc::invalid_split:
+        return ErrorId::invalid_split;
+      case EngineErrc::not_adjacent:
+        return ErrorId::shards_not_adjacent;
+      case EngineErrc::too_many_shards:
+        return ErrorId::too_many_shards;
+      case EngineErrc::archived_by_shard:
+        return ErrorId::archived_by_shard;
       case EngineErrc::group_exists:
       case EngineErrc::not_a_data_directory:
         return ErrorId::internal;

@@ -30,6 +30,7 @@ void add_stream(Families& out, const Stream& stream) {
   out.add("tidemill_flush_failures_total", number(m.flush_failures.value()), l);
   out.add("tidemill_throttled_requests_total", number(m.throttled.value()), l);
   out.add("tidemill_replayed_requests_total", number(m.replayed.value()), l);
+  out.add("tidemill_stream_shards", number(stream.shards().now().table->open()), l);
   out.add("tidemill_log_last_sequence", number(s.durable.value()), l);
   out.add("tidemill_log_first_sequence", number(s.start.value()), l);
   out.add("tidemill_log_bytes", number(s.bytes), l);

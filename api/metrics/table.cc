@@ -52,6 +52,7 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_throttled_requests_total", "counter", "stream", "Requests refused because the queue was full."},
     {"tidemill_replayed_requests_total", "counter", "stream",
      "Requests answered from the request window: sent again with their key."},
+    {"tidemill_stream_shards", "gauge", "stream", "Open shards."},
     {"tidemill_log_last_sequence", "gauge", "stream", "Last durable record."},
     {"tidemill_log_first_sequence", "gauge", "stream", "First record still held."},
     {"tidemill_log_bytes", "gauge", "stream", "Size of all segment files."},

@@ -4,9 +4,11 @@
 #include <charconv>
 
 #include "api/errors/problem.h"
+#include "api/json_input.h"
 #include "api/media_type.h"
 #include "api/records/tail.h"
 #include "api/views/rows_json.h"
+#include "engine/cut.h"
 #include "storage/base/errors.h"
 
 namespace tidemill {
@@ -30,6 +32,8 @@ struct Records::Ask {
   std::shared_ptr<Stream> stream;
   std::string from = "earliest";
   HashRange range;
+  std::optional<ShardId> shard;
+  Sequence not_before;  // its first
   std::uint32_t limit = kLimitDefault;
 };
 
@@ -65,15 +69,14 @@ void Records::get(Call& call, http::Responder responder) {
     ask.limit = static_cast<std::uint32_t>(*n);
   }
   if (const auto shard = call.query.get("shard")) {
-    const auto n = number(shard->starts_with('s') ? shard->substr(1) : *shard);  // as in the names of text files, too
-    const ShardDefinition* found = nullptr;
-    for (const ShardDefinition& s : ask.stream->definition().shards) {
-      if (n && s.id.value() == *n) found = &s;
-    }
+    ask.shard = parse_shard(*shard);
+    const auto table = ask.stream->shards().now().table;
+    const ShardDefinition* const found = ask.shard ? table->find(*ask.shard) : nullptr;
     if (!found)
       return refuse(ErrorId::invalid_parameter,
                     "`shard` is one of the stream's shards, such as 3 or s0003; GET /v1/streams/{stream} lists them.");
     ask.range = found->range;
+    ask.not_before = found->first_sequence;
   }
   if (const auto after = call.query.get("after")) {
     // Whatever a token names was durable when it was given: nothing to wait for, only to check.
@@ -130,8 +133,9 @@ Result<Sequence> start_of(Log& log, std::string_view from) {
 void Records::page(Ask ask, http::Responder responder) {
   on_worker(context_, std::move(responder), [this, ask = std::move(ask)](http::Responder r) {
     Log& log = ask.stream->log();
-    const auto from = start_of(log, ask.from);
+    auto from = start_of(log, ask.from);
     if (!from) return r.send(problem(error_id(from.error())));
+    from = std::max(*from, ask.not_before);
     ReadOptions look;
     look.cached_only = true;
     look.records_max = 1;
@@ -158,6 +162,7 @@ void Records::read_page(const Ask& ask, Sequence from, http::Responder r) {
   views::AsOf as_of{Position::through(status.durable), status.last_time, {}};
   // Where a shard has little among much, several reads make a page; a page ends after a bounded look.
   Sequence at = from;
+  bool ended = false;  // a closed shard
   std::string lost;
   std::uint32_t count = 0;
   for (int round = 0; round < 16 && count < ask.limit && out.size() < kPageBytes; ++round) {
@@ -173,6 +178,12 @@ void Records::read_page(const Ask& ask, Sequence from, http::Responder r) {
       }
       return r.send(problem(error_id(batch.error())));
     }
+    if (ask.shard) {
+      const auto shards = ask.stream->shards().now();
+      const Sequence last = shards.shown->find(*ask.shard)->last_sequence;
+      cut(*batch, at, last);
+      ended = last < batch->next && !shards.table->find(*ask.shard)->open;
+    }
     for (const LostRange& l : batch->lost) {
       lost.append(lost.empty() ? "" : ",").append("{\"first\":" + std::to_string(l.first.value()));
       lost.append(",\"last\":" + std::to_string(l.last.value()) + "}");
@@ -187,11 +198,15 @@ void Records::read_page(const Ask& ask, Sequence from, http::Responder r) {
     }
     const bool moved = batch->next > at;
     at = batch->next;
-    if (!moved) break;
+    if (!moved || ended) break;
     // Without a shard one read is what there is of a page, unless it was cut by what a commit holds.
     if (context_.draining.load()) break;
   }
-  out.append("],\"next\":").append(std::to_string(at.value()));
+  if (ended) {
+    out.append("],\"next\":null,\"children\":[").append(children_of(*ask.stream, *ask.shard)).append("]");
+  } else {
+    out.append("],\"next\":").append(std::to_string(at.value()));
+  }
   if (!lost.empty()) out.append(",\"lost\":[").append(lost).append("]");
   out.append(",\"as_of\":");
   as_of.token = context_.engine.token(*ask.stream, status.epoch, as_of.position.sequence()).encode();
@@ -216,7 +231,8 @@ void Records::tail(Ask ask, bool head_only, http::Responder responder) {
       head.content_type = "text/event-stream";
       head.add_header("Cache-Control", "no-store");
       if (head_only) return shared->stream(head)->finish();
-      auto tail = std::make_shared<Tail>(context_, metrics_, ask.stream, ask.range, begin, shared->stream(head));
+      auto tail = std::make_shared<Tail>(context_, metrics_, ask.stream, ask.range, ask.shard,
+                                         std::max(begin, ask.not_before), shared->stream(head));
       {
         const std::lock_guard lock(mutex_);
         std::erase_if(tails_, [](const auto& t) { return t.expired(); });

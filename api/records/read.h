@@ -24,7 +24,7 @@ class Records {
   explicit Records(ApiContext& context);
   ~Records();
   void get(Call& call, http::Responder responder);
-  void wake();  // all tails look again: the server drains, or a stream was removed
+  void wake();  // all tails look again: the server drains, a stream was removed, or its shards have changed
   const TailMetrics& metrics() const { return metrics_; }
 
  private:
@@ -38,6 +38,9 @@ class Records {
   std::mutex mutex_;
   std::set<std::weak_ptr<Tail>, std::owner_less<std::weak_ptr<Tail>>> tails_;
 };
+
+// The shards that a closed one became: "3,4".
+std::string children_of(const Stream& stream, ShardId shard);
 
 // One record as answers show it: {"sequence","shard","time","key","data"}.
 void append_record(std::string& out, const Stream& stream, const Record& record);

@@ -5,6 +5,13 @@
 
 namespace tidemill {
 
+std::string children_of(const Stream& stream, ShardId shard) {
+  std::string out;
+  for (const ShardId child : stream.shards().now().table->children(shard))
+    out.append(out.empty() ? "" : ",").append(std::to_string(child.value()));
+  return out;
+}
+
 void append_record(std::string& out, const Stream& stream, const Record& record) {
   char number[20];
   const auto append_number = [&](std::uint64_t n) { out.append(number, std::to_chars(number, number + 20, n).ptr); };

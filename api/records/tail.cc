@@ -1,6 +1,7 @@
 #include "api/records/tail.h"
 
 #include "api/errors/problem.h"
+#include "engine/cut.h"
 #include "storage/base/errors.h"
 #include "storage/seam/clock.h"
 
@@ -15,13 +16,14 @@ void append_lost(std::string& out, const LostRange& lost) {
 
 }  // namespace
 
-Tail::Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range, Sequence from,
-           std::shared_ptr<http::Stream> out)
+Tail::Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range,
+           std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out)
     : Serial(context.env),
       context_(context),
       metrics_(metrics),
       stream_(std::move(stream)),
       range_(range),
+      shard_(shard),
       from_(from),
       out_(std::move(out)) {
   metrics_.open.add(1);
@@ -59,6 +61,12 @@ void Tail::fail(ErrorId id) {
   end(false);
 }
 
+void Tail::end_of_shard() {
+  out_->write("id: " + std::to_string(from_.value()) + "\nevent: closed\ndata: {\"shard\":" +
+              std::to_string(shard_->value()) + ",\"children\":[" + children_of(*stream_, *shard_) + "]}\n\n");
+  end(false);
+}
+
 void Tail::run() {
   if (!self_) return;
   // One run gives at most a few batches, so that one client does not hold a background thread.
@@ -86,6 +94,13 @@ void Tail::run() {
       }
       return fail(error_id(batch.error()));
     }
+    bool ended = false;
+    if (shard_) {
+      const auto shards = stream_->shards().now();
+      const Sequence last = shards.shown->find(*shard_)->last_sequence;
+      cut(*batch, from_, last);
+      ended = last < batch->next && !shards.table->find(*shard_)->open;
+    }
     std::string text;
     // In order of sequence, as a client that is cut off goes on from the last id it has seen.
     auto lost = batch->lost.begin();
@@ -106,6 +121,7 @@ void Tail::run() {
       comment_due_ = now + kComment;
     }
     if (!text.empty() && !out_->write(std::move(text))) return end(true);
+    if (ended) return end_of_shard();
     if (!more) return wake_at(comment_due_);
   }
   wake();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "api/context.h"
 #include "api/errors/catalogue.h"
@@ -14,8 +15,8 @@ namespace tidemill {
 // drains. The log's listener and a timer wake it; each holds it weakly or as long as it is open.
 class Tail final : public Serial {
  public:
-  Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range, Sequence from,
-       std::shared_ptr<http::Stream> out);
+  Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range,
+       std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out);
   ~Tail() override;
   void begin();
 
@@ -24,12 +25,14 @@ class Tail final : public Serial {
   static constexpr std::chrono::seconds kComment{15};
   void run() override;
   void end(bool abort);
+  void end_of_shard();
   void fail(ErrorId id);
 
   ApiContext& context_;
   TailMetrics& metrics_;
   const std::shared_ptr<Stream> stream_;
   const HashRange range_;
+  const std::optional<ShardId> shard_;  // whose range it is
   Sequence from_;
   std::shared_ptr<http::Stream> out_;
   std::shared_ptr<void> listener_;

@@ -26,13 +26,7 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
   json.field("age_seconds", static_cast<double>(d.archive.age.count()) / 1000).end_object();
   if (whole) {
     json.name("shards").begin_array();
-    for (const ShardDefinition& s : d.shards) {
-      json.begin_object().field("shard", s.id.value()).field("first_hash", to_hex(s.range.first));
-      json.field("last_hash", to_hex(s.range.last)).field("open", s.open);
-      json.name("parents").begin_array();
-      for (const ShardId p : s.parents) json.value(p.value());
-      json.end_array().end_object();
-    }
+    for (const ShardDefinition& shard : d.shards) write_shard(json, shard);
     json.end_array();
     json.field("idempotency_keys", context.engine.options().log.request_window);
     json.name("views").begin_array();
@@ -41,7 +35,7 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
     }
     json.end_array();
   } else {
-    json.field("shards", static_cast<std::uint64_t>(d.shards.size()));
+    json.field("shards", static_cast<std::uint64_t>(stream.shards().now().table->open()));
   }
   json.field("created", format_rfc3339(d.created));
   json.field("first_sequence", status.start.value()).field("last_sequence", status.durable.value());
@@ -141,7 +135,8 @@ void Streams::put(Call& call, http::Responder responder) {
                 const auto open = std::count_if(d.shards.begin(), d.shards.end(), [](const auto& s) { return s.open; });
                 if (static_cast<std::uint32_t>(open) != *in.shards) {
                   return r.send(problem(ErrorId::stream_exists,
-                                        "The number of shards of a stream that exists cannot be changed by PUT."));
+                                        "The number of shards of a stream that exists is changed by splits and "
+                                        "merges, not by PUT."));
                 }
               }
               auto made = existing ? context.engine.change(d) : context.engine.create(d, in.shards.value_or(4));

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "api/context.h"
 #include "api/records/read.h"
 #include "api/router/router.h"
+#include "engine/json/writer.h"
 
 namespace tidemill {
 
@@ -14,13 +18,22 @@ class Streams {
   void get(Call& call, http::Responder responder);
   void put(Call& call, http::Responder responder);
   void remove(Call& call, http::Responder responder);
+  void split(Call& call, http::Responder responder);
+  void merge(Call& call, http::Responder responder);
   void groups(Call& call, http::Responder responder);
   void group(Call& call, http::Responder responder);
   void cut(Call& call, http::Responder responder);
 
  private:
+  using Change = std::function<Result<Engine::Resharded>(Engine&, const std::string& stream)>;
+  void reshard(const std::string& stream, Change change, http::Responder responder);
+
   ApiContext& context_;
   Records& records_;  // whose tails end with their stream
 };
+
+// {"shard","first_hash","last_hash","open","parents","first_sequence","last_sequence"}; the last is null while it is
+// open.
+void write_shard(JsonWriter& json, const ShardDefinition& shard);
 
 }  // namespace tidemill

@@ -115,6 +115,67 @@ TEST(Tail, AClientThatIsFarBehindIsDisconnectedAndHoldsNoMemory) {
   EXPECT_FALSE(last.ends_with("0\r\n\r\n")) << "the client can tell that it was cut off";
 }
 
+TEST(Shards, AreSplitAndMergedAndReadToTheirEnd) {
+  ApiWorld world;
+  fill(world, 40);
+  const auto post = [&](const std::string& path, std::string_view body) {
+    return world.ask(ApiWorld::request("POST", "/v1/streams/" + path, body, kJsonHeader));
+  };
+  RawClient tail(world.server->port());
+  tail.send(ApiWorld::request("GET", "/v1/streams/retail/records?shard=1", {}, "Accept: text/event-stream\r\n"));
+  ASSERT_EQ(tail.answer().status, 200);
+  const auto split = post("retail/shards/s0001/split", "");
+  ASSERT_EQ(split.status, 200) << split.body;
+  EXPECT_EQ(split.json()["at"], 40);
+  EXPECT_EQ(split.json()["closed"][0]["last_sequence"], 40);
+  EXPECT_EQ(split.json()["closed"][0]["open"], false);
+  ASSERT_EQ(split.json()["opened"].size(), 2u);
+  EXPECT_EQ(split.json()["opened"][1]["first_hash"], "60000000000000000000000000000000");
+  EXPECT_EQ(split.json()["opened"][1]["first_sequence"], 41);
+  EXPECT_EQ(split.json()["opened"][1]["last_sequence"], nullptr);
+  EXPECT_NE(event(tail).find("event: closed\ndata: {\"shard\":1,\"children\":[4,5]}"), std::string::npos);
+  EXPECT_EQ(event(tail), "");
+
+  fill(world, 40);
+  const auto merge = post("retail/shards/0/merge", R"({"with":"s0004"})");
+  ASSERT_EQ(merge.status, 200) << merge.body;
+  EXPECT_EQ(merge.json()["opened"][0]["shard"], 6);
+  EXPECT_EQ(merge.json()["opened"][0]["parents"], nlohmann::json({0, 4}));
+  fill(world, 40);
+
+  const auto got = world.get("/v1/streams/retail").json();
+  ASSERT_EQ(got["shards"].size(), 7u);
+  EXPECT_EQ(world.get("/v1/streams").json()["streams"][0]["shards"], 4);
+  EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/streams/retail", R"({"shards":4})", kJsonHeader)).status, 200);
+  // Every record is read from exactly one shard, the one that it says.
+  std::size_t in_shards = 0;
+  for (const auto& shard : got["shards"]) {
+    const auto page =
+        world.get("/v1/streams/retail/records?limit=10000&shard=" + std::to_string(shard["shard"].get<int>())).json();
+    for (const auto& record : page["records"]) {
+      EXPECT_EQ(record["shard"], shard["shard"]);
+      EXPECT_GE(record["sequence"], shard["first_sequence"]);
+    }
+    in_shards += page["records"].size();
+    if (shard["open"] == true) {
+      EXPECT_EQ(page["next"], 121);
+    } else {
+      EXPECT_EQ(page["next"], nullptr);
+      EXPECT_EQ(page["children"].size(), shard["shard"] == 1 ? 2u : 1u);
+    }
+  }
+  EXPECT_EQ(in_shards, 120u);
+
+  EXPECT_EQ(post("retail/shards/1/split", "").code(), "shard_closed");
+  EXPECT_EQ(post("retail/shards/9/split", "").code(), "shard_not_found");
+  EXPECT_EQ(post("retail/shards/x/split", "").code(), "shard_not_found");
+  EXPECT_EQ(post("nosuch/shards/1/split", "").code(), "stream_not_found");
+  EXPECT_EQ(post("retail/shards/2/split", R"({"at":"7"})").code(), "invalid_body");
+  EXPECT_EQ(post("retail/shards/2/split", R"({"at":"00000000000000000000000000000001"})").code(), "invalid_split");
+  EXPECT_EQ(post("retail/shards/2/merge", "").code(), "invalid_body");
+  EXPECT_EQ(post("retail/shards/6/merge", R"({"with":3})").code(), "shards_not_adjacent");
+}
+
 TEST(Streams, AreMadeChangedAndRemoved) {
   ApiWorld world;
   const auto put = [&](std::string_view body) {

@@ -35,6 +35,7 @@ class Program {
     add_tail();
     add_sql();
     add_view();
+    add_stream();
     add_status();
     add_verify();
     add_backup();
@@ -261,6 +262,34 @@ class Program {
     drop->callback([this] { chosen_ = [this] { return view_drop(view_); }; });
   }
 
+  void add_stream() {
+    CLI::App* c = add("stream", "Show the streams, or a stream's shards; split or merge shards",
+                      "  tidemill stream\n"
+                      "  tidemill stream retail\n"
+                      "  tidemill stream split retail 3\n"
+                      "  tidemill stream merge retail 4 5",
+                      [this] { return stream(stream_); });
+    add_remote(c, stream_.remote);
+    c->add_option("stream", stream_.stream, "Which one");
+    const auto change = [&](const char* name, const char* what, const char* example) {
+      CLI::App* sub = c->add_subcommand(name, what);
+      sub->add_option("stream", stream_.stream, "Whose shard")->required();
+      sub->add_option("shard", stream_.shard, "Which one, such as 3 or s0003")->required();
+      add_remote(sub, stream_.remote);
+      sub->footer(std::string("Examples:\n  ") + example);
+      return sub;
+    };
+    CLI::App* split = change("split", "Close a shard and open two in its place; writers and readers go on",
+                             "tidemill stream split retail 3");
+    split->add_option("--at", stream_.at, "First hash key of the second one, 32 hexadecimal digits (else the middle)")
+        ->type_name("HASH");
+    split->callback([this] { chosen_ = [this] { return stream_split(stream_); }; });
+    CLI::App* merge =
+        change("merge", "Close two neighbours and open one in their place", "tidemill stream merge retail 4 5");
+    merge->add_option("with", stream_.with, "Its neighbour")->required();
+    merge->callback([this] { chosen_ = [this] { return stream_merge(stream_); }; });
+  }
+
   void add_status() {
     CLI::App* c = add("status", "Show on one screen how the server is doing; exit code 1 when something needs a hand",
                       "  tidemill status\n"
@@ -382,6 +411,7 @@ class Program {
   TailOptions tail_;
   SqlOptions sql_;
   ViewOptions view_;
+  StreamOptions stream_;
   StatusOptions status_;
   VerifyOptions verify_;
   BackupCommand backup_;

@@ -99,6 +99,17 @@ int view(const ViewOptions& options);
 int view_create(const ViewOptions& options);
 int view_drop(const ViewOptions& options);
 
+struct StreamOptions {
+  Remote remote;
+  std::string stream;  // empty: list them
+  std::string shard;
+  std::string at;    // split
+  std::string with;  // merge
+};
+int stream(const StreamOptions& options);
+int stream_split(const StreamOptions& options);
+int stream_merge(const StreamOptions& options);
+
 struct StatusOptions {
   Remote remote;
   bool json = false;

@@ -86,6 +86,11 @@ int page_through(const Server& server, const TailOptions& options, const std::st
     left -= std::min(left, count);
     std::string next(json_member(answer.response.body, "next"));
     std::erase(next, '"');
+    if (next == "null") {  // a closed shard has no more
+      std::fprintf(stderr, "tidemill tail: the shard is closed; its children are %s\n",
+                   std::string(json_member(answer.response.body, "children")).c_str());
+      break;
+    }
     if (next == from || (count == 0 && (options.shard.empty() || next.empty()))) break;
     from = next;
   }
@@ -111,13 +116,15 @@ int tail(const TailOptions& options) {
   while (true) {
     HttpFailure failure;
     bool enough = false;
+    bool closed = false;
     const auto response = client.stream(
         request,
         [&](std::string_view bytes) {
           const bool more = events.add(bytes, [&](const std::string& name, const std::string& record) {
             if (!name.empty()) {  // lost records, an error: nothing for who reads records
               std::fprintf(stderr, "tidemill tail: %s %s\n", name.c_str(), record.c_str());
-              return true;
+              closed = name == "closed";  // the shard, for ever
+              return !closed;
             }
             enough = !print_record(record, options.data_only) || (options.limit > 0 && --left == 0);
             return !enough;
@@ -125,7 +132,7 @@ int tail(const TailOptions& options) {
           return more && flush() && !reader_is_gone();
         },
         failure);
-    if (enough || std::ferror(stdout) || reader_is_gone()) return kOk;
+    if (enough || closed || std::ferror(stdout) || reader_is_gone()) return kOk;
     if (response && response->status / 100 != 2) return wrong_use("tail", problem_text(*response));
     // Cut off: go on where it stopped, as a browser does; once it has begun. Before that the trouble is said.
     if (events.id().empty()) {
