@@ -324,7 +324,6 @@ class Splitter {
       render(*where_, out);
     }
     out.row_sql = row_.sql();
-    out.deterministic = std::find(out.fields.begin(), out.fields.end(), "_shard") == out.fields.end();
   }
 
   void warn(Definition& out) const {
