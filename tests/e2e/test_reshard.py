@@ -83,7 +83,7 @@ class Reshard(TestCase):
         tail = self.tidemill("tail", "s", "--from", "earliest", "--shard", str(closed["shard"]), "--url", server.url)
         self.assertEqual((tail.returncode, len(tail.stdout.splitlines())), (0, len(records)), tail)
         shown = self.tidemill("stream", "s", "--url", server.url)
-        self.assertEqual(len(shown.stdout.splitlines()), len(before) + 1, shown)
+        self.assertEqual(len(shown.stdout.splitlines()), len(before) + 2, shown)
         again = self.tidemill("stream", "split", "s", str(closed["shard"]), "--url", server.url)
         self.assertEqual(again.returncode, 2, again)
         self.assertIn("was split or merged before", again.stderr)
