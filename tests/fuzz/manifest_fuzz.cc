@@ -38,11 +38,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   StreamDefinition definition;
   definition.id = StreamId(7);
   definition.name = "a";
-  auto opened = archive::Manifest::open(sim.env, "/a", definition, {"s0000", "s0001"});
+  auto opened = archive::Manifest::open(sim.env, "/a", definition, {{"s0000", kSequenceMax}, {"s0001", kSequenceMax}});
   if (!opened || !opened->manifest) return 0;
   CHECK(opened->manifest->append(archive::SeenLine{"s0000", Sequence(99)}));
   // What was appended is there, whatever stood before it.
-  auto again = archive::Manifest::open(sim.env, "/a", definition, {"s0000", "s0001"});
+  auto again = archive::Manifest::open(sim.env, "/a", definition, {{"s0000", kSequenceMax}, {"s0001", kSequenceMax}});
   CHECK(again && again->manifest);
   CHECK(again->manifest->found("s0000").through >= Sequence(99));
   return 0;

@@ -76,7 +76,9 @@ class ManifestFile : public ::testing::Test {
   StreamDefinition stream = test_stream(2);
 
   ManifestFile() { EXPECT_TRUE(create_directories(sim.files, kRoot)); }
-  Result<Manifest::Opened> try_open() { return Manifest::open(sim.env, kRoot, stream, {{"s0000"}, {"s0001"}}); }
+  Result<Manifest::Opened> try_open() {
+    return Manifest::open(sim.env, kRoot, stream, {{"s0000", kSequenceMax}, {"s0001", kSequenceMax}});
+  }
   std::unique_ptr<Manifest> open() {
     auto opened = try_open();
     EXPECT_TRUE(opened) << opened.error().message();
