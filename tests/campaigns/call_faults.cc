@@ -49,6 +49,7 @@ class CallFaults::Guarded final : public File {
     return file_->truncate(size);
   }
   void start_writeback(ByteOffset offset, std::uint64_t length) override { file_->start_writeback(offset, length); }
+  void read_ahead(ByteOffset offset, std::uint64_t length) override { file_->read_ahead(offset, length); }
   void drop_cache(ByteOffset offset, std::uint64_t length) override { file_->drop_cache(offset, length); }
 
  private:

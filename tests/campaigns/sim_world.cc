@@ -92,6 +92,7 @@ bool SimWorld::stop() {
 
 void SimWorld::kill() {
   // What the parts try while they are destroyed must not reach the disk any more.
+  sim.files.cut_at_step(~0ull);
   sim.files.kill_at_step(sim.files.steps() + 1);
   drop();
   sim.files.kill();
