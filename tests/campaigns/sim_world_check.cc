@@ -35,10 +35,13 @@ void SimWorld::check() {
   ASSERT_NO_FATAL_FAILURE(check_requests(texts));
   ASSERT_NO_FATAL_FAILURE(check_archive(texts));
   ASSERT_NO_FATAL_FAILURE(check_tally(texts.size()));
-  if (views) ASSERT_NO_FATAL_FAILURE(check_view(texts));
+  if (views) {
+    ASSERT_NO_FATAL_FAILURE(check_view(texts));
+  }
   ASSERT_NO_FATAL_FAILURE(check_times());
   for (const auto& [name, there] : others_) {
-    if (!doubtful_.contains(name)) ASSERT_EQ(engine->find(name) != nullptr, there) << "stream " << name;
+    if (doubtful_.contains(name)) continue;
+    ASSERT_EQ(engine->find(name) != nullptr, there) << "stream " << name;
   }
 }
 
@@ -76,7 +79,8 @@ void SimWorld::check_requests(const std::vector<std::string>& texts) {
     for (std::size_t i = 0; i < r.texts.size(); ++i) {
       const auto it = at.find(r.texts[i]);
       ASSERT_EQ(it == at.end(), first == at.end()) << "a part of a request";
-      if (it != at.end()) ASSERT_EQ(it->second, first->second + i);
+      if (it == at.end()) continue;
+      ASSERT_EQ(it->second, first->second + i);
     }
   }
   // The latest keys are in the window for sure; but where a start could not read them, until the next start only.
