@@ -89,6 +89,9 @@ class DiskFull(TestCase):
         body = "\n".join(json.dumps(line) for line in lines).encode()
         answer = server.post(records, body, {"Content-Type": "application/x-ndjson"})
         self.assertEqual(answer.status, 200, answer)
+        # A start copies the last commit: a small one, so that hardly any room is enough for it.
+        last = {"InvoiceNo": "last", "StockCode": "last", "Quantity": 1, "UnitPrice": 0.5, "CustomerID": "1"}
+        self.assertEqual(server.post(records, last).status, 200)
         filler = self.disk / "filler"
         with open(filler, "wb", buffering=0) as out:
             try:
@@ -109,7 +112,7 @@ class DiskFull(TestCase):
         # Hardly any room.
         os.truncate(filler, filler.stat().st_size - (256 << 10))
         server.start("/healthz")
-        self.assertEqual([r["data"] for r in server.records()], lines)
+        self.assertEqual([r["data"] for r in server.records()], [*lines, last])
         times = 1
         for _ in range(20):  # what the last start left aside went, and may have made some
             answer = server.post(records, body, {"Content-Type": "application/x-ndjson"})
@@ -126,7 +129,7 @@ class DiskFull(TestCase):
             self.assertLess(time.monotonic(), end, server.log_tail())
             time.sleep(0.2)
         rows = server.sql("SELECT sum(lines) AS n FROM customers", server.token())
-        self.assertEqual(rows[0]["n"], len(lines) * times + 1)
+        self.assertEqual(rows[0]["n"], len(lines) * times + 2)
         while server.get("/v1/groups/retail:archive").json()["last_error"] is not None:
             self.assertLess(time.monotonic(), end, server.log_tail())
             time.sleep(0.2)
@@ -134,7 +137,7 @@ class DiskFull(TestCase):
         archived = collections.Counter()
         for path in pathlib.Path(server.data, "archive", "retail").rglob("*.txt"):
             archived.update(json.loads(line)["StockCode"] for line in path.read_text().splitlines())
-        self.assertEqual(archived, collections.Counter([str(i) for i in range(20_000)] * times + ["0"]))
+        self.assertEqual(archived, collections.Counter([str(i) for i in range(20_000)] * times + ["0", "last"]))
 
     def grow(self, mebibytes):
         self.size += mebibytes
