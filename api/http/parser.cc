@@ -59,6 +59,7 @@ struct Parsed {
   int hosts = 0;
   int lengths = 0;
   int encodings = 0;
+  std::uint64_t chunk_left = 0;  // bytes of the chunk at hand that have not come
 };
 
 // Where it is stricter than Beast, it is because two programs in a chain must never disagree about where a request
@@ -159,6 +160,7 @@ class Parser final : public beast::http::basic_parser<true> {
       if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7f') return refuse(ErrorId::bad_framing, ec);
     }
     if (size > p_.body_bytes_max || p_.body_size + size > p_.body_bytes_max) refuse(ErrorId::body_too_large, ec);
+    p_.chunk_left = size;
   }
 
   std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view part, beast::error_code&) override {
@@ -166,6 +168,7 @@ class Parser final : public beast::http::basic_parser<true> {
     if (!p_.body) p_.body = from;
     if (p_.body + p_.body_size != from) std::memmove(p_.body + p_.body_size, from, part.size());
     p_.body_size += part.size();
+    p_.chunk_left -= part.size();
     return part.size();
   }
 
@@ -230,6 +233,10 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
   beast::error_code ec;
   const char* const begin = data + taken;
   while (taken < size && !i.parser->is_done()) {
+    // Beast aborts where a last chunk comes as "0", CR, LF and then one more byte alone. Between chunks at least "0"
+    // and two line ends are to come, so nothing is lost by waiting for them.
+    constexpr std::size_t kLastChunk = 5;
+    if (p.header_done && p.encodings != 0 && p.chunk_left == 0 && size - taken < kLastChunk) break;
     const std::size_t n = i.parser->put(boost::asio::const_buffer(data + taken, size - taken), ec);
     taken += n;
     if (ec || n == 0) break;
