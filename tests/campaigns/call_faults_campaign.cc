@@ -221,7 +221,7 @@ bool finish() {
       ++failed;
       continue;
     }
-    const auto* known = std::find_if(std::begin(kUnmet), std::end(kUnmet), [&](const Unmet& u) {
+    const auto* known = std::find_if(std::begin(kUnmet), std::end(kUnmet), [&line = line](const Unmet& u) {
       return line.file.find(u.file) != std::string::npos && line.text.find(u.code) != std::string::npos;
     });
     const bool whole = trials >= plans().all.size();  // else it is no wonder
