@@ -98,10 +98,30 @@ Input<StreamInput> parse_stream_input(std::string_view text) {
               quoted(key) + " does not fit."};
         }
       }
+    } else if (name == "retention") {
+      if (!value.is_object()) return InputError{"`retention` is an object, such as {\"age_seconds\":604800}."};
+      for (const auto& [key, v] : value.items()) {
+        if (key == "age_seconds" && v.is_null()) {
+          input.retention_age.emplace();
+        } else if (key == "age_seconds" && v.is_number() && v.get<double>() >= 1 && v.get<double>() <= 3.2e9) {
+          input.retention_age = std::chrono::milliseconds(static_cast<std::int64_t>(v.get<double>() * 1000));
+        } else if (key == "size_bytes" && v.is_null()) {
+          input.retention_size_bytes.emplace();
+        } else if (key == "size_bytes" && v.is_number_unsigned() && v.get<std::uint64_t>() >= 65'536) {
+          input.retention_size_bytes = v.get<std::uint64_t>();
+        } else if (key == "wait_for_groups" && v.is_boolean()) {
+          input.retention_wait_for_groups = v.get<bool>();
+        } else {
+          return InputError{
+              "`retention` takes age_seconds (1 or more, or null), size_bytes (65,536 or more, or null) and "
+              "wait_for_groups (true or false); " +
+              quoted(key) + " does not fit."};
+        }
+      }
     } else {
       return InputError{quoted(name) +
                         " is not a setting of a stream; these are: shards, partition_key, fields, "
-                        "archive."};
+                        "archive, retention."};
     }
   }
   return input;

@@ -25,6 +25,10 @@ struct StreamInput {
   std::optional<bool> archive_enabled;
   std::optional<std::uint64_t> archive_size_bytes;
   std::optional<std::chrono::milliseconds> archive_age;
+  // What of it is given; within, null is "off".
+  std::optional<std::optional<std::chrono::milliseconds>> retention_age;
+  std::optional<std::optional<std::uint64_t>> retention_size_bytes;
+  std::optional<bool> retention_wait_for_groups;
 };
 Input<StreamInput> parse_stream_input(std::string_view json);
 

@@ -148,6 +148,12 @@ std::string encode_definition(const StreamDefinition& definition, Incarnation in
   json.name("archive").begin_object().field("enabled", definition.archive.enabled);
   json.field("size_bytes", definition.archive.size_bytes);
   json.field("age_ms", static_cast<std::int64_t>(definition.archive.age.count())).end_object();
+  if (const auto& r = definition.retention; r.enabled() || r.wait_for_groups) {
+    json.name("retention").begin_object();
+    if (r.age) json.field("age_ms", static_cast<std::int64_t>(r.age->count()));
+    if (r.size_bytes) json.field("size_bytes", *r.size_bytes);
+    json.field("wait_for_groups", r.wait_for_groups).end_object();
+  }
   if (!definition.shards.empty()) write_shards(json, definition.shards);
   json.end_object();
   return out;
@@ -190,6 +196,14 @@ std::optional<DecodedDefinition> decode_definition(std::string_view text) {
     if (archive["enabled"].get(enabled) == simdjson::SUCCESS) d.archive.enabled = enabled;
     if (archive["size_bytes"].get(number) == simdjson::SUCCESS) d.archive.size_bytes = number;
     if (archive["age_ms"].get(number) == simdjson::SUCCESS) d.archive.age = std::chrono::milliseconds(number);
+  }
+  dom::element retention;
+  if (root["retention"].get(retention) == simdjson::SUCCESS) {
+    std::uint64_t number = 0;
+    bool wait = false;
+    if (retention["age_ms"].get(number) == simdjson::SUCCESS) d.retention.age = std::chrono::milliseconds(number);
+    if (retention["size_bytes"].get(number) == simdjson::SUCCESS) d.retention.size_bytes = number;
+    if (retention["wait_for_groups"].get(wait) == simdjson::SUCCESS) d.retention.wait_for_groups = wait;
   }
   return decoded;
 }

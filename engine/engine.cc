@@ -26,8 +26,12 @@ using Hook = std::function<void(const std::shared_ptr<Stream>&)>;
 
 class EngineImpl final : public Engine {
  public:
-  EngineImpl(Env& env, const Options& options) : env_(env), options_(options), groups_(env) {}
-  ~EngineImpl() override = default;
+  EngineImpl(Env& env, const Options& options)
+      : env_(env),
+        options_(options),
+        groups_(env),
+        retention_(std::make_shared<Retention>(env, groups_, changing_, [this] { return list(); })) {}
+  ~EngineImpl() override { retention_->stop(); }
 
   Result<void> start();
 
@@ -86,6 +90,8 @@ class EngineImpl final : public Engine {
   const Options& options() const override { return options_; }
   const DataDirectory& directory() const override { return *directory_; }
   Result<void> close() override;
+  void begin_retention(Retention::Readers readers) override { retention_->begin(std::move(readers)); }
+  RetentionStatus retention(const Stream& stream) const override { return retention_->status(stream.name()); }
 
  private:
   using Plan = std::function<Result<Reshard>(const ShardTable&)>;
@@ -123,6 +129,8 @@ class EngineImpl final : public Engine {
   mutable std::shared_mutex streams_mutex_;
   std::map<std::string, std::shared_ptr<Stream>, std::less<>> by_name_;
   std::map<StreamId, std::shared_ptr<Stream>> by_id_;
+
+  const std::shared_ptr<Retention> retention_;
 };
 
 Result<void> EngineImpl::start() {
@@ -275,6 +283,7 @@ Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, 
   const auto stream = std::make_shared<Stream>(std::move(definition), *log);
   publish(stream);
   for (const Hook& attach : attach_) attach(stream);
+  retention_->wake();
   return stream;
 }
 
@@ -287,12 +296,14 @@ Result<std::shared_ptr<Stream>> EngineImpl::change(const StreamDefinition& defin
   wanted.fields = definition.fields;
   wanted.partition_key = definition.partition_key;
   wanted.archive = definition.archive;
+  wanted.retention = definition.retention;
   StreamDefinition settings = wanted;
   settings.shards.clear();  // those have events of their own
   RETURN_IF_ERROR(system_->append("stream.changed", encode_definition(settings, old->incarnation())));
   const auto stream = std::make_shared<Stream>(std::move(wanted), *old);
   publish(stream);
   for (const Hook& changed : changed_) changed(stream);
+  retention_->wake();
   return stream;
 }
 
@@ -393,6 +404,7 @@ void EngineImpl::close_logs(const std::vector<std::shared_ptr<Log>>& logs) {
 Result<void> EngineImpl::close() {
   const std::lock_guard changing(changing_);
   if (std::exchange(closed_, true)) return {};
+  retention_->stop();
   const auto closed = groups_.close();
   std::vector<std::shared_ptr<Log>> logs;
   {

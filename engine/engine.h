@@ -12,6 +12,7 @@
 #include "engine/errors.h"
 #include "engine/group.h"
 #include "engine/position.h"
+#include "engine/retention.h"
 #include "engine/stream.h"
 #include "engine/system_stream.h"
 #include "storage/seam/env.h"
@@ -38,7 +39,7 @@ class Engine {
   // definition.id and .created are given by the engine; empty .shards become `shards` equal ones. stream_exists,
   // invalid_name, invalid_definition.
   virtual Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) = 0;
-  // Settings that may change later: fields, partition_key, archive.
+  // Settings that may change later: fields, partition_key, archive, retention.
   virtual Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) = 0;
   // Closes shards at the present end of the stream and opens children for what comes after it (engine/shards.h). When
   // it returns without error the change is on disk and groups follow it; appends never notice. Without `at`: in the
@@ -64,6 +65,10 @@ class Engine {
 
   // All logs at one moment. Waits for a change of a stream that is under way.
   virtual DataCut cut() = 0;
+
+  // Retention removes nothing before this. `readers`: see Retention; until close() returns.
+  virtual void begin_retention(Retention::Readers readers) = 0;
+  virtual RetentionStatus retention(const Stream& stream) const = 0;
 
   virtual SystemStream& system() = 0;
   virtual Groups& groups() = 0;

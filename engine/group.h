@@ -37,6 +37,7 @@ struct GroupStatus {
   std::string last_error;                // empty when all is well
   WallTime last_error_time{};
   std::uint64_t retries = 0;
+  bool open = false;  // else nobody knows how far it is
 };
 
 // The consumer-group runtime. Reads each group's stream behind its durable position, hands batches to the consumer on

@@ -159,6 +159,7 @@ GroupStatus GroupRunner::status() const {
   status.consumer = name_.substr(name_.find(':') + 1);
   status.durable = stream_->log().durable();
   if (open_.load()) {
+    status.open = true;
     fill(status);
   } else {  // nobody knows how far it is
     status.lag_records = status.durable.value();

@@ -30,6 +30,13 @@ struct StreamDefinition {
     std::uint64_t size_bytes = 5 << 20;
     std::chrono::milliseconds age{60'000};
   } archive;
+  // What goes when it is older, or when there is more; nullopt: off. Whole segments, and not what a view needs.
+  struct Retention {
+    std::optional<std::chrono::milliseconds> age;
+    std::optional<std::uint64_t> size_bytes;
+    bool wait_for_groups = false;
+    bool enabled() const { return age || size_bytes; }
+  } retention;
   WallTime created{};
 };
 

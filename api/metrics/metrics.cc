@@ -39,6 +39,16 @@ void add_stream(Families& out, const Stream& stream) {
   out.add("tidemill_log_lost_ranges", number(s.damage.size()), l);
 }
 
+void add_retention(Families& out, const Stream& stream, const RetentionStatus& r) {
+  if (!stream.definition().retention.enabled()) return;
+  const Labels l = one("stream", stream.name());
+  out.add("tidemill_retention_removed_records_total", number(r.removed_records), l);
+  out.add("tidemill_retention_lost_records_total", number(r.lost_records), l);
+  out.add("tidemill_retention_groups_at_risk", number(r.at_risk.size()), l);
+  out.add("tidemill_retention_paused", r.paused.empty() ? 0 : 1, l);
+  out.add("tidemill_retention_held", r.held.empty() ? 0 : 1, l);
+}
+
 void add_group(Families& out, const GroupStatus& g) {
   const Labels l = one("group", g.name);
   out.add("tidemill_group_lag_records", number(g.lag_records), l);
@@ -155,7 +165,10 @@ std::string metrics_text(const MetricSources& sources) {
     if (name == "unknown") continue;
     out.add("tidemill_rejected_records_total", number(sources.ingest.rejected[code].value()), one("code", name));
   }
-  for (const auto& stream : context.engine.list()) add_stream(out, *stream);
+  for (const auto& stream : context.engine.list()) {
+    add_stream(out, *stream);
+    add_retention(out, *stream, context.engine.retention(*stream));
+  }
   for (const GroupStatus& group : context.engine.groups().list()) add_group(out, group);
   if (context.views) {
     sources.ingest.visible.each([&](const std::string& view, const Histogram& taken) {

@@ -24,6 +24,36 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
   json.name("archive").begin_object().field("enabled", d.archive.enabled);
   json.field("size_bytes", d.archive.size_bytes);
   json.field("age_seconds", static_cast<double>(d.archive.age.count()) / 1000).end_object();
+  json.name("retention").begin_object().name("age_seconds");
+  if (d.retention.age) {
+    json.value(static_cast<double>(d.retention.age->count()) / 1000);
+  } else {
+    json.null();
+  }
+  json.name("size_bytes");
+  if (d.retention.size_bytes) {
+    json.value(*d.retention.size_bytes);
+  } else {
+    json.null();
+  }
+  json.field("wait_for_groups", d.retention.wait_for_groups);
+  if (whole) {
+    const RetentionStatus now = context.engine.retention(stream);
+    const auto sentence = [&](std::string_view name, const std::string& text) {
+      json.name(name);
+      if (text.empty()) {
+        json.null();
+      } else {
+        json.value(text);
+      }
+    };
+    sentence("paused", now.paused);
+    sentence("held", now.held);
+    json.name("groups_at_risk").begin_array();
+    for (const std::string& group : now.at_risk) json.value(group);
+    json.end_array().field("removed_records", now.removed_records).field("lost_records", now.lost_records);
+  }
+  json.end_object();
   if (whole) {
     json.name("shards").begin_array();
     for (const ShardDefinition& shard : d.shards) write_shard(json, shard);
@@ -131,6 +161,9 @@ void Streams::put(Call& call, http::Responder responder) {
               if (in.archive_enabled) d.archive.enabled = *in.archive_enabled;
               if (in.archive_size_bytes) d.archive.size_bytes = *in.archive_size_bytes;
               if (in.archive_age) d.archive.age = *in.archive_age;
+              if (in.retention_age) d.retention.age = *in.retention_age;
+              if (in.retention_size_bytes) d.retention.size_bytes = *in.retention_size_bytes;
+              if (in.retention_wait_for_groups) d.retention.wait_for_groups = *in.retention_wait_for_groups;
               if (existing && in.shards) {
                 const auto open = std::count_if(d.shards.begin(), d.shards.end(), [](const auto& s) { return s.open; });
                 if (static_cast<std::uint32_t>(open) != *in.shards) {

@@ -21,6 +21,9 @@ struct StreamConfig {
   bool archive_enabled = false;
   std::uint64_t archive_size = 0;
   std::chrono::milliseconds archive_age{};
+  std::chrono::milliseconds retention_age{};  // 0: off
+  std::uint64_t retention_size = 0;           // 0: off
+  bool retention_wait_for_groups = false;
   std::map<std::string, FieldType, std::less<>> fields;
 };
 

@@ -156,7 +156,7 @@ const std::array<Key<Config>, 19> kConfigKeys{{
 }};
 
 using S = StreamConfig;
-const std::array<Key<StreamConfig>, 5> kStreamKeys{{
+const std::array<Key<StreamConfig>, 8> kStreamKeys{{
     {.name = "shards",
      .type = KeyType::integer,
      .default_value = "4",
@@ -191,6 +191,27 @@ const std::array<Key<StreamConfig>, 5> kStreamKeys{{
      .min = 100,
      .max = 24 * kHour,
      .comment = "... or this age, whichever comes first."},
+    {.name = "retention.age",
+     .type = KeyType::duration,
+     .default_value = "off",
+     .member = &S::retention_age,
+     .min = 1'000,
+     .off = true,
+     .comment = "Records go when they are older. Whole segments, and none while a view is built from them."},
+    {.name = "retention.size",
+     .type = KeyType::size,
+     .default_value = "off",
+     .member = &S::retention_size,
+     .min = 64 * kKiB,
+     .off = true,
+     .comment = "The oldest records go when the log takes more."},
+    {.name = "retention.wait_for_groups",
+     .type = KeyType::boolean,
+     .default_value = "false",
+     .member = &S::retention_wait_for_groups,
+     .comment =
+         "Whether records stay until every group has made its work on them durable; else a group that is too far "
+         "behind loses them, after a warning."},
 }};
 
 const std::array<Key<ViewConfig>, 1> kViewKeys{{
@@ -282,11 +303,19 @@ std::optional<std::string> set_from_text(const Key<T>& key, std::string_view tex
       return set_number(key, value, into);
     }
     case KeyType::size: {
+      if (key.off && text == "off") {
+        into.*std::get<std::uint64_t T::*>(key.member) = 0;
+        return std::nullopt;
+      }
       const auto value = parse_size(text);
       if (!value) return std::string("must be a size such as \"256MiB\" (B, KiB, MiB, GiB, KB, MB, GB)");
       return set_number(key, *value, into);
     }
     case KeyType::duration: {
+      if (key.off && text == "off") {
+        into.*std::get<std::chrono::milliseconds T::*>(key.member) = {};
+        return std::nullopt;
+      }
       const auto value = parse_duration(text);
       if (!value) return std::string("must be a duration such as \"60s\" (ms, s, m, h, d)");
       return set_number(key, static_cast<std::uint64_t>(value->count()), into);
@@ -303,8 +332,10 @@ std::string get_as_toml(const Key<T>& key, const T& from) {
     case KeyType::integer:
       return std::to_string(from.*std::get<std::uint64_t T::*>(key.member));
     case KeyType::size:
+      if (key.off && from.*std::get<std::uint64_t T::*>(key.member) == 0) return "\"off\"";
       return '"' + format_size(from.*std::get<std::uint64_t T::*>(key.member)) + '"';
     case KeyType::duration:
+      if (key.off && (from.*std::get<std::chrono::milliseconds T::*>(key.member)).count() == 0) return "\"off\"";
       return '"' + format_duration(from.*std::get<std::chrono::milliseconds T::*>(key.member)) + '"';
     case KeyType::text:
     case KeyType::choice:

@@ -23,6 +23,7 @@ struct Key {
   std::uint64_t min = 0;  // bytes, milliseconds or the number itself; of text: its length
   std::uint64_t max = ~std::uint64_t{0};
   std::string_view choices = {};  // "debug info warning error"
+  bool off = false;               // of a size or a duration: "off" is a value, kept as 0
   bool live = false;              // SIGHUP takes it over; else it needs a restart
   std::string_view comment = {};
 };

@@ -66,7 +66,8 @@ std::string range(const Key<T>& key) {
     if (key.type == KeyType::duration) return format_duration(std::chrono::milliseconds(v));
     return std::to_string(v);
   };
-  if (key.max == ~std::uint64_t{0}) return key.min == 0 ? "" : "from " + show(key.min);
+  const std::string off = key.off ? "off, or " : "";
+  if (key.max == ~std::uint64_t{0}) return key.min == 0 ? "" : off + "from " + show(key.min);
   return show(key.min) + " to " + show(key.max);
 }
 

@@ -46,6 +46,13 @@ StreamDefinition stream_of(const Json& json) {
     d.archive.size_bytes = archive.value("size_bytes", std::uint64_t{0});
     d.archive.age = std::chrono::milliseconds(std::llround(archive.value("age_seconds", 0.0) * 1000));
   }
+  if (const Json retention = json.value("retention", Json()); retention.is_object()) {
+    if (const Json age = retention.value("age_seconds", Json()); age.is_number())
+      d.retention.age = std::chrono::milliseconds(std::llround(age.get<double>() * 1000));
+    if (const Json size = retention.value("size_bytes", Json()); size.is_number_unsigned())
+      d.retention.size_bytes = size.get<std::uint64_t>();
+    d.retention.wait_for_groups = retention.value("wait_for_groups", false);
+  }
   return d;
 }
 
@@ -59,6 +66,13 @@ std::string body_of(const StreamConfig& stream, bool shards) {
              {{"enabled", stream.archive_enabled},
               {"size_bytes", stream.archive_size},
               {"age_seconds", static_cast<double>(stream.archive_age.count()) / 1000}}}};
+  Json& retention = json["retention"];
+  retention["age_seconds"] = nullptr;
+  retention["size_bytes"] = nullptr;
+  if (stream.retention_age.count() != 0)
+    retention["age_seconds"] = static_cast<double>(stream.retention_age.count()) / 1000;
+  if (stream.retention_size != 0) retention["size_bytes"] = stream.retention_size;
+  retention["wait_for_groups"] = stream.retention_wait_for_groups;
   if (shards) json["shards"] = stream.shards;
   return json.dump();
 }

@@ -33,6 +33,9 @@ StreamDefinition definition_of(const StreamConfig& stream) {
   d.archive.enabled = stream.archive_enabled;
   d.archive.size_bytes = stream.archive_size;
   d.archive.age = stream.archive_age;
+  if (stream.retention_age.count() != 0) d.retention.age = stream.retention_age;
+  if (stream.retention_size != 0) d.retention.size_bytes = stream.retention_size;
+  d.retention.wait_for_groups = stream.retention_wait_for_groups;
   return d;
 }
 
@@ -57,6 +60,16 @@ std::vector<std::string> differences(const StreamConfig& wanted, const StreamDef
           wanted.archive_enabled ? "true" : "false");
   compare(out, name + "archive.size", format_size(there.archive.size_bytes), format_size(wanted.archive_size));
   compare(out, name + "archive.age", format_duration(there.archive.age), format_duration(wanted.archive_age));
+  const auto size_or_off = [](std::uint64_t size) { return size == 0 ? std::string("off") : format_size(size); };
+  const auto age_or_off = [](std::chrono::milliseconds age) {
+    return age.count() == 0 ? std::string("off") : format_duration(age);
+  };
+  compare(out, name + "retention.age", age_or_off(there.retention.age.value_or(std::chrono::milliseconds(0))),
+          age_or_off(wanted.retention_age));
+  compare(out, name + "retention.size", size_or_off(there.retention.size_bytes.value_or(0)),
+          size_or_off(wanted.retention_size));
+  compare(out, name + "retention.wait_for_groups", there.retention.wait_for_groups ? "true" : "false",
+          wanted.retention_wait_for_groups ? "true" : "false");
   return out;
 }
 

@@ -1,0 +1,199 @@
+#include "engine/retention.h"
+
+#include <algorithm>
+
+#include "storage/base/logger.h"
+#include "storage/base/text.h"
+#include "storage/seam/clock.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::chrono::minutes kPartedMax{1};
+constexpr std::chrono::seconds kBehindMax{1};  // NTP sets clocks back by less
+
+std::string list_of(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out.append(out.empty() ? "" : ", ").append(name);
+  return out;
+}
+
+}  // namespace
+
+Retention::Retention(Env& env, const Groups& groups, std::recursive_mutex& changing, Streams streams)
+    : Serial(env),
+      groups_(groups),
+      changing_(changing),
+      streams_(std::move(streams)),
+      wall_at_start_(env.clock.wall()),
+      monotonic_at_start_(env.clock.monotonic()) {}
+
+void Retention::begin(Readers readers) {
+  {
+    const std::lock_guard lock(run_mutex_);
+    readers_ = std::move(readers);
+    begun_ = true;
+  }
+  wake();
+}
+
+void Retention::stop() {
+  const std::lock_guard lock(run_mutex_);
+  stopped_ = true;
+  readers_ = nullptr;
+}
+
+RetentionStatus Retention::status(const std::string& stream) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = states_.find(stream);
+  return it == states_.end() ? RetentionStatus() : it->second.shown;
+}
+
+void Retention::run() {
+  const std::lock_guard running(run_mutex_);
+  if (!begun_ || stopped_) return;
+  const MonotonicTime now = env_.clock.monotonic();
+  const std::unique_lock changing(changing_, std::try_to_lock);
+  if (!changing) return wake_at(now + std::chrono::seconds(1));
+  bool wanted = false;
+  const std::vector<std::shared_ptr<Stream>> streams = streams_();
+  const std::vector<GroupStatus> groups = groups_.list();
+  for (const auto& stream : streams) {
+    if (!stream->definition().retention.enabled()) continue;
+    wanted = true;
+    check(*stream, groups);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(states_, [&](const auto& state) {
+      return std::none_of(streams.begin(), streams.end(), [&](const auto& s) {
+        return s->name() == state.first && s->definition().retention.enabled();
+      });
+    });
+  }
+  if (wanted) wake_at(now + kInterval);
+}
+
+std::string Retention::why_paused(const Stream& stream) const {
+  const auto wall = env_.clock.wall() - wall_at_start_;
+  const auto passed = env_.clock.monotonic() - monotonic_at_start_;
+  if (wall - passed > kPartedMax || passed - wall > kPartedMax)
+    return "The wall clock was set by more than a minute since the start: nothing is removed for its age until it "
+           "agrees "
+           "again, or the next start. Set the clock right.";
+  const LogStatus log = stream.log().status();
+  if (log.durable >= log.start && env_.clock.wall() + kBehindMax < log.last_time)
+    return "The wall clock lies before the stream's last commit (" + format_rfc3339(log.last_time) +
+           "): nothing is removed for its age until it has passed it. Set the clock right.";
+  return {};
+}
+
+void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
+  const StreamDefinition::Retention& wanted = stream.definition().retention;
+  Log& log = stream.log();
+  RetentionStatus before;
+  {
+    const std::lock_guard lock(mutex_);
+    State& state = states_[stream.name()];
+    if (!(state.id == stream.definition().id)) state = {{}, stream.definition().id};
+    before = state.shown;
+  }
+  RetentionStatus now;
+  now.removed_records = before.removed_records;
+  now.lost_records = before.lost_records;
+
+  RetentionLimits limits;
+  RetentionLimits soon;
+  if (wanted.age) {
+    now.paused = why_paused(stream);
+    if (now.paused.empty()) {
+      limits.older_than = env_.clock.wall() - *wanted.age;
+      soon.older_than = env_.clock.wall() - *wanted.age / 5 * 4;
+    }
+  }
+  if (wanted.size_bytes) {
+    limits.bytes_max = *wanted.size_bytes;
+    soon.bytes_max = *wanted.size_bytes / 5 * 4;
+  }
+  const auto reached = log.retention_start(limits);
+  const auto reached_soon = log.retention_start(soon);
+  if (!reached || !reached_soon) {
+    env_.logger.warning(
+        "retention could not look at a stream; the next check tries again",
+        {{"stream", stream.name()}, {"cause", (!reached ? reached.error() : reached_soon.error()).message()}});
+    return;
+  }
+
+  const Sequence start = log.start();
+  Sequence target = *reached;
+  std::vector<const GroupStatus*> losers;
+  for (const GroupStatus& g : groups) {
+    if (g.stream != stream.name()) continue;
+    if (!g.open) {  // nobody knows how far it is
+      if (wanted.wait_for_groups && target > start) {
+        target = start;
+        now.held = "Waits for group " + g.name + ", which is not open.";
+      }
+      continue;
+    }
+    const Sequence unread = next(g.persisted.sequence());
+    if (unread < *reached_soon) now.at_risk.push_back(g.name);
+    if (unread >= target) continue;
+    if (wanted.wait_for_groups) {
+      target = std::max(start, unread);
+      now.held = "Waits for group " + g.name + ", which has made its work durable up to record " +
+                 std::to_string(g.persisted.sequence().value()) + ".";
+    } else {
+      losers.push_back(&g);
+    }
+  }
+  const auto views = readers_ ? readers_(stream.name()) : std::vector<std::string>();
+  if (!views.empty() && *reached > start) {
+    target = start;
+    now.held = "Views are built again from all records of the stream: " + list_of(views) + ".";
+  }
+
+  if (target > start) {
+    const auto dropped = log.drop_before(target);
+    if (!dropped) {
+      env_.logger.error("retention cannot move the log's start; nothing was removed",
+                        {{"stream", stream.name()}, {"cause", dropped.error().message()}});
+    } else if (*dropped > start) {
+      now.removed_records += dropped->value() - start.value();
+      env_.logger.info("retention removed records", {{"stream", stream.name()},
+                                                     {"first", std::to_string(start.value())},
+                                                     {"last", std::to_string(dropped->value() - 1)}});
+      for (const GroupStatus* g : losers) {
+        const Sequence unread = std::max(start, next(g->persisted.sequence()));
+        if (unread >= *dropped) continue;
+        now.lost_records += dropped->value() - unread.value();
+        env_.logger.error("retention removed records before a group had made its work on them durable",
+                          {{"group", g->name},
+                           {"first", std::to_string(unread.value())},
+                           {"last", std::to_string(dropped->value() - 1)}});
+      }
+    }
+  }
+  say(stream, before, now);
+  const std::lock_guard lock(mutex_);
+  states_[stream.name()].shown = std::move(now);
+}
+
+// Only what is new.
+void Retention::say(const Stream& stream, const RetentionStatus& before, const RetentionStatus& now) {
+  if (before.paused.empty() && !now.paused.empty())
+    env_.logger.error("retention by age is paused", {{"stream", stream.name()}, {"cause", now.paused}});
+  if (!before.paused.empty() && now.paused.empty())
+    env_.logger.info("retention by age goes on", {{"stream", stream.name()}});
+  if (before.held.empty() && !now.held.empty())
+    env_.logger.warning("retention keeps more than its limits", {{"stream", stream.name()}, {"cause", now.held}});
+  for (const std::string& group : now.at_risk)
+    if (std::find(before.at_risk.begin(), before.at_risk.end(), group) == before.at_risk.end())
+      env_.logger.warning("a group is so far behind that retention will soon reach what it has not read",
+                          {{"stream", stream.name()},
+                           {"group", group},
+                           {"then", stream.definition().retention.wait_for_groups ? "retention waits for it"
+                                                                                  : "it loses these records"}});
+}
+
+}  // namespace tidemill

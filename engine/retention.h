@@ -1,0 +1,76 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/group.h"
+#include "engine/serial.h"
+#include "engine/stream.h"
+
+namespace tidemill {
+
+// What retention does about one stream, for whoever asks.
+struct RetentionStatus {
+  std::string paused;                // why nothing is removed for its age; empty: it is not paused
+  std::string held;                  // what keeps records that the limits would remove; empty: nothing
+  std::vector<std::string> at_risk;  // groups that have not read all of what goes soon
+  std::uint64_t removed_records = 0;
+  std::uint64_t lost_records = 0;  // of them, those that a group had not read; counted once for each group
+  bool operator==(const RetentionStatus&) const = default;
+};
+
+// Removes old records from the streams that want it, a check every few seconds on env.background. Follows what groups
+// have persisted, never what they have only applied: a crash would fall back to it.
+//
+// A group that is behind: with wait_for_groups nothing goes that it has not persisted. Without, records go all the
+// same; the group is told of the range as of one that was damaged (GroupRunner::read), and it is logged and counted
+// here. Either way it is a warning before: once it has not persisted what goes at four fifths of the limits.
+//
+// Age is paused while the clock cannot be trusted: while the wall clock and the monotonic clock have parted by more
+// than a minute since the start, or the wall clock lies before the stream's last commit. Size is not.
+class Retention final : public Serial {
+ public:
+  // Names of the views over a stream. A view is built again from the log's records, so they all stay.
+  using Readers = std::function<std::vector<std::string>(const std::string& stream)>;
+  using Streams = std::function<std::vector<std::shared_ptr<Stream>>()>;
+  static constexpr std::chrono::seconds kInterval{10};
+
+  // `changing` is held while groups come and go; a check that finds it taken is put off.
+  Retention(Env& env, const Groups& groups, std::recursive_mutex& changing, Streams streams);
+  // Not before all groups are there.
+  void begin(Readers readers);
+  void stop();  // waits for a check under way; none comes after it
+  RetentionStatus status(const std::string& stream) const;
+
+ private:
+  struct State {
+    RetentionStatus shown;
+    StreamId id;
+  };
+  void run() final;
+  void check(Stream& stream, const std::vector<GroupStatus>& groups);
+  std::string why_paused(const Stream& stream) const;
+  void say(const Stream& stream, const RetentionStatus& before, const RetentionStatus& now);
+
+  const Groups& groups_;
+  std::recursive_mutex& changing_;
+  const Streams streams_;
+  const WallTime wall_at_start_;
+  const MonotonicTime monotonic_at_start_;
+
+  std::mutex run_mutex_;  // one check, or stop()
+  Readers readers_;
+  bool begun_ = false;
+  bool stopped_ = false;
+
+  mutable std::mutex mutex_;
+  std::map<std::string, State> states_;
+};
+
+}  // namespace tidemill
