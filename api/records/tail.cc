@@ -36,9 +36,19 @@ Tail::~Tail() {
 void Tail::begin() {
   self_ = std::static_pointer_cast<Tail>(shared_from_this());
   comment_due_ = env_.clock.monotonic() + kComment;
-  listener_ = stream_->log().listen([weak = weak()](Sequence) {
-    if (const auto self = weak.lock()) self->wake();
-  });
+  if (shard_) {
+    listener_ = stream_->log().listen_in(range_, [weak = weak()](Sequence first, Sequence) {
+      const auto self = weak.lock();
+      if (!self) return;
+      std::uint64_t none = 0;
+      static_cast<Tail&>(*self).unseen_.compare_exchange_strong(none, first.value());
+      self->wake();
+    });
+  } else {
+    listener_ = stream_->log().listen([weak = weak()](Sequence) {
+      if (const auto self = weak.lock()) self->wake();
+    });
+  }
   wake();
   wake_at(comment_due_);
 }
@@ -67,6 +77,28 @@ void Tail::end_of_shard() {
   end(false);
 }
 
+// What is new. Of one shard, whatever others have written since the last look is passed without looking at it.
+Result<RecordBatch> Tail::read() {
+  if (shard_) {
+    // Before reading: a commit that is published from here on says so again. Once the shard is closed there is no more
+    // to be told of.
+    const Sequence unseen(unseen_.exchange(0));
+    if (at_end_ && stream_->shards().now().shown->find(*shard_)->open) {
+      if (unseen == Sequence()) {
+        RecordBatch nothing;
+        nothing.next = from_;
+        return nothing;
+      }
+      from_ = std::max(from_, unseen);
+    }
+  }
+  ReadOptions options;
+  options.range = range_;
+  options.records_max = 1'000;
+  options.bytes_max = 256 << 10;
+  return stream_->log().read(from_, options);
+}
+
 void Tail::run() {
   if (!self_) return;
   // One run gives at most a few batches, so that one client does not hold a background thread.
@@ -78,11 +110,7 @@ void Tail::run() {
       metrics_.disconnected.add();
       return end(true);
     }
-    ReadOptions options;
-    options.range = range_;
-    options.records_max = 1'000;
-    options.bytes_max = 256 << 10;
-    auto batch = stream_->log().read(from_, options);
+    auto batch = read();
     if (!batch) {
       if (batch.error() == StorageErrc::before_start) {  // retention went past it
         const Sequence start = stream_->log().start();
@@ -95,9 +123,10 @@ void Tail::run() {
       return fail(error_id(batch.error()));
     }
     bool ended = false;
+    Sequence last = kSequenceMax;
     if (shard_) {
       const auto shards = stream_->shards().now();
-      const Sequence last = shards.shown->find(*shard_)->last_sequence;
+      last = shards.shown->find(*shard_)->last_sequence;
       cut(*batch, from_, last);
       ended = last < batch->next && !shards.table->find(*shard_)->open;
     }
@@ -113,6 +142,7 @@ void Tail::run() {
     for (; lost != batch->lost.end(); ++lost) append_lost(text, *lost);
     const bool more = batch->next > from_;
     from_ = batch->next;
+    at_end_ = !more && last == kSequenceMax;
     const MonotonicTime now = env_.clock.monotonic();
     if (!text.empty()) {
       comment_due_ = now + kComment;

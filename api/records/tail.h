@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 
@@ -24,6 +25,7 @@ class Tail final : public Serial {
   static constexpr std::size_t kBehindMax = 4 << 20;
   static constexpr std::chrono::seconds kComment{15};
   void run() override;
+  Result<RecordBatch> read();
   void end(bool abort);
   void end_of_shard();
   void fail(ErrorId id);
@@ -38,6 +40,9 @@ class Tail final : public Serial {
   std::shared_ptr<void> listener_;
   std::shared_ptr<Tail> self_;  // until it ends
   MonotonicTime comment_due_{};
+  // Of one shard: where the first commit since the last look begins that has a record of it; 0 when there is none.
+  std::atomic<std::uint64_t> unseen_{0};
+  bool at_end_ = false;  // the last look found no more
 };
 
 }  // namespace tidemill

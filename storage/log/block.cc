@@ -1,5 +1,6 @@
 #include "storage/log/block.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -10,10 +11,12 @@ namespace tidemill {
 
 Block::Block(const CommitHeader& header, const HashRange& range)
     : first_(header.first), count_(header.count), wall_(header.wall) {
+  const auto wanted = static_cast<std::uint16_t>(sixteenths_of(range) & header.hash_mask);
   for (std::uint32_t i = 0; i < header.lanes; ++i) {
     const Lane& lane = header.lane[i];
-    if (lane.count == 0 || !lane.meets(range)) continue;
-    lane_[lanes_++] = {i, lane.count, lane.raw, bytes_};
+    if (lane.count == 0 || (lane.sixteenths() & wanted) == 0) continue;
+    const auto has = static_cast<std::uint16_t>(lane.sixteenths() & header.hash_mask);
+    lane_[lanes_++] = {i, lane.count, lane.raw, bytes_, has};
     bytes_ += lane.raw;
   }
   data_.reset(new std::byte[bytes_]);
@@ -31,6 +34,12 @@ std::shared_ptr<const Block> Block::copy_of(const CommitHeader& header,
   return block;
 }
 
+std::size_t Block::lanes_in(const HashRange& range) const {
+  const auto wanted = sixteenths_of(range);
+  return static_cast<std::size_t>(std::count_if(lane_.begin(), lane_.begin() + lanes_,
+                                                [&](const Part& p) { return (p.sixteenths & wanted) != 0; }));
+}
+
 Block::Taken Block::take(Sequence through, const ReadOptions& options, RecordBatch& batch, std::uint64_t& bytes) const {
   // Each lane is in order; the lowest head of all lanes comes next.
   std::array<std::optional<RecordCursor>, kLanesMax> cursor;
@@ -38,6 +47,7 @@ Block::Taken Block::take(Sequence through, const ReadOptions& options, RecordBat
   std::array<std::uint32_t, kLanesMax> live{};
   std::size_t n = 0;
   bool bad = false;
+  const auto wanted = sixteenths_of(options.range);
   const auto advance = [&](std::uint32_t i) {
     while (cursor[i]->next(head[i])) {
       if (head[i].sequence >= batch.next) return true;
@@ -47,6 +57,7 @@ Block::Taken Block::take(Sequence through, const ReadOptions& options, RecordBat
   };
   for (std::uint32_t i = 0; i < lanes_; ++i) {
     const Part& p = lane_[i];
+    if ((p.sixteenths & wanted) == 0) continue;
     cursor[i].emplace(std::span<const std::byte>(data_.get() + p.offset, p.bytes), p.count, first_, count_, wall_);
     if (advance(i)) live[n++] = i;
   }

@@ -25,6 +25,7 @@ class Block : public std::enable_shared_from_this<Block> {
   Sequence last() const { return Sequence(first_.value() + count_ - 1); }
   std::size_t bytes() const { return sizeof(Block) + bytes_; }
   std::size_t lanes() const { return lanes_; }
+  std::size_t lanes_in(const HashRange& range) const;                       // those that may hold records of it
   std::size_t lane_number(std::size_t i) const { return lane_[i].number; }  // in the header
   std::span<std::byte> lane(std::size_t i) { return {data_.get() + lane_[i].offset, lane_[i].bytes}; }
 
@@ -43,6 +44,7 @@ class Block : public std::enable_shared_from_this<Block> {
     std::uint32_t count = 0;
     std::uint32_t bytes = 0;
     std::uint64_t offset = 0;
+    std::uint16_t sixteenths = 0;  // that it has records in
   };
 
   Sequence first_;

@@ -26,6 +26,15 @@ inline constexpr std::uint64_t kCommitBytesLimit = 1 << 28;  // larger is not a 
 
 enum class LaneCodec : std::uint8_t { raw = 0, lz4 = 1 };
 
+// Bit n: sixteenth n of the hash space; those from `first` up to but not with `end`.
+constexpr std::uint16_t sixteenths_of(std::uint32_t first, std::uint32_t end) {
+  return static_cast<std::uint16_t>((1u << end) - (1u << first));
+}
+constexpr std::uint16_t sixteenths_of(const HashRange& range) {
+  return sixteenths_of(static_cast<std::uint32_t>(range.first.high >> 60),
+                       static_cast<std::uint32_t>(range.last.high >> 60) + 1);
+}
+
 // One lane of a commit: the records whose hash keys begin with the sixteenths [first_sixteenth, that of the next lane).
 struct Lane {
   std::uint8_t first_sixteenth = 0;
@@ -38,9 +47,8 @@ struct Lane {
   std::uint32_t extent = 0;  // not stored: bytes under the checksum; the last lane's include the padding
   std::uint64_t checksum = 0;
 
-  bool meets(const HashRange& range) const {
-    return (range.first.high >> 60) < end_sixteenth && (range.last.high >> 60) >= first_sixteenth;
-  }
+  // Bit n: sixteenth n is in the lane.
+  std::uint16_t sixteenths() const { return sixteenths_of(first_sixteenth, end_sixteenth); }
 };
 
 struct CommitHeader {

@@ -77,6 +77,8 @@ struct LogStatus {
 
 struct LogMetrics {
   Counter records, record_bytes, commits, commit_bytes, flush_failures, throttled, replayed;
+  Counter lanes_decoded;                 // read from disk: checked, and decompressed where they were compressed
+  Counter lanes_read;                    // gone through for a reader, from memory or disk
   Histogram flush_us{kLatencyBoundsUs};  // write + fdatasync of one commit
   Histogram queue_us{kLatencyBoundsUs};  // append() to start of its commit
   Histogram records_per_commit{kCountBounds};
@@ -122,6 +124,12 @@ class Log : public std::enable_shared_from_this<Log> {
   // Must not block. The handle's destructor waits for a running call.
   using Listener = std::function<void(Sequence durable)>;
   virtual std::shared_ptr<void> listen(Listener listener) = 0;
+
+  // The same for who only wants records in `range`: called when a commit has one, with the commit's first sequence.
+  // What lies between two calls has none, so who has read up to the end needs not look at it. A reader of one shard
+  // among thousands costs nothing while others are written, but one comparison with each commit.
+  using RangeListener = std::function<void(Sequence first, Sequence durable)>;
+  virtual std::shared_ptr<void> listen_in(const HashRange& range, RangeListener listener) = 0;
 
   // A number kept beside the durable mark, written with it and not flushed by itself (views: the applied sequence last
   // shown). `slot` < 8. Recovered at open; nullopt where it was lost.

@@ -48,7 +48,7 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
       last_time_ms_(recovered.running_max.time_since_epoch().count()),
       segments_(env, directory_, recovered.segments),
       cache_(pond_->tails),
-      reader_(segments_, cache_),
+      reader_(segments_, cache_, metrics_),
       queue_(options, pond_->in_flight, std::move(recovered.answers.window)),
       writer_(env, directory_, options, recovered),
       unsnapshotted_bytes_(recovered.answers.unsnapshotted_bytes),
@@ -102,7 +102,7 @@ SegmentWriter::Commit LogImpl::commit(const AppendQueue::Taken& taken) {
     failed(commit.error);
   } else {
     if (commit.rolled) segments_.rolled(writer_.segment());
-    publish(commit);
+    publish(commit, taken.head);
     if (commit.rolled) sealed();
   }
   pond_->give_back(std::move(encoder));
@@ -145,7 +145,7 @@ void LogImpl::run() {
 }
 
 // The commit is on disk. Readers' structures first, the durable sequence then, and only then anybody is told.
-void LogImpl::publish(const SegmentWriter::Commit& commit) {
+void LogImpl::publish(const SegmentWriter::Commit& commit, const Append* appends) {
   const CommitHeader& h = commit.encoded.header;
   segments_.published({h.first, h.count, h.hash_mask, commit.offset, h.running_max}, commit.end);
   if (h.count != 0) cache_.add(Block::copy_of(h, commit.encoded.raw));
@@ -166,7 +166,13 @@ void LogImpl::publish(const SegmentWriter::Commit& commit) {
 
   if (commit.rolled) in_background([](LogImpl& log) { log.write_mark(true); });
   schedule_mark();
-  listeners_.call(Sequence(h.end().value() - 1));
+  listeners_.call(h.first, Sequence(h.end().value() - 1), [&] {
+    hashes_.clear();
+    for (const Append* a = appends; a != nullptr; a = a->next_queued)
+      for (const NewRecord& r : a->records) hashes_.push_back(r.hash);
+    std::sort(hashes_.begin(), hashes_.end());
+    return std::span<const HashKey>(hashes_);
+  });
   start_fill();
 }
 

@@ -45,6 +45,9 @@ class LogImpl final : public Log {
   Result<RecordBatch> read(Sequence from, const ReadOptions& options) override;
   Result<Sequence> find(WallTime time) override;
   std::shared_ptr<void> listen(Listener listener) override { return listeners_.add(std::move(listener)); }
+  std::shared_ptr<void> listen_in(const HashRange& range, RangeListener listener) override {
+    return listeners_.add_in(range, std::move(listener));
+  }
   void note(std::uint32_t slot, Sequence sequence) override;
   std::optional<Sequence> noted(std::uint32_t slot) const override;
   void close(std::function<void()> closed) override;
@@ -60,7 +63,7 @@ class LogImpl final : public Log {
   void start_run();
   void run();
   SegmentWriter::Commit commit(const AppendQueue::Taken& taken);
-  void publish(const SegmentWriter::Commit& commit);
+  void publish(const SegmentWriter::Commit& commit, const Append* appends);
   void failed(const ErrorCode& error);
   void answer(const AppendQueue::Taken& taken, Append* duplicates);
   void sealed();
@@ -104,6 +107,7 @@ class LogImpl final : public Log {
     Append* tail;
   };
   std::vector<Chain> chains_;
+  std::vector<HashKey> hashes_;  // of a commit, for those who listen to a range
   std::uint64_t unsnapshotted_bytes_;
   std::uint64_t snapshotted_requests_;
 

@@ -114,6 +114,8 @@ Result<void> LogReader::read_segment(Call& call) {
         block = load_block(scanner, *view.file, now, call.options.range);
       }
       if (block) {
+        metrics_.lanes_decoded.add((*block)->lanes());
+        metrics_.lanes_read.add((*block)->lanes());
         const auto taken = (*block)->take(last, call.options, call.batch, call.bytes);
         if (taken == Block::Taken::bad) lose(h.last(), now.offset);
         call.full |= taken == Block::Taken::full;
@@ -138,6 +140,7 @@ Result<RecordBatch> LogReader::read(Sequence from, Sequence durable, const ReadO
   call.batch.next = from;
   while (!call.full && call.at() <= durable) {
     if (const auto block = cache_.find(call.at())) {
+      metrics_.lanes_read.add(block->lanes_in(options.range));
       const auto taken = block->take(durable, options, call.batch, call.bytes);
       CHECK(taken != Block::Taken::bad);
       call.full |= taken == Block::Taken::full;

@@ -10,7 +10,8 @@ namespace tidemill {
 // calls at once.
 class LogReader {
  public:
-  LogReader(Segments& segments, TailCache& cache) : segments_(segments), cache_(cache) {}
+  LogReader(Segments& segments, TailCache& cache, LogMetrics& metrics)
+      : segments_(segments), cache_(cache), metrics_(metrics) {}
   // `from` lies between the log's start and durable + 1.
   Result<RecordBatch> read(Sequence from, Sequence durable, const ReadOptions& options);
 
@@ -21,6 +22,7 @@ class LogReader {
 
   Segments& segments_;
   TailCache& cache_;
+  LogMetrics& metrics_;
 };
 
 }  // namespace tidemill

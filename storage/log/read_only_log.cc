@@ -20,7 +20,7 @@ class ReadOnlyLog final : public Log {
       : env_(env),
         epochs_(start.active->header.epochs),
         segments_(env, directory, std::move(start)),
-        reader_(segments_, cache_),
+        reader_(segments_, cache_, metrics_),
         cut_(cut),
         mark_(mark),
         last_time_(last_time) {}
@@ -58,6 +58,7 @@ class ReadOnlyLog final : public Log {
   }
   Result<Sequence> find(WallTime time) override { return segments_.find(time, cut_.start, next(cut_.last)); }
   std::shared_ptr<void> listen(Listener) override { return nullptr; }  // there is nothing to come
+  std::shared_ptr<void> listen_in(const HashRange&, RangeListener) override { return nullptr; }
   void note(std::uint32_t, Sequence) override {}
   std::optional<Sequence> noted(std::uint32_t slot) const override {
     return mark_ && slot < kNotesMax ? mark_->notes[slot] : std::nullopt;

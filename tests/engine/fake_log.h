@@ -117,6 +117,9 @@ class FakeLog final : public Log {
               listeners_.erase(id);
             }};
   }
+  std::shared_ptr<void> listen_in(const HashRange&, RangeListener listener) override {
+    return listen([listener = std::move(listener)](Sequence durable) { listener(Sequence(1), durable); });
+  }
   std::size_t listeners() const { return listeners_.size(); }
 
   void note(std::uint32_t, Sequence) override {}
