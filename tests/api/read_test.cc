@@ -176,6 +176,32 @@ TEST(Shards, AreSplitAndMergedAndReadToTheirEnd) {
   EXPECT_EQ(post("retail/shards/6/merge", R"({"with":3})").code(), "shards_not_adjacent");
 }
 
+TEST(Tail, OfOneShardLooksAtNothingOfOthers) {
+  ApiWorld world;
+  RawClient tail(world.server->port());
+  tail.send(ApiWorld::request("GET", "/v1/streams/retail/records?shard=1", {}, "Accept: text/event-stream\r\n"));
+  ASSERT_EQ(tail.answer().status, 200);
+  const auto& lanes_read = world.stream->log().metrics().lanes_read;
+  std::uint64_t others = 0;
+  std::vector<std::string> own;
+  for (int i = 0; others < 50 || own.size() < 3; ++i) {
+    const std::string key = std::to_string(i);
+    if (world.stream->shard_of(hash_key(key), Sequence(1)) == ShardId(1)) {
+      own.push_back(key);
+      continue;
+    }
+    ++others;
+    ASSERT_EQ(world.ask(ApiWorld::post("{\"InvoiceNo\":\"" + key + "\"}")).status, 200);
+  }
+  EXPECT_EQ(lanes_read.value(), 0u);
+  std::uint64_t sequence = others;
+  for (std::size_t i = 0; i < 3; ++i) {
+    ASSERT_EQ(world.ask(ApiWorld::post("{\"InvoiceNo\":\"" + own[i] + "\"}")).status, 200);
+    EXPECT_NE(event(tail).find("\"sequence\":" + std::to_string(++sequence) + ",\"shard\":1,"), std::string::npos);
+    EXPECT_EQ(lanes_read.value(), i + 1);
+  }
+}
+
 TEST(Streams, AreMadeChangedAndRemoved) {
   ApiWorld world;
   const auto put = [&](std::string_view body) {
