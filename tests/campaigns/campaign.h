@@ -27,6 +27,7 @@ Logger& campaign_logger();
 
 Campaign power_cut_campaign();
 Campaign bit_flip_campaign();
+Campaign large_bit_flip_campaign();
 Campaign truncation_campaign();
 Campaign splice_campaign();
 Campaign call_fault_campaign();

@@ -10,16 +10,20 @@
 namespace tidemill {
 namespace {
 
+constexpr std::uint64_t kSmall = 16 << 10;
+constexpr std::uint64_t kLarge = 1 << 20;
+
 struct Image {
+  std::uint64_t segment_bytes = kSmall;
   std::map<std::string, std::string> files;
   std::map<std::uint64_t, std::string> records;
 };
 
-LogOptions small_log() {
+LogOptions log_of(std::uint64_t segment_bytes) {
   LogWorld defaults;
   LogOptions options = defaults.options;
-  options.segment_bytes_first = 16 << 10;
-  options.segment_bytes_max = 16 << 10;
+  options.segment_bytes_first = segment_bytes;
+  options.segment_bytes_max = segment_bytes;
   options.commit_bytes_max = 8 << 10;
   options.request_window = 20;
   return options;
@@ -39,11 +43,11 @@ void write(SimFileSystem& files, const std::string& path, const std::string& byt
 // `segments` of them and a few records more. Each life has records of its own.
 Image live(std::uint64_t seed, const Image& before, std::size_t segments) {
   LogWorld w(seed);
-  w.options = small_log();
+  w.options = log_of(before.segment_bytes);
   w.made = seed * 1'000;
   for (const auto& [path, bytes] : before.files) write(w.sim.files, path, bytes);
   w.open();
-  for (int i = 0; w.files(".seg").size() < segments && i < 40; ++i) {
+  for (int i = 0; w.files(".seg").size() < segments && i < 4'000; ++i) {
     const std::string key = "life" + std::to_string(seed) + "-" + std::to_string(i);
     w.append(1 + i % 5, i % 3 == 0 ? 700 : 60, i % 2 == 0 ? key : "");
   }
@@ -52,6 +56,7 @@ Image live(std::uint64_t seed, const Image& before, std::size_t segments) {
   w.sim.executor.run_for(std::chrono::milliseconds(300));
   w.close();
   Image image;
+  image.segment_bytes = before.segment_bytes;
   image.records = before.records;
   image.records.insert(w.acknowledged.begin(), w.acknowledged.end());
   for (const std::string& path : w.sim.files.all_files()) image.files[path] = *w.sim.files.content(path);
@@ -60,6 +65,15 @@ Image live(std::uint64_t seed, const Image& before, std::size_t segments) {
 
 const Image& first_image() {
   static const Image image = live(1, {}, 2);
+  return image;
+}
+
+const Image& large_image() {
+  static const Image image = [] {
+    Image empty;
+    empty.segment_bytes = kLarge;
+    return live(1, empty, 2);
+  }();
   return image;
 }
 
@@ -80,7 +94,7 @@ std::vector<Finding> verified(LogWorld& w) {
 void expect_honest(const Image& image, bool named, const std::pair<std::string, std::uint64_t>* where = nullptr) {
   CaptureLogger log;
   LogWorld w(5, log);
-  w.options = small_log();
+  w.options = log_of(image.segment_bytes);
   w.reads_may_fail = true;
   for (const auto& [path, bytes] : image.files) ASSERT_NO_FATAL_FAILURE(write(w.sim.files, path, bytes));
   const auto found = verified(w);
@@ -140,20 +154,43 @@ std::optional<std::pair<std::string, std::uint64_t>> place(const Image& image, s
 
 }  // namespace
 
+namespace {
+
+void flip(const Image& whole, const std::pair<std::string, std::uint64_t>& where, std::uint64_t bit) {
+  SCOPED_TRACE(where.first + ", byte " + std::to_string(where.second) + ", bit " + std::to_string(bit));
+  Image image = whole;
+  char& byte = image.files[where.first][where.second];
+  byte = static_cast<char>(byte ^ (1 << bit));
+  const bool named = counts(whole, where.first, where.second);
+  expect_honest(image, named, named || !where.first.ends_with(".seg") ? &where : nullptr);
+}
+
+}  // namespace
+
 Campaign bit_flip_campaign() {
   return {"bit-flips", "flips", "every bit of a small log's files is flipped: segments, index, mark, request window",
           ~0ull, [](std::uint64_t trial) -> std::uint64_t {
             const auto where = place(first_image(), trial);
             if (!where) return 0;
-            for (int bit = 0; bit < 8; ++bit) {
-              SCOPED_TRACE(where->first + ", byte " + std::to_string(where->second) + ", bit " + std::to_string(bit));
-              Image image = first_image();
-              char& byte = image.files[where->first][where->second];
-              byte = static_cast<char>(byte ^ (1 << bit));
-              const bool named = counts(first_image(), where->first, where->second);
-              expect_honest(image, named, named || !where->first.ends_with(".seg") ? &*where : nullptr);
-            }
+            for (std::uint64_t bit = 0; bit < 8; ++bit) flip(first_image(), *where, bit);
             return 8;
+          }};
+}
+
+Campaign large_bit_flip_campaign() {
+  return {"bit-flips-1mib", "flips", "the same of a log with segments of 1 MiB, spread over it: run it for a while",
+          ~0ull, [](std::uint64_t trial) -> std::uint64_t {
+            static const std::uint64_t bits = [] {
+              std::uint64_t bytes = 0;
+              for (std::uint64_t n = 1; place(large_image(), n); n += kBlockBytes) bytes = n;
+              while (place(large_image(), bytes + 1)) ++bytes;
+              return 8 * bytes;
+            }();
+            if (trial > bits) return 0;
+            constexpr std::uint64_t kStep = 7'368'787;  // a prime that divides no number of bits here: each comes once
+            const std::uint64_t at = trial * kStep % bits;
+            flip(large_image(), *place(large_image(), at / 8 + 1), at % 8);
+            return 1;
           }};
 }
 

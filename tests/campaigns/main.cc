@@ -18,9 +18,9 @@ namespace {
 bool print_log = false;
 
 const std::vector<Campaign>& campaigns() {
-  static const std::vector<Campaign> all{power_cut_campaign(), bit_flip_campaign(),   truncation_campaign(),
-                                         splice_campaign(),    call_fault_campaign(), simulation_campaign(),
-                                         clock_campaign()};
+  static const std::vector<Campaign> all{power_cut_campaign(),  bit_flip_campaign(), large_bit_flip_campaign(),
+                                         truncation_campaign(), splice_campaign(),   call_fault_campaign(),
+                                         simulation_campaign(), clock_campaign()};
   return all;
 }
 
