@@ -17,6 +17,9 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   ApiWorld world({}, null_logger(), true);
   const std::string directory = world.engine->directory().archive("retail");
   ASSERT_TRUE(add_archive(world.engine->groups(), world.real.env, world.stream, directory));
+  StreamDefinition kept = world.stream->definition();
+  kept.retention.size_bytes = 1 << 30;
+  ASSERT_TRUE(world.engine->change(kept));
   EXPECT_EQ(world.ask(ApiWorld::post(kGood, kJsonHeader, "?ack=view")).status, 200);
   const std::string text = world.get("/metrics").body;
   for (const MetricDescription& m : metric_table()) {
