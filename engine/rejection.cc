@@ -63,8 +63,9 @@ std::string_view rejection_message(Rejection code) {
     case Rejection::broken_array:
       return "the array is not closed properly here; nothing from this index on was read, so send the rest again";
     case Rejection::missing_partition_key:
-      return "the field with the partition key is missing, null or empty; set it, or name the key in the header "
-             "Tidemill-Partition-Key";
+      return "no partition key: the stream's key field is missing, null or empty in this record, or the stream has "
+             "none; "
+             "set it, or name the key in the header Tidemill-Partition-Key";
     case Rejection::invalid_partition_key:
       return "the partition key must be a string, number or boolean of at most 256 characters";
     case Rejection::csv_too_many_fields:
