@@ -90,7 +90,7 @@ class EngineImpl final : public Engine {
   const Options& options() const override { return options_; }
   const DataDirectory& directory() const override { return *directory_; }
   Result<void> close() override;
-  void begin_retention(Retention::Readers readers) override { retention_->begin(std::move(readers)); }
+  void begin_retention(Retention::Keeper keeper) override { retention_->begin(std::move(keeper)); }
   RetentionStatus retention(const Stream& stream) const override { return retention_->status(stream.name()); }
 
  private:

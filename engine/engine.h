@@ -66,8 +66,8 @@ class Engine {
   // All logs at one moment. Waits for a change of a stream that is under way.
   virtual DataCut cut() = 0;
 
-  // Retention removes nothing before this. `readers`: see Retention; until close() returns.
-  virtual void begin_retention(Retention::Readers readers) = 0;
+  // Retention removes nothing before this. `keeper`: see Retention; nullptr: nobody is asked. Until close() returns.
+  virtual void begin_retention(Retention::Keeper keeper) = 0;
   virtual RetentionStatus retention(const Stream& stream) const = 0;
 
   virtual SystemStream& system() = 0;

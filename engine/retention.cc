@@ -12,12 +12,6 @@ namespace {
 constexpr std::chrono::minutes kPartedMax{1};
 constexpr std::chrono::seconds kBehindMax{1};  // NTP sets clocks back by less
 
-std::string list_of(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out.append(out.empty() ? "" : ", ").append(name);
-  return out;
-}
-
 }  // namespace
 
 Retention::Retention(Env& env, const Groups& groups, std::recursive_mutex& changing, Streams streams)
@@ -28,10 +22,10 @@ Retention::Retention(Env& env, const Groups& groups, std::recursive_mutex& chang
       wall_at_start_(env.clock.wall()),
       monotonic_at_start_(env.clock.monotonic()) {}
 
-void Retention::begin(Readers readers) {
+void Retention::begin(Keeper keeper) {
   {
     const std::lock_guard lock(run_mutex_);
-    readers_ = std::move(readers);
+    keeper_ = std::move(keeper);
     begun_ = true;
   }
   wake();
@@ -40,7 +34,7 @@ void Retention::begin(Readers readers) {
 void Retention::stop() {
   const std::lock_guard lock(run_mutex_);
   stopped_ = true;
-  readers_ = nullptr;
+  keeper_ = nullptr;
 }
 
 RetentionStatus Retention::status(const std::string& stream) const {
@@ -128,7 +122,7 @@ void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   Sequence target = *reached;
   std::vector<const GroupStatus*> losers;
   for (const GroupStatus& g : groups) {
-    if (g.stream != stream.name()) continue;
+    if (g.stream != stream.name() || (keeper_ && g.consumer == kKeptGroup)) continue;
     if (!g.open) {  // nobody knows how far it is
       if (wanted.wait_for_groups && target > start) {
         target = start;
@@ -147,36 +141,43 @@ void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
       losers.push_back(&g);
     }
   }
-  const auto views = readers_ ? readers_(stream.name()) : std::vector<std::string>();
-  if (!views.empty() && *reached > start) {
-    target = start;
-    now.held = "Views are built again from all records of the stream: " + list_of(views) + ".";
-  }
-
   if (target > start) {
-    const auto dropped = log.drop_before(target);
-    if (!dropped) {
-      env_.logger.error("retention cannot move the log's start; nothing was removed",
-                        {{"stream", stream.name()}, {"cause", dropped.error().message()}});
-    } else if (*dropped > start) {
-      now.removed_records += dropped->value() - start.value();
-      env_.logger.info("retention removed records", {{"stream", stream.name()},
-                                                     {"first", std::to_string(start.value())},
-                                                     {"last", std::to_string(dropped->value() - 1)}});
-      for (const GroupStatus* g : losers) {
-        const Sequence unread = std::max(start, next(g->persisted.sequence()));
-        if (unread >= *dropped) continue;
-        now.lost_records += dropped->value() - unread.value();
-        env_.logger.error("retention removed records before a group had made its work on them durable",
-                          {{"group", g->name},
-                           {"first", std::to_string(unread.value())},
-                           {"last", std::to_string(dropped->value() - 1)}});
-      }
-    }
+    const auto drop = [&](Sequence to) { let_go(stream, to, losers, now); };
+    std::string kept;
+    if (keeper_)
+      kept = keeper_(stream, target, drop);
+    else
+      drop(target);
+    if (!kept.empty()) now.held.append(now.held.empty() ? "" : " ").append(kept);
   }
   say(stream, before, now);
   const std::lock_guard lock(mutex_);
   states_[stream.name()].shown = std::move(now);
+}
+
+void Retention::let_go(Stream& stream, Sequence target, const std::vector<const GroupStatus*>& losers,
+                       RetentionStatus& now) {
+  const Sequence start = stream.log().start();
+  const auto dropped = stream.log().drop_before(target);
+  if (!dropped) {
+    env_.logger.error("retention cannot move the log's start; nothing was removed",
+                      {{"stream", stream.name()}, {"cause", dropped.error().message()}});
+    return;
+  }
+  if (*dropped <= start) return;
+  now.removed_records += dropped->value() - start.value();
+  env_.logger.info("retention removed records", {{"stream", stream.name()},
+                                                 {"first", std::to_string(start.value())},
+                                                 {"last", std::to_string(dropped->value() - 1)}});
+  for (const GroupStatus* g : losers) {
+    const Sequence unread = std::max(start, next(g->persisted.sequence()));
+    if (unread >= *dropped) continue;
+    now.lost_records += dropped->value() - unread.value();
+    env_.logger.error("retention removed records before a group had made its work on them durable",
+                      {{"group", g->name},
+                       {"first", std::to_string(unread.value())},
+                       {"last", std::to_string(dropped->value() - 1)}});
+  }
 }
 
 // Only what is new.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/group.h"
@@ -36,15 +37,19 @@ struct RetentionStatus {
 // than a minute since the start, or the wall clock lies before the stream's last commit. Size is not.
 class Retention final : public Serial {
  public:
-  // Names of the views over a stream. A view is built again from the log's records, so they all stay.
-  using Readers = std::function<std::vector<std::string>(const std::string& stream)>;
+  // Who builds something of a stream's records (the views) lets go of those before `target`, all or some, by calling
+  // `drop` with where the log may begin, and returns why not of all; empty: nothing to be said. It asks the groups of
+  // that name for nothing more, so that they are not waited for here.
+  using Keeper =
+      std::function<std::string(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop)>;
+  static constexpr std::string_view kKeptGroup = "views";
   using Streams = std::function<std::vector<std::shared_ptr<Stream>>()>;
   static constexpr std::chrono::seconds kInterval{10};
 
   // `changing` is held while groups come and go; a check that finds it taken is put off.
   Retention(Env& env, const Groups& groups, std::recursive_mutex& changing, Streams streams);
   // Not before all groups are there.
-  void begin(Readers readers);
+  void begin(Keeper keeper);
   void stop();  // waits for a check under way; none comes after it
   RetentionStatus status(const std::string& stream) const;
 
@@ -55,6 +60,7 @@ class Retention final : public Serial {
   };
   void run() final;
   void check(Stream& stream, const std::vector<GroupStatus>& groups);
+  void let_go(Stream& stream, Sequence target, const std::vector<const GroupStatus*>& losers, RetentionStatus& now);
   std::string why_paused(const Stream& stream) const;
   void say(const Stream& stream, const RetentionStatus& before, const RetentionStatus& now);
 
@@ -65,7 +71,7 @@ class Retention final : public Serial {
   const MonotonicTime monotonic_at_start_;
 
   std::mutex run_mutex_;  // one check, or stop()
-  Readers readers_;
+  Keeper keeper_;
   bool begun_ = false;
   bool stopped_ = false;
 

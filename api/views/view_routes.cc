@@ -35,6 +35,7 @@ void write_view(JsonWriter& json, views::Views& views, const views::ViewInfo& in
   }
   json.end_array();
   json.field("applied", info.applied.sequence().value()).field("persisted", info.persisted.sequence().value());
+  json.field("since", info.since.value());
   json.field("rows", info.rows).field("parked", info.parked).field("ready", info.ready).name("as_of");
   std::string as_of;
   const auto at = views.as_of(info.name);

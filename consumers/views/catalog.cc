@@ -23,10 +23,6 @@ bool valid_view_name(std::string_view name) {
          !name.starts_with("sqlite_");
 }
 
-std::string family_name(std::uint64_t id) {
-  return "v" + std::to_string(id);
-}
-
 ErrorCode exists_already() {
   return {EEXIST, boost::system::generic_category()};
 }
@@ -43,7 +39,12 @@ Result<std::unique_ptr<Views>> Views::open(Env& env, Engine& engine, const Optio
 }
 
 Catalog::Catalog(Env& env, Engine& engine, const Options& options, std::unique_ptr<Database> database)
-    : env_(env), engine_(engine), options_(options), database_(std::move(database)) {}
+    : env_(env),
+      engine_(engine),
+      options_(options),
+      database_(std::move(database)),
+      bases_(
+          std::make_shared<Bases>(env, options.directory + kBasesSuffix, *database_, [this] { return families(); })) {}
 
 Catalog::~Catalog() {
   (void)close();
@@ -51,6 +52,7 @@ Catalog::~Catalog() {
 
 Result<void> Catalog::start() {
   RETURN_IF_ERROR(fold_definitions());
+  RETURN_IF_ERROR(bases_->open());
   std::map<std::string, Defined, std::less<>> defined;
   {
     const std::lock_guard lock(mutex_);
@@ -160,27 +162,10 @@ SqlResult<ViewInfo> Catalog::create(std::string_view name, std::string_view sql)
   return info(*entry(chosen));
 }
 
-Result<std::shared_ptr<Family>> Catalog::family_of(const Defined& defined, const Stream& stream) {
-  ASSIGN_OR_RETURN(auto family, database_->family(family_name(defined.id)));
-  const std::string_view key = kCheckpointKey;
-  std::vector<std::optional<std::string>> found;
-  const auto read = database_->get(*family, {&key, 1}, found);
-  if (!read && read.error() != StorageErrc::damaged) return read.error();
-  const auto checkpoint = !read      ? std::nullopt
-                          : found[0] ? decode_checkpoint(*found[0])
-                                     : std::optional<Checkpoint>(Checkpoint{});
-  if (checkpoint && checkpoint->position.sequence() <= stream.log().durable()) return family;
-  // Damage, or rows of records that the log has not got (it was restored, or its disk lied): made anew.
-  env_.logger.error("a view does not fit its log and is made again", {{"view", defined.event.name}});
-  family.reset();
-  RETURN_IF_ERROR(database_->drop(family_name(defined.id)));
-  return database_->family(family_name(defined.id));
-}
-
 SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& definition, bool starting) {
   const auto stream = engine_.find(defined.event.stream);
   if (!stream) return SqlError{"no_such_stream", "The view's stream is gone."};
-  auto family = family_of(defined, *stream);
+  auto family = family_of(defined, *stream, starting);
   if (!family) return SqlError{"view_damaged", "The view's store cannot be opened: " + family.error().message() + "."};
   auto view = std::make_shared<const View>(defined.id, defined.event.name, defined.event.source, definition, *family);
   Position shown;
@@ -270,6 +255,7 @@ ViewInfo Catalog::info(const Entry& entry) const {
   info.key_columns = live.view->definition().groups.size();
   info.applied = live.applied();
   info.persisted = Position::through(Sequence(live.persisted));
+  info.since = Sequence(live.since);
   info.rows = live.rows;
   info.parked = live.parked;
   info.ready = live.ready();
@@ -382,7 +368,10 @@ bool Catalog::ready() const {
 Result<std::vector<Views::Difference>> Catalog::rebuild_and_compare(std::string_view view) {
   const auto there = entry(view);
   if (!there) return make_error_code(StorageErrc::invalid_argument);
-  return views::rebuild_and_compare(env_, *database_, *database_, *there->stream, *there->live->view);
+  const auto from_base = [&](Database& database, const Family& family, Sequence first, Sequence durable) {
+    return bases_->rebuild(there->live->view->family()->name(), database, family, first, durable);
+  };
+  return views::rebuild_and_compare(env_, *database_, *database_, *there->stream, *there->live->view, from_base);
 }
 
 StoreStatus Catalog::store() const {
@@ -397,6 +386,7 @@ Result<void> Catalog::close() {
     if (std::exchange(closed_, true)) return {};
     for (const auto& [id, consumer] : consumers_) consumers.push_back(consumer);
   }
+  bases_->stop();
   Result<void> result;
   // The groups' runtime has closed them before, in an orderly stop; closing again flushes nothing.
   for (const auto& consumer : consumers) {

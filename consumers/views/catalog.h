@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "consumers/views/bases.h"
 #include "consumers/views/database.h"
 #include "consumers/views/query.h"
 #include "consumers/views/stream_views.h"
@@ -29,6 +30,7 @@ class Catalog final : public Views, private QuerySource {
   std::vector<FailedView> failed() const override;
   std::optional<ViewInfo> find(std::string_view name) const override;
   std::vector<std::string> reading(std::string_view stream) const override;
+  std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) override;
   Result<std::optional<GetResult>> get(std::string_view view, const Row& key) override;
   Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) override;
   SqlResult<QueryEnd> query(std::string_view sql, const Row& params, const QueryLimits& limits,
@@ -57,7 +59,8 @@ class Catalog final : public Views, private QuerySource {
 
   Result<void> fold_definitions();
   SqlResult<bool> attach(const Defined& defined, const Definition& definition, bool starting);
-  Result<std::shared_ptr<Family>> family_of(const Defined& defined, const Stream& stream);
+  Result<std::shared_ptr<Family>> family_of(const Defined& defined, const Stream& stream, bool starting);
+  std::map<std::string, Sequence> families() const;
   Result<bool> drop_failed(std::string_view name);
   std::optional<Entry> entry(std::string_view name) const;
   ViewInfo info(const Entry& entry) const;
@@ -67,7 +70,8 @@ class Catalog final : public Views, private QuerySource {
   Engine& engine_;
   const Options options_;
   const std::unique_ptr<Database> database_;
-  std::mutex changes_;  // create, drop, close: one at a time
+  const std::shared_ptr<Bases> bases_;
+  std::mutex changes_;  // create, drop, close, release: one at a time
 
   mutable std::mutex mutex_;                             // what follows; never held while anything blocks
   std::map<std::string, Defined, std::less<>> defined_;  // as the system stream says

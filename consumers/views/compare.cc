@@ -12,13 +12,20 @@ constexpr std::size_t kDifferencesMax = 1'000;
 constexpr std::uint64_t kCacheBytes = 8 << 20;
 
 Result<void> rebuild(Env& env, Database& database, const Stream& stream, const Definition& definition,
-                     std::shared_ptr<Family> family, Position until) {
+                     std::shared_ptr<Family> family, const Checkpoint& live, const FromBase& from_base) {
+  const Position until = live.position;
+  const Sequence first = stream.log().start();
+  if (live.since < first) {
+    ASSIGN_OR_RETURN(const auto base, from_base(database, *family, first, until.sequence()));
+    if (!base) return make_error_code(StorageErrc::before_start);
+  }
   FieldSet fields;
   auto opened = Upkeep::open(env, definition, database, std::move(family), fields, kCacheBytes);
   if (std::holds_alternative<SqlError>(opened)) return make_error_code(StorageErrc::invalid_argument);
   auto& upkeep = *std::get<0>(opened);
+  upkeep.begins_at(live.since);
   ParsedBatch parsed(fields, [&](HashKey h, Sequence s) { return stream.shard_of(h, s); });
-  for (Sequence from = stream.log().start(); from <= until.sequence();) {
+  for (Sequence from = std::max(first, next(upkeep.checkpoint().position.sequence())); from <= until.sequence();) {
     ASSIGN_OR_RETURN(auto batch, stream.log().read(from, ReadOptions()));
     std::erase_if(batch.records, [&](const Record& r) { return r.sequence > until.sequence(); });
     parsed.parse(batch.records);
@@ -32,12 +39,13 @@ Result<void> rebuild(Env& env, Database& database, const Stream& stream, const D
 }  // namespace
 
 Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, const Database& database, Database& scratch,
-                                                           const Stream& stream, const View& view) {
+                                                           const Stream& stream, const View& view,
+                                                           const FromBase& from_base) {
   const auto live = database.snapshot();
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, view.checkpoint(*live));
   const std::string name = "t" + std::to_string(env.random.next());
   ASSIGN_OR_RETURN(const auto family, scratch.family(name));
-  const Result<void> rebuilt = rebuild(env, scratch, stream, view.definition(), family, checkpoint.position);
+  const Result<void> rebuilt = rebuild(env, scratch, stream, view.definition(), family, checkpoint, from_base);
   std::vector<Views::Difference> differences;
   ErrorCode error = rebuilt ? ErrorCode() : rebuilt.error();
   if (!error) {

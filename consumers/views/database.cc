@@ -7,6 +7,7 @@
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
@@ -254,8 +255,10 @@ Result<std::unique_ptr<Database>> Database::open_or_begin_anew(Env& env, const s
   const std::string aside = directory + ".damaged";
   if (exists(env.files, aside)) RETURN_IF_ERROR(remove_tree(env.files, aside));
   RETURN_IF_ERROR(env.files.rename(directory, aside));
-  env.logger.error("the store of the views is damaged: it is kept aside, and all views are built again from the log",
-                   {{"kept", aside.substr(aside.find_last_of('/') + 1)}});
+  env.logger.error(
+      "the store of the views is damaged: it is kept aside, and all views are built again from the log "
+      "and their base",
+      {{"kept", aside.substr(aside.find_last_of('/') + 1)}});
   return open(env, directory, memory_bytes);
 }
 
@@ -289,7 +292,17 @@ Result<void> Database::drop(const std::string& name) {
   return {};
 }
 
-void Database::verify_files(const FindingSink& sink) const {
+Result<void> Database::copy_to(const std::string& directory) const {
+  RETURN_IF_ERROR(impl_->room());
+  rocksdb::Checkpoint* made = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(impl_->handle->db.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(directory);
+  if (!status.ok()) return impl_->fail("make a base", status);
+  return impl_->env->files.sync_directory(directory);
+}
+
+void Database::verify_files(const FindingSink& sink, const std::string& kind, const std::string& remedy) const {
   std::vector<rocksdb::LiveFileMetaData> files;
   impl_->handle->db->GetLiveFilesMetaData(&files);
   for (const auto& file : files) {
@@ -304,14 +317,7 @@ void Database::verify_files(const FindingSink& sink) const {
     const std::string text = status.ToString();
     const std::size_t at = text.rfind(" offset ");
     const std::uint64_t offset = at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + 8, nullptr, 10);
-    sink({Finding::Grade::damage,
-          "store",
-          path,
-          ByteOffset(offset),
-          {},
-          {},
-          "RocksDB says: " + text +
-              ". The views are a cache of the log: move DATA/views away, and they are built again."});
+    sink({Finding::Grade::damage, kind, path, ByteOffset(offset), {}, {}, "RocksDB says: " + text + ". " + remedy});
   }
 }
 

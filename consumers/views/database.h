@@ -89,8 +89,13 @@ class Database {
   Result<std::shared_ptr<Family>> family(const std::string& name);  // made when missing
   Result<void> drop(const std::string& name);                       // readers that hold it may finish
 
+  // A second database in `directory`, which must not be there, with all that is in this one now: its files are links,
+  // so it takes a moment and no room. All families are flushed for it. Its names are on disk, that of `directory` is
+  // not.
+  Result<void> copy_to(const std::string& directory) const;
+
   // Reads every block of every file of it and says which are damaged, one finding a file.
-  void verify_files(const FindingSink& sink) const;
+  void verify_files(const FindingSink& sink, const std::string& kind, const std::string& remedy) const;
 
   Result<void> write(const Family& family, const WriteSet& set);
   // In the order of the keys; nullopt: not there. The present state.

@@ -28,8 +28,13 @@ bool get_text(std::string_view& in, std::string& out) {
 }
 
 constexpr char kVersion = 1;
+constexpr char kSinceVersion = 2;  // of a checkpoint that says since when
 
 }  // namespace
+
+std::string family_name(std::uint64_t view_id) {
+  return "v" + std::to_string(view_id);
+}
 
 std::string row_key(std::string_view group_key) {
   return kRowSpace + std::string(group_key);
@@ -57,21 +62,26 @@ std::string behind_prefix(std::string prefix) {
 }
 
 std::string encode_checkpoint(const Checkpoint& c) {
-  std::string out(1, kVersion);
+  const bool all = c.since <= Sequence(1);
+  std::string out(1, all ? kVersion : kSinceVersion);
   put_le(out, c.position.sequence().value());
   put_le(out, static_cast<std::uint64_t>(c.time.time_since_epoch().count()));
   put_le(out, c.rows);
   put_le(out, c.parked);
+  if (!all) put_le(out, c.since.value());
   return out;
 }
 
 std::optional<Checkpoint> decode_checkpoint(std::string_view in) {
-  std::uint64_t sequence = 0, time = 0, rows = 0, parked = 0;
-  if (in.size() != 33 || in[0] != kVersion) return std::nullopt;
+  std::uint64_t sequence = 0, time = 0, rows = 0, parked = 0, since = 1;
+  const bool all = in.size() == 33 && in[0] == kVersion;
+  if (!all && !(in.size() == 41 && in[0] == kSinceVersion)) return std::nullopt;
   in.remove_prefix(1);
   if (!get_le(in, sequence) || !get_le(in, time) || !get_le(in, rows) || !get_le(in, parked)) return std::nullopt;
+  if (!all && (!get_le(in, since) || since < 2)) return std::nullopt;
   return Checkpoint{Position::through(Sequence(sequence)),
-                    WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(time))), rows, parked};
+                    WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(time))), rows, parked,
+                    Sequence(since)};
 }
 
 std::string encode_parked(const ParkedRecord& r) {

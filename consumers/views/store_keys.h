@@ -24,6 +24,7 @@ inline constexpr char kRowSpace = 2;
 inline constexpr char kMemberSpace = 3;
 inline constexpr char kParkedSpace = 4;
 
+std::string family_name(std::uint64_t view_id);
 std::string row_key(std::string_view group_key);
 std::string member_space(std::string_view group_key, std::uint32_t aggregate);  // in front of each member's key
 std::string parked_key(std::uint64_t sequence);
@@ -36,6 +37,7 @@ struct Checkpoint {
   WallTime time{};           // when the last record that was there to apply was appended; see views.md
   std::uint64_t rows = 0;    // how many there are
   std::uint64_t parked = 0;  // records in quarantine
+  Sequence since{1};  // the first record that was there to count; above 1 where retention had removed some before
 };
 std::string encode_checkpoint(const Checkpoint& checkpoint);
 std::optional<Checkpoint> decode_checkpoint(std::string_view bytes);  // nullopt: damaged

@@ -40,7 +40,9 @@ SqlResult<bool> StreamViews::add(std::shared_ptr<LiveView> view) {
   auto upkeep = Upkeep::open(env_, view->view->definition(), database_, view->view->family(), *fields, cache_bytes_);
   if (auto* error = std::get_if<SqlError>(&upkeep)) return *error;
   kept->upkeep = std::move(std::get<0>(upkeep));
+  kept->upkeep->begins_at(stream_->log().start());
   const Checkpoint checkpoint = kept->upkeep->checkpoint();
+  view->since = checkpoint.since.value();
   view->rows = checkpoint.rows;
   view->parked = checkpoint.parked;
   view->applied_time_ms = checkpoint.time.time_since_epoch().count();
@@ -84,6 +86,7 @@ Result<Position> StreamViews::open() {
         Upkeep::open(env_, kept->live->view->definition(), database_, kept->live->view->family(), target, cache_bytes_);
     if (std::holds_alternative<SqlError>(upkeep)) return make_error_code(StorageErrc::damaged);
     kept->upkeep = std::move(std::get<0>(upkeep));
+    kept->upkeep->begins_at(Sequence(kept->live->since));
     if (&target == &fields_) {
       live_.push_back(kept);
     } else {
@@ -273,6 +276,7 @@ void StreamViews::catch_up(std::shared_ptr<Kept> kept, std::shared_ptr<FieldSet>
     return again(std::chrono::seconds(1));
   }
   kept->upkeep = std::move(std::get<0>(upkeep));
+  kept->upkeep->begins_at(Sequence(kept->live->since));
   std::erase(behind_, kept);
   live_.push_back(kept);
   if (applied_.load() != 0)  // else there was nothing to catch up with

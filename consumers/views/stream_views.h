@@ -25,6 +25,7 @@ class LiveView {
   const std::shared_ptr<Waiters> waiters;  // knows what is applied
   const Position shown_before;             // to readers, before the last stop
   std::atomic<std::uint64_t> persisted{0};
+  std::atomic<std::uint64_t> since{1};
   std::atomic<std::uint64_t> rows{0};
   std::atomic<std::uint64_t> parked{0};
   std::atomic<std::int64_t> applied_time_ms{0};

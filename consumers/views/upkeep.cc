@@ -32,10 +32,16 @@ SqlResult<std::unique_ptr<Upkeep>> Upkeep::open(Env& env, const Definition& defi
                           : found[0] ? decode_checkpoint(*found[0])
                                      : std::optional<Checkpoint>(Checkpoint{});
   if (!checkpoint) {
-    return SqlError{"view_damaged", "The view's store cannot be read. Drop the view and create it again."};
+    return SqlError{"view_damaged",
+                    "The view's store cannot be read. Stop the server, move DATA/views away and start it: all views "
+                    "are built again."};
   }
   upkeep->checkpoint_ = *checkpoint;
   return upkeep;
+}
+
+void Upkeep::begins_at(Sequence first) {
+  if (checkpoint_.position == Position()) checkpoint_.since = first;
 }
 
 Result<void> Upkeep::apply(const ParsedBatch& batch, Position through) {

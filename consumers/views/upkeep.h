@@ -29,6 +29,9 @@ class Upkeep {
                                                  std::shared_ptr<Family> family, FieldSet& fields,
                                                  std::uint64_t cache_bytes);
 
+  // Where the log begins, for a view that nothing is in yet: it counts records from there on.
+  void begins_at(Sequence first);
+
   // Applies those records of the batch that are not in yet, and moves the checkpoint to `through` (not below the last
   // of them). After an error nothing of the batch is in; call again with the same one.
   Result<void> apply(const ParsedBatch& batch, Position through);

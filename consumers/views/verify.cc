@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "consumers/views/bases.h"
 #include "consumers/views/compare.h"
 #include "consumers/views/sqlite.h"
 #include "consumers/views/view_events.h"
@@ -14,7 +15,15 @@ namespace tidemill::views {
 namespace {
 
 constexpr std::size_t kShownMax = 5;  // differences of one view that are said one by one
-constexpr const char* kAnew = " Drop the view and create it again: it is then built from the log.";
+constexpr const char* kAnew =
+    " Stop the server, move DATA/views away and start it: all views are then built from their base, where there is "
+    "one, and the log.";
+constexpr const char* kStoreRemedy =
+    "Stop the server, move DATA/views away and start it: the views are built again from their base, where there is "
+    "one, and the log.";
+constexpr const char* kBaseRemedy =
+    "Nothing is lost as long as the views are whole; the next base takes its place. Files of a base and of the views "
+    "may be the same.";
 
 struct Defined {
   std::uint64_t id;
@@ -23,9 +32,10 @@ struct Defined {
 
 class Verifier {
  public:
-  Verifier(Env& scratch_env, Database& database, Database& scratch, const VerifyViewsOptions& options,
+  // `base`: nullptr where there is none.
+  Verifier(Env& scratch_env, Database& database, Database* base, Database& scratch, const VerifyViewsOptions& options,
            const FindingSink& sink)
-      : env_(scratch_env), database_(database), scratch_(scratch), options_(options), sink_(sink) {}
+      : env_(scratch_env), database_(database), base_(base), scratch_(scratch), options_(options), sink_(sink) {}
 
   Result<std::optional<VerifiedView>> verify(const Defined& defined) {
     name_ = defined.event.name;
@@ -39,7 +49,7 @@ class Verifier {
       damage("Its definition cannot be used: " + error->message);
       return std::optional<VerifiedView>();
     }
-    const std::string family_name = "v" + std::to_string(defined.id);
+    const std::string family_name = views::family_name(defined.id);
     const auto names = database_.names();
     if (std::find(names.begin(), names.end(), family_name) == names.end()) {
       note("Nothing of it is on disk yet; it is built from the log.");
@@ -59,12 +69,18 @@ class Verifier {
              std::to_string(stream->log().durable().value()) + ": the next start builds it again.");
       return std::optional<VerifiedView>();
     }
-    if (stream->log().start() > Sequence(1)) {
-      note("Not compared: the log begins at " + std::to_string(stream->log().start().value()) +
-           ", and what came before counts in the view.");
+    const auto from_base = [&](Database& into, const Family& its, Sequence first,
+                               Sequence durable) -> Result<std::optional<Checkpoint>> {
+      if (base_ == nullptr) return std::optional<Checkpoint>();
+      return copy_family(*base_, family_name, into, its, first, durable);
+    };
+    const auto differences = rebuild_and_compare(env_, database_, scratch_, *stream, view, from_base);
+    if (!differences && differences.error() == StorageErrc::before_start) {
+      note("Not compared: it counts records from " + std::to_string(checkpoint->since.value()) +
+           " on, the log begins at " + std::to_string(stream->log().start().value()) +
+           ", and there is no base of the views that has what came before.");
       return std::optional<VerifiedView>();
     }
-    const auto differences = rebuild_and_compare(env_, database_, scratch_, *stream, view);
     if (!differences) {
       if (differences.error() != StorageErrc::damaged) return differences.error();
       damage(std::string("It cannot be read to the end.") + kAnew);
@@ -93,6 +109,7 @@ class Verifier {
 
   Env& env_;
   Database& database_;
+  Database* const base_;
   Database& scratch_;
   const VerifyViewsOptions& options_;
   const FindingSink& sink_;
@@ -140,12 +157,27 @@ Result<std::vector<VerifiedView>> verify_views(Env& env, Env& scratch_env, Syste
     return out;
   }
   std::uint64_t damages = 0;
-  (*database)->verify_files([&](const Finding& f) {
-    ++damages;
-    sink(f);
-  });
+  (*database)->verify_files(
+      [&](const Finding& f) {
+        ++damages;
+        sink(f);
+      },
+      "store", kStoreRemedy);
   ASSIGN_OR_RETURN(const auto scratch, Database::open(scratch_env, options.scratch, options.memory_bytes));
-  Verifier verifier(scratch_env, **database, *scratch, options, sink);
+  const std::string bases = options.directory + kBasesSuffix;
+  auto base = open_base(env, bases);
+  if (!base && base.error() != StorageErrc::damaged) return base.error();
+  if (!base)
+    sink({Finding::Grade::damage,
+          "base",
+          bases,
+          ByteOffset(0),
+          {},
+          {},
+          "RocksDB cannot open the base of the views. Nothing is lost as long as the views are whole; the next base "
+          "takes its place."});
+  if (base && *base) (*base)->verify_files(sink, "base", kBaseRemedy);
+  Verifier verifier(scratch_env, **database, base ? base->get() : nullptr, *scratch, options, sink);
   for (const auto& [name, d] : defined) {
     auto verified = verifier.verify(d);
     if (!verified && damages != 0) continue;  // what it comes from has been said

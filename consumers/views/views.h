@@ -18,6 +18,7 @@
 namespace tidemill {
 
 class Engine;
+class Stream;
 
 namespace views {
 
@@ -51,6 +52,7 @@ struct ViewInfo {
   std::size_t key_columns = 0;  // how many of the GROUP BY terms make the key, in order
   Position applied;             // readers see everything up to here
   Position persisted;           // a crash now would fall back to here
+  Sequence since{1};            // it counts records from here on; above 1: retention had removed those before
   std::uint64_t rows = 0;
   std::uint64_t parked = 0;  // records in quarantine
   bool ready = true;         // has again applied what it had shown before the last stop
@@ -135,6 +137,11 @@ class Views {
   virtual std::vector<FailedView> failed() const = 0;  // these are not in list()
   virtual std::optional<ViewInfo> find(std::string_view name) const = 0;
   virtual std::vector<std::string> reading(std::string_view stream) const = 0;  // names of the views over it
+
+  // For retention, on env.background: lets records of the stream before `target` go, all or some, by calling `drop`
+  // with where the log may begin. Not before a base has what the views have counted of them; one is made where it is
+  // needed, meanwhile nothing goes. Else why not, a sentence for the operator.
+  virtual std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) = 0;
 
   // Reading rows: blocking (RocksDB, microseconds when cached). nullopt: no such view / no such row.
   struct GetResult {

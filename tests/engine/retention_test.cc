@@ -65,8 +65,8 @@ class RetentionWorld : public EngineWorld {
     check();
     return consumer;
   }
-  void begin(std::vector<std::string> views = {}) {
-    engine->begin_retention([views](const std::string&) { return views; });
+  void begin(Retention::Keeper keeper = nullptr) {
+    engine->begin_retention(std::move(keeper));
     check();
   }
   RetentionStatus status() { return engine->retention(stream()); }
@@ -162,13 +162,49 @@ TEST(Retention, AGroupThatReadsTooLateIsToldWhichRecordsAreGone) {
   EXPECT_EQ(group->applied(), Position::through(w.log().durable()));
 }
 
-TEST(Retention, AViewKeepsAllThatItIsBuiltFrom) {
+TEST(Retention, LetsGoOfNoMoreThanViewsDo) {
   RetentionWorld w;
   w.fill(60);
-  w.begin({"customers"});
+  Sequence wanted;
+  Sequence allowed{1};
+  w.begin([&](const Stream&, Sequence target, const std::function<void(Sequence)>& drop) -> std::string {
+    wanted = target;
+    if (allowed > Sequence(1)) drop(std::min(allowed, target));
+    return allowed < target ? "The views are not there yet." : "";
+  });
   w.keep({.age = hours(5)});
+  EXPECT_GT(wanted, Sequence(1));
   EXPECT_EQ(w.log().start(), Sequence(1));
-  EXPECT_THAT(w.status().held, HasSubstr("customers"));
+  EXPECT_EQ(w.status().held, "The views are not there yet.");
+  EXPECT_EQ(w.status().removed_records, 0u);
+  allowed = Sequence(wanted.value() / 2);
+  w.check();
+  EXPECT_GT(w.log().start(), Sequence(1));
+  EXPECT_LE(w.log().start(), allowed);
+  EXPECT_EQ(w.status().removed_records, w.log().start().value() - 1);
+  EXPECT_THAT(w.status().held, HasSubstr("not there"));
+  allowed = Sequence(1'000'000);
+  w.check();
+  EXPECT_EQ(w.log().start(), wanted);
+  EXPECT_THAT(w.status().held, IsEmpty());
+}
+
+// Their group's position is of what is applied and flushed in passing; they say by themselves what they can spare.
+TEST(Retention, DoesNotWaitForTheGroupOfTheViews) {
+  RetentionWorld w;
+  const auto views = std::make_shared<HalfHearted>();
+  views->until = Position::through(Sequence(2));
+  ASSERT_TRUE(w.engine->groups().add("s:views", w.engine->find("s"), views));
+  w.begin([&](const Stream&, Sequence target, const std::function<void(Sequence)>& drop) {
+    drop(target);
+    return std::string();
+  });
+  w.fill(60);
+  w.keep({.age = hours(5), .wait_for_groups = true});
+  EXPECT_GT(w.log().start(), Sequence(3));
+  EXPECT_THAT(w.status().held, IsEmpty());
+  EXPECT_THAT(w.status().at_risk, IsEmpty());
+  EXPECT_EQ(w.status().lost_records, 0u);
 }
 
 TEST(Retention, AClockThatWasSetPausesAgeAndNotSize) {

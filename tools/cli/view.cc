@@ -52,7 +52,7 @@ int view(const ViewOptions& options) {
     Json shown = Json::array();
     for (const Json& v : answer.value("views", Json::array())) {
       Json row;
-      for (const char* name : {"name", "stream", "rows", "parked", "ready"})
+      for (const char* name : {"name", "stream", "rows", "parked", "since", "ready"})
         if (v.contains(name)) row[name] = v[name];
       shown.push_back(row);
     }

@@ -37,6 +37,22 @@ TEST(StoreKeys, CheckpointIsThatOfThePage) {
   EXPECT_EQ(back->parked, 1u);
 }
 
+TEST(StoreKeys, CheckpointSaysSinceWhenWhereThatIsNotTheBeginning) {
+  const std::string all = bytes_of_page();
+  auto checkpoint = *decode_checkpoint(all);
+  EXPECT_EQ(checkpoint.since, Sequence(1));
+  checkpoint.since = Sequence(42);
+  const std::string bytes = '\2' + all.substr(1) + '*' + std::string(7, '\0');
+  EXPECT_EQ(encode_checkpoint(checkpoint), bytes);
+  const auto back = decode_checkpoint(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->since, Sequence(42));
+  EXPECT_EQ(back->position, checkpoint.position);
+  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(decode_checkpoint(bytes.substr(0, i))) << i;
+  EXPECT_FALSE(decode_checkpoint('\1' + bytes.substr(1)));
+  EXPECT_FALSE(decode_checkpoint(bytes.substr(0, 33) + '\1' + std::string(7, '\0'))) << "one spelling of all records";
+}
+
 TEST(StoreKeys, CheckpointsThatAreNoneAreRefused) {
   const std::string good = bytes_of_page();
   EXPECT_FALSE(decode_checkpoint(""));

@@ -79,12 +79,9 @@ bool RunningServer::start() {
   if (!open_parts()) return false;
   attach_archives();
   if (!create_missing()) return false;
-  // All groups are there. A view that could not be opened needs its stream's records all the same.
-  engine_->begin_retention([this](const std::string& stream) {
-    auto names = views_ ? views_->reading(stream) : std::vector<std::string>();
-    if (views_)
-      for (const auto& failed : views_->failed()) names.push_back(failed.name);
-    return names;
+  // All groups are there.
+  engine_->begin_retention([this](const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) {
+    return views_->release(stream, target, drop);
   });
 
   std::string error;

@@ -1,0 +1,239 @@
+// Views of a stream whose old records retention removes: they go on from a base and the log.
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <thread>
+
+#include "consumers/views/bases.h"
+#include "storage/seam/file_system.h"
+#include "tests/consumers/views_store/bases_world.h"
+#include "tests/support/capture_logger.h"
+
+namespace tidemill::views {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Rows = std::vector<std::string>;
+
+TEST(Bases, RetentionRemovesRecordsAndTheViewsStillCountThem) {
+  BasesWorld w;
+  w.create_view();
+  w.begin();
+  w.fill(60);
+  const Rows before = w.rows();
+  EXPECT_EQ(before, w.expected(1, 60));
+  w.shorten();
+  EXPECT_GT(w.log().start(), Sequence(1));
+  EXPECT_EQ(w.bases(), Rows{"1"});
+  EXPECT_THAT(w.engine->retention(w.stream()).held, IsEmpty());
+  EXPECT_EQ(w.engine->retention(w.stream()).lost_records, 0u);
+  EXPECT_EQ(w.rows(), before);
+  EXPECT_EQ(w.views->find("v")->since, Sequence(1));
+  const auto differences = w.views->rebuild_and_compare("v");
+  ASSERT_TRUE(differences) << differences.error().message();
+  EXPECT_THAT(*differences, IsEmpty());
+
+  // And so on: a base is good until the log begins behind it, so there is one for each 20 records or more.
+  w.fill(60);
+  EXPECT_EQ(w.rows(), w.expected(1, 120));
+  EXPECT_EQ(w.bases(), Rows{"3"});
+  w.reopen();
+  EXPECT_EQ(w.rows(), w.expected(1, 120));
+}
+
+TEST(Bases, AViewsDirectoryThatIsLostComesBackFromBaseAndLog) {
+  for (const char* how : {"gone", "manifest", "checkpoint"}) {
+    SCOPED_TRACE(how);
+    CaptureLogger log;
+    BasesWorld w(1, log);
+    w.create_view();
+    w.begin();
+    w.fill(60);
+    w.shorten();
+    ASSERT_GT(w.log().start(), Sequence(1));
+    w.fill(3);  // what no base has
+    const Rows before = w.rows();
+    w.close_all();
+    if (std::string(how) == "gone") {
+      ASSERT_TRUE(remove_tree(w.sim.files, "/data/views"));
+    } else if (std::string(how) == "manifest") {
+      for (const auto& path : w.sim.files.all_files())
+        if (path.starts_with("/data/views/MANIFEST")) ASSERT_TRUE(w.sim.files.cut_file(path, 10));
+    } else {
+      const auto database = std::move(*Database::open(w.sim.env, "/data/views", 8 << 20));
+      WriteSet set;
+      set.put(kCheckpointKey, "garbage");
+      ASSERT_TRUE(database->write(**database->family(database->names()[0]), set));
+      ASSERT_TRUE(database->close());
+    }
+    w.open_all();
+    EXPECT_EQ(w.rows(), before);
+    EXPECT_EQ(w.views->find("v")->since, Sequence(1));
+    EXPECT_EQ(log.count("a view was taken from the base"), 1u);
+    // It is a whole view again: the next base is made of it.
+    w.begin();
+    w.fill(60);
+    w.shorten();
+    EXPECT_EQ(w.rows(), w.expected(1, 123));
+  }
+}
+
+TEST(Bases, WithoutOneAViewSaysSinceWhenItCounts) {
+  BasesWorld w;
+  w.create_view();
+  w.begin();
+  w.fill(60);
+  w.shorten();
+  const Sequence start = w.log().start();
+  ASSERT_GT(start, Sequence(1));
+  // A view that comes later.
+  w.create_view("late");
+  EXPECT_EQ(w.views->find("late")->since, start);
+  EXPECT_EQ(w.rows("late"), w.expected(start.value(), 60));
+  EXPECT_EQ(w.views->find("v")->since, Sequence(1));
+  w.reopen();
+  EXPECT_EQ(w.views->find("late")->since, start);
+  EXPECT_EQ(w.rows("late"), w.expected(start.value(), 60));
+  auto differences = w.views->rebuild_and_compare("late");
+  ASSERT_TRUE(differences) << differences.error().message();
+  EXPECT_THAT(*differences, IsEmpty());
+  // It has a base of its own like any other, and keeps its beginning in it.
+  w.begin();
+  w.fill(60);
+  ASSERT_GT(w.log().start(), start);
+  w.close_all();
+  ASSERT_TRUE(remove_tree(w.sim.files, "/data/views"));
+  w.open_all();
+  EXPECT_EQ(w.rows("late"), w.expected(start.value(), 120));
+  EXPECT_EQ(w.views->find("late")->since, start);
+  differences = w.views->rebuild_and_compare("late");
+  ASSERT_TRUE(differences) << differences.error().message();
+  EXPECT_THAT(*differences, IsEmpty());
+
+  // Views and base gone: what the log has is counted, and said to be no more than that.
+  const Sequence now = w.log().start();
+  w.close_all();
+  ASSERT_TRUE(remove_tree(w.sim.files, "/data/views"));
+  ASSERT_TRUE(remove_tree(w.sim.files, "/data/views.bases"));
+  w.open_all();
+  EXPECT_EQ(w.rows(), w.expected(now.value(), 120));
+  EXPECT_EQ(w.views->find("v")->since, now);
+}
+
+TEST(Bases, NothingGoesThatAViewHasNotCountedOrNoBaseHas) {
+  BasesWorld w;
+  w.create_view();
+  w.fill(60);
+  Sequence dropped;
+  const auto drop = [&](Sequence to) { dropped = to; };
+  EXPECT_THAT(w.views->release(w.stream(), Sequence(62), drop),
+              HasSubstr("The view v has counted the records up to 60"));
+  EXPECT_EQ(w.views->release(w.stream(), Sequence(61), drop), "") << "a base is being made";
+  EXPECT_EQ(dropped, Sequence());
+  w.sim.executor.run_until_idle();
+  EXPECT_EQ(w.views->release(w.stream(), Sequence(61), drop), "");
+  EXPECT_EQ(dropped, Sequence(61));
+}
+
+TEST(Bases, AnErrorOnTheWayKeepsEverything) {
+  for (const DiskOp op : {DiskOp::link, DiskOp::rename, DiskOp::sync_directory, DiskOp::create, DiskOp::read}) {
+    SCOPED_TRACE(static_cast<int>(op));
+    BasesWorld w;
+    w.create_view();
+    w.begin();
+    w.fill(60);
+    const Rows before = w.rows();
+    w.sim.files.fail(
+        {.op = op, .path_contains = op == DiskOp::link ? "/data/views" : "views.bases", .times = 1'000'000});
+    w.shorten();
+    EXPECT_EQ(w.log().start(), Sequence(1));
+    EXPECT_THAT(w.engine->retention(w.stream()).held, HasSubstr("base could not be made"));
+    EXPECT_GT(w.sim.files.faults_hit(), 0u);
+    EXPECT_EQ(w.rows(), before);
+    w.sim.files.clear_faults();
+    w.check();
+    EXPECT_GT(w.log().start(), Sequence(1));
+    EXPECT_THAT(w.engine->retention(w.stream()).held, IsEmpty());
+  }
+}
+
+TEST(Bases, OneThatIsDamagedIsNotTaken) {
+  BasesWorld w;
+  w.create_view();
+  w.begin();
+  w.fill(60);
+  w.shorten();
+  const Sequence start = w.log().start();
+  w.close_all();
+  for (const auto& path : w.sim.files.all_files())
+    if (path.starts_with("/data/views.bases/1/") && path.ends_with(".sst"))
+      ASSERT_TRUE(w.sim.files.flip_bit(path, 20, 3));
+  ASSERT_TRUE(remove_tree(w.sim.files, "/data/views"));
+  w.open_all();
+  EXPECT_EQ(w.rows(), w.expected(start.value(), 60));
+  EXPECT_EQ(w.views->find("v")->since, start) << "not in silence";
+}
+
+// RocksDB's threads are real ones, and it sleeps after errors: worlds are tried side by side.
+template <class Try>
+void for_each(std::uint64_t from, std::uint64_t to, Try try_one) {
+  std::atomic<std::uint64_t> next{from};
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] {
+      for (std::uint64_t n = next++; n <= to && !::testing::Test::HasFatalFailure(); n = next++) try_one(n);
+    });
+  }
+}
+
+TEST(Bases, APowerCutOnTheWayLosesNothingThatWasCounted) {
+  // From where retention begins to where two bases have been made and segments are gone.
+  const auto live = [](BasesWorld& w) {
+    w.shorten();
+    w.fill(30);
+    w.shorten();
+  };
+  std::uint64_t begin = 0, end = 0;
+  {
+    BasesWorld w;
+    w.create_view();
+    w.begin();
+    w.fill(60);
+    begin = w.sim.files.steps();
+    live(w);
+    end = w.sim.files.steps();
+    ASSERT_GT(w.log().start(), Sequence(60));
+    ASSERT_EQ(w.bases(), Rows{"2"});
+  }
+  std::atomic<std::uint64_t> from_base{0}, shortened{0};
+  for_each(begin + 1, end, [&](std::uint64_t cut) {
+    SCOPED_TRACE("cut at " + std::to_string(cut));
+    CaptureLogger log;
+    BasesWorld w(cut, log);
+    w.create_view();
+    w.begin();
+    w.fill(60);
+    if (w.sim.files.steps() >= cut) return;  // RocksDB's threads take another way each time
+    w.sim.files.cut_at_step(cut);
+    live(w);
+    const std::uint64_t durable = w.acknowledged();
+    w.power_cut();
+    w.open_all();
+    ASSERT_GE(w.log().durable().value(), durable);
+    ASSERT_EQ(w.rows(), w.expected(1, w.log().durable().value()));
+    shortened += w.log().start() > Sequence(1) ? 1 : 0;
+    // And with nothing left but log and base.
+    w.close_all();
+    ASSERT_TRUE(remove_tree(w.sim.files, "/data/views"));
+    w.open_all();
+    ASSERT_EQ(w.rows(), w.expected(1, w.log().durable().value()));
+    ASSERT_EQ(w.views->find("v")->since, Sequence(1));
+    from_base += log.count("a view was taken from the base");
+  });
+  EXPECT_GT(shortened, 10u);
+  EXPECT_EQ(from_base, shortened);
+}
+
+}  // namespace
+}  // namespace tidemill::views

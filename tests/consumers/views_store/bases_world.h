@@ -1,0 +1,128 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "consumers/views/views.h"
+#include "tests/consumers/views_store/views_world.h"
+#include "tests/engine/engine_world.h"
+
+namespace tidemill::views {
+
+// An engine and its views on a simulated disk: a stream `s` with a record every quarter of an hour, five of them a
+// segment. Record n is known from its number.
+class BasesWorld : public EngineWorld {
+ public:
+  explicit BasesWorld(std::uint64_t seed = 1, Logger& logger = null_logger()) : EngineWorld(seed, logger) {
+    options.log.segment_bytes_first = options.log.segment_bytes_max = 32 << 10;
+    open_all();
+    EXPECT_TRUE(create("s", 2));
+  }
+  ~BasesWorld() {
+    sim.power_off();
+    engine.reset();  // its groups first: they use the views' database
+    views.reset();
+  }
+
+  void open_all() {
+    open();
+    auto made = Views::open(sim.env, *engine, {engine->directory().views(), 24u << 20});
+    ASSERT_TRUE(made) << made.error().message();
+    views = std::move(*made);
+  }
+  void close_all() {
+    ASSERT_TRUE(engine->close());
+    ASSERT_TRUE(views->close());
+    views.reset();
+    engine.reset();
+    sim.executor.run_until_idle();
+    sim.executor.drop_all();
+  }
+  void reopen() {
+    close_all();
+    open_all();
+  }
+  void power_cut(const CrashPolicy& policy = {}) {
+    sim.power_off();
+    views.reset();
+    engine.reset();
+    sim.executor.drop_all();
+    sim.files.crash(policy);
+  }
+
+  Stream& stream() { return *engine->find("s"); }
+  Log& log() { return stream().log(); }
+  void create_view(const std::string& name = "v") {
+    const auto made =
+        views->create(name, "SELECT k, count(*) AS n, sum(n) AS total, count(DISTINCT n) AS members FROM s GROUP BY k");
+    const auto* error = std::get_if<SqlError>(&made);
+    ASSERT_EQ(error, nullptr) << error->message;
+  }
+  void begin() {
+    engine->begin_retention([this](const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) {
+      return views->release(stream, target, drop);
+    });
+  }
+  void fill(int count) {
+    for (int i = 0; i < count && sim.files.powered(); ++i) {
+      const std::uint64_t n = records.size() + 1;
+      auto& one =
+          put(stream(), key_of(n),
+              "{\"k\":\"" + key_of(n) + "\",\"n\":" + std::to_string(n) + ",\"x\":\"" + std::string(6000, 'x') + "\"}");
+      EXPECT_TRUE(one.ok() || !sim.files.powered());
+      if (one.ok()) acknowledged_ = n;
+      sim.executor.run_for(std::chrono::minutes(15));
+    }
+  }
+  std::uint64_t acknowledged() const { return acknowledged_; }
+  // Records of more than five hours may go.
+  void shorten() {
+    StreamDefinition d = stream().definition();
+    d.retention = {.age = std::chrono::hours(5)};
+    (void)engine->change(d).has_value();
+    check();
+  }
+  void check() { sim.executor.run_for(4 * Retention::kInterval); }
+
+  std::vector<std::string> rows(const std::string& view = "v") {
+    sim.executor.run_until([&] { return views->find(view)->applied.sequence() == log().durable(); });
+    std::vector<std::string> out;
+    const auto got = views->range(view, {.limit = 1000});
+    EXPECT_TRUE(got && *got);
+    for (const Row& r : (*got)->rows) out.push_back(ViewsWorld::text(r));
+    return out;
+  }
+  static std::vector<std::string> expected(std::uint64_t first, std::uint64_t last) {
+    std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> rows;
+    for (std::uint64_t n = first; n <= last; ++n) {
+      auto& row = rows[key_of(n)];
+      ++row.first;
+      row.second += n;
+    }
+    std::vector<std::string> out;
+    for (const auto& [k, row] : rows)
+      out.push_back(k + "|" + std::to_string(row.first) + "|" + std::to_string(row.second) + "|" +
+                    std::to_string(row.first));
+    return out;
+  }
+  std::vector<std::string> bases() {
+    std::vector<std::string> names;
+    const auto entries = sim.files.list("/data/views.bases");
+    if (entries)
+      for (const auto& e : *entries) names.push_back(e.name);
+    return names;
+  }
+
+  std::unique_ptr<Views> views;
+
+ private:
+  static std::string key_of(std::uint64_t n) { return "k" + std::to_string(n % 7); }
+  std::uint64_t acknowledged_ = 0;
+};
+
+}  // namespace tidemill::views

@@ -1,0 +1,77 @@
+"""Views of a stream whose old records retention removes: the same rows after the records are gone, after a restart,
+and after the views' directory is lost."""
+import hashlib
+import json
+import shutil
+import time
+
+from harness import TestCase, request
+
+
+class Bases(TestCase):
+    def put(self, server, first, requests):
+        for i in range(first, first + requests):
+            rows = [{"InvoiceNo": str(i), "StockCode": f"s{j % 50}", "Description": hashlib.sha256(b"%d %d" % (i, j)).hexdigest(), "Quantity": j % 7 + 1,
+                     "InvoiceDate": "2011-12-09T12:50:00", "UnitPrice": 1.25, "CustomerID": str(i * 31 % 97),
+                     "Country": "France"} for j in range(500)]
+            answer = server.post("/v1/streams/retail/records", rows)
+            self.assertEqual(answer.status, 200, answer)
+        self.token = answer.json()["token"]
+
+    def rows(self, server):
+        out = {}
+        for view in ("customers", "invoices"):
+            path = f"/v1/views/{view}/rows?limit=10000&after={self.token}&wait=30000"
+            answer = server.get(path)
+            self.assertEqual(answer.status, 200, answer)
+            out[view] = answer.json()["rows"]
+            self.assertEqual(server.get(f"/v1/views/{view}").json()["since"], 1)
+        return out
+
+    def shortened(self, server):
+        """Waits until retention has removed records; where the log begins then."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            stream = server.get("/v1/streams/retail").json()
+            if stream["first_sequence"] > 1 and stream["bytes"] <= 4 << 20:
+                return stream["first_sequence"]
+            time.sleep(0.2)
+        raise AssertionError(f"nothing was removed: {json.dumps(stream)}\n{server.log_tail()}")
+
+    def test_rows_outlive_their_records(self):
+        server = self.server(env={"TIDEMILL_STORAGE_SEGMENT": "1MiB"}).start()
+        self.put(server, 0, 120)
+        before = self.rows(server)
+        self.assertEqual(len(before["customers"]), 97)
+        answer = request(server.port, "PUT", "/v1/streams/retail", {"retention": {"size_bytes": 4 << 20}})
+        self.assertEqual(answer.status, 200, answer)
+        first = self.shortened(server)
+        self.assertEqual(self.rows(server), before)
+
+        # Behind the base.
+        self.put(server, 120, 3)
+        before = self.rows(server)
+        online = self.tidemill("verify", "--data", str(server.data), "--url", server.url)
+        self.assertEqual(online.returncode, 0, online)
+        self.assertNotIn("Not compared", online.stdout)
+
+        server.kill()
+        server.start()
+        self.assertEqual(self.rows(server), before)
+        self.assertGreaterEqual(server.get("/v1/streams/retail").json()["first_sequence"], first)
+        self.assertEqual(server.stop(), 0)
+        whole = self.tidemill("verify", "--data", str(server.data))
+        self.assertEqual(whole.returncode, 0, whole)
+        self.assertIn("view customers: rows 97", whole.stdout)
+        self.assertNotIn("Not compared", whole.stdout)
+
+        # The store of the views is damaged, then gone.
+        for manifest in (server.data / "views").glob("MANIFEST-*"):
+            manifest.write_bytes(manifest.read_bytes()[:10])
+        server.start()
+        self.assertEqual(self.rows(server), before)
+        self.assertEqual(server.stop(), 0)
+        shutil.rmtree(server.data / "views")
+        server.start()
+        self.assertEqual(self.rows(server), before)
+        self.assertEqual(server.stop(), 0)
