@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/backup_files.h"
+#include "engine/base_directory.h"
 #include "storage/base/errors.h"
 #include "storage/base/text.h"
 #include "storage/log/segment_format.h"
@@ -41,6 +42,9 @@ class Backup {
       // Answers that a log remembers must not be of requests that it does not hold: they are copied before the cut.
       // Retention drops what they cover, so nothing may have been dropped between the two.
       RETURN_IF_ERROR(copy_answers(cut));
+      // The same of the views' base: it must have counted what is gone from the logs, and nothing that is not in them.
+      const auto based = copy_base();
+      if (!based && !is_errno(based.error(), ENOENT)) return based.error();
       ASSIGN_OR_RETURN(DataCut now, options_.cut());
       const auto before = starts(cut);
       const auto after = starts(now);
@@ -49,7 +53,7 @@ class Backup {
         return it == before.end() ? s.second == Sequence(1) : it->second == s.second;
       });
       cut = std::move(now);
-      if (same_starts) {
+      if (same_starts && based) {
         const auto made = collect(cut);
         if (made) break;
         // Retention, or the removal of a stream: what is there now is asked for again, and little is left to do.
@@ -71,6 +75,8 @@ class Backup {
  private:
   Result<void> take_directory(const std::string& instance);
   Result<void> copy_answers(const DataCut& cut);
+  Result<void> copy_base();
+  Result<void> whole(const std::string& path);
   Result<void> collect(const DataCut& cut);
   Result<void> sealed(const std::string& path);
   Result<void> end_of(const std::string& path, const std::string& kept_as, std::uint64_t bytes);
@@ -85,6 +91,7 @@ class Backup {
   BackupContent before_;
   std::map<std::string, BackupFile> had_;  // by path
   std::map<StreamId, BackupFile> answers_;
+  std::vector<BackupFile> base_;
   std::set<std::string> directories_;
   std::set<std::string> linked_, copied_;  // in this run
   BackupDone done_;
@@ -134,8 +141,48 @@ Result<void> Backup::copy_answers(const DataCut& cut) {
   return {};
 }
 
+// The newest one. ENOENT: another has taken its place meanwhile.
+Result<void> Backup::copy_base() {
+  base_.clear();
+  const std::string bases = kBasesDirectory;
+  ASSIGN_OR_RETURN(const std::uint64_t number, newest_base(files_, options_.data + "/" + bases));
+  if (number == 0) return {};
+  const std::string directory = bases + "/" + std::to_string(number);
+  ASSIGN_OR_RETURN(const auto entries, files_.list(options_.data + "/" + directory));
+  RETURN_IF_ERROR(create_directories(files_, options_.to + "/" + directory));
+  directories_.insert(options_.to + "/" + directory);
+  for (const DirectoryEntry& e : entries)
+    if (!e.is_directory) RETURN_IF_ERROR(whole(directory + "/" + e.name));
+  return {};
+}
+
+// A file that never changes, and whose name and beginning tell nothing: kept under its hash.
+Result<void> Backup::whole(const std::string& path) {
+  const std::string from = options_.data + "/" + path;
+  ASSIGN_OR_RETURN(const CopiedFile read, copy_file(files_, from, {}, kAll));
+  const BackupFile file{read.bytes, read.hash, path + "-" + to_hex(read.hash), path};
+  const std::string to = options_.to + "/" + file.path;
+  base_.push_back(file);
+  const auto had = had_.find(file.path);
+  const auto there = files_.info(to);
+  if (had != had_.end() && had->second == file && there && there->size == read.bytes) return {};
+  had_[file.path] = file;
+  RETURN_IF_ERROR(remove_if_there(to));
+  if (options_.link) {
+    const auto linked = files_.link(from, to);
+    if (linked) linked_.insert(file.path);
+    if (linked || is_errno(linked.error(), ENOENT)) return linked;  // else another disk, or one without links
+  }
+  ASSIGN_OR_RETURN(const CopiedFile copied, copy_file(files_, from, to, kAll));
+  if (copied.hash != read.hash) return make_error_code(StorageErrc::damaged);
+  copied_.insert(file.path);
+  done_.copied_bytes += copied.bytes;
+  return {};
+}
+
 Result<void> Backup::collect(const DataCut& cut) {
   done_.content = {};
+  done_.content.files = base_;
   for (const StreamCut& stream : cut.streams) {
     const std::string directory = "streams/" + std::to_string(stream.id.value());
     RETURN_IF_ERROR(create_directories(files_, options_.to + "/" + directory));
@@ -215,19 +262,21 @@ Result<void> Backup::end_of(const std::string& path, const std::string& kept_as,
 void Backup::remove_others() {
   std::set<std::string> named;
   for (const BackupFile& f : done_.content.files) named.insert(f.path);
-  const auto streams = files_.list(options_.to + "/streams");
-  if (!streams) return;
-  for (const DirectoryEntry& stream : *streams) {
-    const std::string directory = "streams/" + stream.name;
-    const auto entries = files_.list(options_.to + "/" + directory);
-    if (!entries) continue;
-    bool empty = true;
-    for (const DirectoryEntry& e : *entries) {
-      const bool wanted = named.contains(directory + "/" + e.name);
-      const bool gone = !wanted && files_.remove(options_.to + "/" + directory + "/" + e.name);
-      empty = empty && gone;
+  for (const std::string parent : {"streams", kBasesDirectory}) {
+    const auto directories = files_.list(options_.to + "/" + parent);
+    if (!directories) continue;
+    for (const DirectoryEntry& d : *directories) {
+      const std::string directory = parent + "/" + d.name;
+      const auto entries = files_.list(options_.to + "/" + directory);
+      if (!entries) continue;
+      bool empty = true;
+      for (const DirectoryEntry& e : *entries) {
+        const bool wanted = named.contains(directory + "/" + e.name);
+        const bool gone = !wanted && files_.remove(options_.to + "/" + directory + "/" + e.name);
+        empty = empty && gone;
+      }
+      if (empty) (void)files_.remove(options_.to + "/" + directory).has_value();
     }
-    if (empty) (void)files_.remove(options_.to + "/" + directory).has_value();
   }
 }
 

@@ -13,8 +13,8 @@
 
 namespace tidemill {
 
-// A copy of all logs, the system stream's among them, in a directory of its own: docs/formats/backup.md. Views and text
-// files are not in it; they are made again from the logs.
+// A copy of all logs, the system stream's among them, and of the views' base, in a directory of its own:
+// docs/formats/backup.md. Views and text files are not in it; they are made again from these.
 
 struct BackupOptions {
   std::string data;

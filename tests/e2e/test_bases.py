@@ -1,5 +1,5 @@
-"""Views of a stream whose old records retention removes: the same rows after the records are gone, after a restart,
-and after the views' directory is lost."""
+"""Views of a stream whose old records retention removes: the same rows after the records are gone, after a restart, after
+the views' directory is lost, and from a backup."""
 import hashlib
 import json
 import shutil
@@ -48,9 +48,15 @@ class Bases(TestCase):
         first = self.shortened(server)
         self.assertEqual(self.rows(server), before)
 
-        # Behind the base.
+        # Behind the base, and a backup of the running server.
         self.put(server, 120, 3)
         before = self.rows(server)
+        to = self.directory / "backup"
+        done = self.tidemill("backup", str(to), "--data", str(server.data), "--url", server.url)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertTrue(list(to.glob("views.bases/*/CURRENT-*")), list(to.rglob("*")))
+        again = self.tidemill("backup", str(to), "--data", str(server.data), "--url", server.url)
+        self.assertEqual(again.returncode, 0, again)
         online = self.tidemill("verify", "--data", str(server.data), "--url", server.url)
         self.assertEqual(online.returncode, 0, online)
         self.assertNotIn("Not compared", online.stdout)
@@ -73,5 +79,15 @@ class Bases(TestCase):
         self.assertEqual(server.stop(), 0)
         shutil.rmtree(server.data / "views")
         server.start()
+        self.assertEqual(self.rows(server), before)
+        self.assertEqual(server.stop(), 0)
+
+        # The backup alone.
+        self.assertEqual(self.tidemill("restore", str(to), "--check").returncode, 0)
+        shutil.rmtree(server.data)
+        restored = self.tidemill("restore", str(to), "--data", str(server.data))
+        self.assertEqual(restored.returncode, 0, restored)
+        server.start()
+        self.token = server.token()
         self.assertEqual(self.rows(server), before)
         self.assertEqual(server.stop(), 0)

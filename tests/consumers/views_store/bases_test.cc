@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "consumers/views/bases.h"
+#include "engine/backup.h"
 #include "storage/seam/file_system.h"
 #include "tests/consumers/views_store/bases_world.h"
 #include "tests/support/capture_logger.h"
@@ -173,6 +174,51 @@ TEST(Bases, OneThatIsDamagedIsNotTaken) {
   w.open_all();
   EXPECT_EQ(w.rows(), w.expected(start.value(), 60));
   EXPECT_EQ(w.views->find("v")->since, start) << "not in silence";
+}
+
+// While it is made, records come and go, and another base takes the place of the one that it began with.
+TEST(Bases, ABackupHasTheOneThatItsLogsNeed) {
+  for (const bool link : {true, false}) {
+    BasesWorld w;
+    w.create_view();
+    w.begin();
+    w.fill(60);
+    w.shorten();
+    int cuts = 0;
+    BackupOptions backup{.data = "/data", .to = "/backup", .cut = {}, .link = link};
+    backup.cut = [&]() -> Result<DataCut> {
+      if (++cuts == 2) w.fill(30);
+      return w.engine->cut();
+    };
+    const auto before = w.bases();
+    auto done = make_backup(w.sim.env, backup);
+    ASSERT_TRUE(done) << done.error().message();
+    EXPECT_GT(cuts, 2);
+    EXPECT_NE(w.bases(), before);
+    const std::uint64_t last = done->content.streams.at(1).last.value();
+    ASSERT_GT(done->content.streams.at(1).first, Sequence(1));
+    // The next one keeps what it has, and the base that came meanwhile goes in the place of this one.
+    done = make_backup(w.sim.env, backup);
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->linked + done->copied, 0u);
+    w.fill(30);
+    done = make_backup(w.sim.env, backup);
+    ASSERT_TRUE(done);
+    const auto kept = w.sim.files.list("/backup/views.bases");
+    ASSERT_TRUE(kept);
+    ASSERT_EQ(kept->size(), 1u);
+    EXPECT_EQ(kept->front().name, w.bases().front());
+
+    w.close_all();
+    const auto restored =
+        restore_backup(w.sim.env, {.from = "/backup", .data = "/restored"}, [](const Finding& f) { FAIL() << f.text; });
+    ASSERT_TRUE(restored) << restored.error().message();
+    w.options.data = "/restored";
+    w.open_all();
+    EXPECT_EQ(w.log().durable(), Sequence(last + 30));
+    EXPECT_EQ(w.rows(), w.expected(1, last + 30));
+    EXPECT_EQ(w.views->find("v")->since, Sequence(1));
+  }
 }
 
 // RocksDB's threads are real ones, and it sleeps after errors: worlds are tried side by side.
