@@ -110,4 +110,15 @@ Result<std::optional<FileFacts>> facts_of(Env& env, const std::string& path) {
   return std::optional(facts);
 }
 
+Result<void> write_again(Env& env, const std::string& path) {
+  ASSIGN_OR_RETURN(auto file, env.files.open(path, OpenMode::open_or_create));
+  std::string buffer(kBufferBytes, '\0');
+  for (std::uint64_t at = 0;;) {
+    ASSIGN_OR_RETURN(const std::size_t got, file->read_at(ByteOffset(at), std::as_writable_bytes(std::span(buffer))));
+    if (got == 0) return file->sync_data();
+    RETURN_IF_ERROR(file->write_at(ByteOffset(at), std::as_bytes(std::span(buffer).first(got))));
+    at += got;
+  }
+}
+
 }  // namespace tidemill::archive

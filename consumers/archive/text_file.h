@@ -69,4 +69,8 @@ struct FileFacts {
 };
 Result<std::optional<FileFacts>> facts_of(Env& env, const std::string& path);
 
+// What a file of a life before holds may only be in the cache, after a failed flush for ever: the same bytes are
+// written once more, and flushed.
+Result<void> write_again(Env& env, const std::string& path);
+
 }  // namespace tidemill::archive

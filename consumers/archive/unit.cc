@@ -68,23 +68,29 @@ Result<void> Unit::pass_lost(const LostRange& lost) {
   const Sequence first = std::max(lost.first, next(taken_));
   taken_ = Sequence(first.value() - 1);
   RETURN_IF_ERROR(seal());
-  RETURN_IF_ERROR(note(LostLine{name_, first, lost.last}));
+  RETURN_IF_ERROR(note_lost(first, lost.last));
   taken_ = lost.last;
   persisted_ = taken_.value();
+  return {};
+}
+
+Result<void> Unit::note_lost(Sequence first, Sequence last) {
+  RETURN_IF_ERROR(note(LostLine{name_, first, last}));
   store_->env.logger.warning("records that the log has lost are in no text file",
                              {{"stream", store_->stream},
                               {"unit", name_},
                               {"first", std::to_string(first.value())},
-                              {"last", std::to_string(lost.last.value())}});
+                              {"last", std::to_string(last.value())}});
   return {};
 }
 
 Result<void> Unit::note(const ManifestLine& line) {
   RETURN_IF_ERROR(store_->manifest->append(line));
-  persisted_ = through_of(line).value();
   if (const auto* file = std::get_if<FileLine>(&line)) {
     ++files_;
     bytes_ += file->bytes;
+  } else {
+    persisted_ = through_of(line).value();
   }
   return {};
 }
@@ -96,7 +102,14 @@ Result<void> Unit::seal() {
   if (file_->broken()) {
     const auto path = file_->path();
     ASSIGN_OR_RETURN(Remade again, remake(path, file_->first(), file_->last()));
-    if (!again.file || again.file->count() != file_->count()) return StorageErrc::damaged;
+    const bool whole = again.file && again.file->count() == file_->count();
+    if (!whole && again.lost.empty()) return StorageErrc::damaged;
+    for (const LostRange& lost : again.lost) RETURN_IF_ERROR(note_lost(lost.first, lost.last));
+    if (!again.file) {
+      RETURN_IF_ERROR(store_->env.files.remove(store_->directory + "/" + part_path(path)));
+      file_.reset();
+      return {};
+    }
     file_ = std::move(again.file);
   } else {
     RETURN_IF_ERROR(file_->sync());
@@ -114,6 +127,8 @@ Result<void> Unit::place() {
   // Somebody has removed it: its line is in the manifest, so it is made again as after a crash.
   if (!placed && placed.error() == boost::system::errc::no_such_file_or_directory) placed = bring_back(*placing_);
   RETURN_IF_ERROR(placed);
+  // Not before: until it has its name it may have to be made again, from records that retention must not take.
+  persisted_ = through_of(*placing_).value();
   placing_.reset();
   return {};
 }
@@ -180,12 +195,17 @@ Result<void> Unit::bring_back(const FileLine& line) {
   // Under its own name it is whole, for it got that name after its bytes were on disk; the size is asked all the same.
   const auto placed = store_->env.files.info(path);
   if (placed && placed->size == line.bytes) return store_->env.files.sync_directory(directory_of(path));
-  ASSIGN_OR_RETURN(const auto aside, facts_of(store_->env, store_->directory + "/" + part_path(line.path)));
-  if (aside && aside->bytes == line.bytes && aside->hash == line.hash) return store_->place(line.path);
+  const std::string part = store_->directory + "/" + part_path(line.path);
+  ASSIGN_OR_RETURN(const auto aside, facts_of(store_->env, part));
+  if (aside && aside->bytes == line.bytes && aside->hash == line.hash) {
+    RETURN_IF_ERROR(write_again(store_->env, part));
+    return store_->place(line.path);
+  }
 
   ASSIGN_OR_RETURN(Remade again, remake(line.path, line.first, line.last));
   if (!again.file && !again.lost.empty()) {
-    for (const auto& lost : again.lost) RETURN_IF_ERROR(note(LostLine{name_, lost.first, lost.last}));
+    RETURN_IF_ERROR(store_->env.files.remove(part));  // there is nothing in it
+    for (const auto& lost : again.lost) RETURN_IF_ERROR(note_lost(lost.first, lost.last));
     return note(SeenLine{name_, line.through});
   }
   const FileLine made = again.file ? again.file->manifest_line(name_, line.through) : FileLine();
@@ -199,7 +219,7 @@ Result<void> Unit::bring_back(const FileLine& line) {
     return StorageErrc::damaged;
   }
   // What is left of it; its line must be the last that names a file.
-  for (const auto& lost : again.lost) RETURN_IF_ERROR(note(LostLine{name_, lost.first, lost.last}));
+  for (const auto& lost : again.lost) RETURN_IF_ERROR(note_lost(lost.first, lost.last));
   RETURN_IF_ERROR(note(made));
   return store_->place(line.path);
 }

@@ -68,6 +68,7 @@ class Unit final : public Consumer {
   Result<void> seal();
   Result<void> place();
   Result<void> note(const ManifestLine& line);
+  Result<void> note_lost(Sequence first, Sequence last);
   bool is_due() const;
 
   // Making a file again.
