@@ -52,6 +52,9 @@ void Retention::run() {
   bool wanted = false;
   const std::vector<std::shared_ptr<Stream>> streams = streams_();
   const std::vector<GroupStatus> groups = groups_.list();
+  std::erase_if(unread_, [&](const auto& known) {
+    return std::none_of(groups.begin(), groups.end(), [&](const GroupStatus& g) { return g.name == known.first; });
+  });
   for (const auto& stream : streams) {
     if (!stream->definition().retention.enabled()) continue;
     wanted = true;
@@ -120,25 +123,25 @@ void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
 
   const Sequence start = log.start();
   Sequence target = *reached;
-  std::vector<const GroupStatus*> losers;
+  Losers losers;
   for (const GroupStatus& g : groups) {
     if (g.stream != stream.name() || (keeper_ && g.consumer == kKeptGroup)) continue;
-    if (!g.open) {  // nobody knows how far it is
-      if (wanted.wait_for_groups && target > start) {
-        target = start;
-        now.held = "Waits for group " + g.name + ", which is not open.";
-      }
+    // Of one that is not open nobody knows how far it is; what it was when it was is the best guess.
+    Sequence& unread = unread_.try_emplace(g.name, Sequence(1)).first->second;
+    if (g.open) unread = next(g.persisted.sequence());
+    if (unread < *reached_soon) now.at_risk.push_back(g.name);
+    if (!g.open && wanted.wait_for_groups) {
+      if (target > start) now.held = "Waits for group " + g.name + ", which is not open.";
+      target = std::min(target, start);
       continue;
     }
-    const Sequence unread = next(g.persisted.sequence());
-    if (unread < *reached_soon) now.at_risk.push_back(g.name);
     if (unread >= target) continue;
     if (wanted.wait_for_groups) {
       target = std::max(start, unread);
       now.held = "Waits for group " + g.name + ", which has made its work durable up to record " +
                  std::to_string(g.persisted.sequence().value()) + ".";
     } else {
-      losers.push_back(&g);
+      losers.emplace_back(g.name, unread);
     }
   }
   if (target > start) {
@@ -155,8 +158,7 @@ void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   states_[stream.name()].shown = std::move(now);
 }
 
-void Retention::let_go(Stream& stream, Sequence target, const std::vector<const GroupStatus*>& losers,
-                       RetentionStatus& now) {
+void Retention::let_go(Stream& stream, Sequence target, const Losers& losers, RetentionStatus& now) {
   const Sequence start = stream.log().start();
   const auto dropped = stream.log().drop_before(target);
   if (!dropped) {
@@ -169,14 +171,13 @@ void Retention::let_go(Stream& stream, Sequence target, const std::vector<const 
   env_.logger.info("retention removed records", {{"stream", stream.name()},
                                                  {"first", std::to_string(start.value())},
                                                  {"last", std::to_string(dropped->value() - 1)}});
-  for (const GroupStatus* g : losers) {
-    const Sequence unread = std::max(start, next(g->persisted.sequence()));
+  for (const auto& [group, from] : losers) {
+    const Sequence unread = std::max(start, from);
     if (unread >= *dropped) continue;
     now.lost_records += dropped->value() - unread.value();
-    env_.logger.error("retention removed records before a group had made its work on them durable",
-                      {{"group", g->name},
-                       {"first", std::to_string(unread.value())},
-                       {"last", std::to_string(dropped->value() - 1)}});
+    env_.logger.error(
+        "retention removed records before a group had made its work on them durable",
+        {{"group", group}, {"first", std::to_string(unread.value())}, {"last", std::to_string(dropped->value() - 1)}});
   }
 }
 

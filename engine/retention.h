@@ -58,9 +58,10 @@ class Retention final : public Serial {
     RetentionStatus shown;
     StreamId id;
   };
+  using Losers = std::vector<std::pair<std::string, Sequence>>;  // groups, and the first record each has not persisted
   void run() final;
   void check(Stream& stream, const std::vector<GroupStatus>& groups);
-  void let_go(Stream& stream, Sequence target, const std::vector<const GroupStatus*>& losers, RetentionStatus& now);
+  void let_go(Stream& stream, Sequence target, const Losers& losers, RetentionStatus& now);
   std::string why_paused(const Stream& stream) const;
   void say(const Stream& stream, const RetentionStatus& before, const RetentionStatus& now);
 
@@ -74,6 +75,7 @@ class Retention final : public Serial {
   Keeper keeper_;
   bool begun_ = false;
   bool stopped_ = false;
+  std::map<std::string, Sequence> unread_;  // by group: the first record that it had not persisted when it was open
 
   mutable std::mutex mutex_;
   std::map<std::string, State> states_;

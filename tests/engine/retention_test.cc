@@ -149,6 +149,29 @@ TEST(Retention, AGroupThatIsTooFarBehindIsWarnedOfFirstAndThenCounted) {
   EXPECT_EQ(w.status().lost_records, w.log().start().value() - 2);
 }
 
+// Such as an archive whose directory cannot be read. What it has made durable before is not known.
+TEST(Retention, AGroupThatCannotBeOpenedIsAtRiskAndCounted) {
+  struct Closed final : Consumer {
+    Result<Position> open() override { return ErrorCode(EACCES, boost::system::generic_category()); }
+    Result<void> process(const RecordBatch&) override { return {}; }
+    Position applied() const override { return {}; }
+    Position persisted() const override { return {}; }
+    Result<void> close() override { return {}; }
+  };
+  RetentionWorld w;
+  w.keep({.age = hours(5)});
+  EXPECT_TRUE(w.engine->groups().add("s:closed", w.engine->find("s"), std::make_shared<Closed>(),
+                                     Groups::WhenNotOpened::keep_trying));
+  w.begin();
+  w.fill(60);
+  ASSERT_FALSE(w.engine->groups().find("s:closed")->open);
+  EXPECT_GT(w.log().start(), Sequence(1));
+  EXPECT_THAT(w.status().at_risk, ElementsAre("s:closed"));
+  EXPECT_EQ(w.status().lost_records, w.log().start().value() - 1);
+  w.keep({.age = hours(1), .wait_for_groups = true});
+  EXPECT_THAT(w.status().held, HasSubstr("s:closed, which is not open"));
+}
+
 TEST(Retention, AGroupThatReadsTooLateIsToldWhichRecordsAreGone) {
   RetentionWorld w;
   w.begin();
