@@ -37,7 +37,7 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
     json.null();
   }
   json.field("wait_for_groups", d.retention.wait_for_groups);
-  if (whole) {
+  {
     const RetentionStatus now = context.engine.retention(stream);
     const auto sentence = [&](std::string_view name, const std::string& text) {
       json.name(name);
@@ -65,7 +65,9 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
     }
     json.end_array();
   } else {
-    json.field("shards", static_cast<std::uint64_t>(stream.shards().now().table->open()));
+    const auto table = stream.shards().now().table;
+    json.field("shards", static_cast<std::uint64_t>(table->open()));
+    json.field("closed_shards", static_cast<std::uint64_t>(table->all().size() - table->open()));
   }
   json.field("created", format_rfc3339(d.created));
   json.field("first_sequence", status.start.value()).field("last_sequence", status.durable.value());

@@ -20,8 +20,10 @@ class Status : public testing::Test {
  protected:
   Status() {
     facts.ready = true;
-    facts.streams =
-        Json::parse(R"([{"name":"retail","last_sequence":1000,"bytes":3145728,"accepting":true,"lost":[]}])");
+    facts.streams = Json::parse(
+        R"([{"name":"retail","first_sequence":1,"last_sequence":1000,"bytes":3145728,"accepting":true,"lost":[],
+            "shards":4,"closed_shards":0,"retention":{"age_seconds":null,"size_bytes":null,"wait_for_groups":false,
+            "paused":null,"held":null,"groups_at_risk":[],"removed_records":0,"lost_records":0}}])");
     facts.groups = Json::parse(
         R"([{"name":"retail:views","consumer":"views","applied":1000,"lag_records":0,"lag_seconds":0.0,"last_error":null}])");
     facts.views = Json::parse(R"([{"name":"customers","rows":10,"parked":0,"ready":true}])");
@@ -122,6 +124,37 @@ TEST_F(Status, TheServerItself) {
                                    AllOf(HasSubstr("95 of 100 file descriptors"), HasSubstr("ulimit"))));
 }
 
+TEST_F(Status, RetentionThatDoesNotGoOnOrLosesRecords) {
+  Json& retention = facts.streams[0]["retention"];
+  retention["age_seconds"] = 3600.0;
+  EXPECT_THAT(found(), IsEmpty());
+  retention["groups_at_risk"] = {"retail:archive"};
+  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("will soon remove what retail:archive has not"),
+                                         HasSubstr("retention.wait_for_groups"))));
+  retention["lost_records"] = 1;
+  EXPECT_THAT(found(), ElementsAre(HasSubstr("has removed 1 record that a group"), HasSubstr("will soon remove")));
+  retention["lost_records"] = 0;
+  retention["wait_for_groups"] = true;
+  retention["held"] = "Waits for group retail:archive, which is not open.";
+  retention["paused"] = "Set the clock right.";
+  EXPECT_THAT(found(), ElementsAre(HasSubstr("keeps more than its limits: Waits for group retail:archive"),
+                                   HasSubstr("is paused: Set the clock right.")))
+      << "it waits, so nothing is at risk";
+}
+
+TEST_F(Status, ShardsAndRetentionOfAStream) {
+  facts.streams[0]["closed_shards"] = 3;
+  facts.streams[0]["first_sequence"] = 501;
+  Json& retention = facts.streams[0]["retention"];
+  retention["age_seconds"] = 604800.0;
+  EXPECT_THAT(screen(facts, {}, 0), HasSubstr("4 + 3 closed        501  7d\n"));
+  retention["size_bytes"] = 10737418240;
+  EXPECT_THAT(screen(facts, {}, 0), HasSubstr("4 + 3 closed        501  7d, 10GiB\n"));
+  retention["held"] = "Waits.";
+  retention["paused"] = "Set the clock right.";
+  EXPECT_THAT(screen(facts, {}, 0), HasSubstr("  7d, 10GiB (paused) (held)\n"));
+}
+
 TEST_F(Status, OneScreen) {
   facts.address = "somewhere:7077";
   facts.rates["retail"] = 12.4;
@@ -133,9 +166,9 @@ TEST_F(Status, OneScreen) {
             "disk: log 3.0 MB, views 1.2 MB, archive 999 B, 50.0 GB of 100.0 GB free (50 %); a flush took 0.09 ms at "
             "the start, at most 4.10\n"
             "\n"
-            "stream  records  records/s     log\n"
-            "------  -------  ---------  ------\n"
-            "retail    1,000         12  3.1 MB\n"
+            "stream  records  records/s     log  shards  begins at  retention\n"
+            "------  -------  ---------  ------  ------  ---------  ---------\n"
+            "retail    1,000         12  3.1 MB       4          1  off\n"
             "\n"
             "group         lag records  lag seconds  last error\n"
             "------------  -----------  -----------  ----------\n"

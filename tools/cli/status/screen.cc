@@ -1,6 +1,8 @@
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "tools/cli/config/config.h"
 #include "tools/cli/load/display.h"
 #include "tools/cli/output.h"
 #include "tools/cli/status/report.h"
@@ -34,6 +36,29 @@ Cell count(double n) {
   return {with_commas(static_cast<std::uint64_t>(n)), true};
 }
 
+// 4, or 4 + 2 closed: those that were split or merged.
+Cell shards(const Json& stream) {
+  const double closed = number(stream, "closed_shards");
+  return {with_commas(static_cast<std::uint64_t>(number(stream, "shards"))) +
+              (closed > 0 ? " + " + with_commas(static_cast<std::uint64_t>(closed)) + " closed" : ""),
+          true};
+}
+
+// off; 7d, 10GiB; with what it is doing, where that is not its work.
+std::string retention(const Json& stream) {
+  const auto it = stream.find("retention");
+  if (it == stream.end() || !it->is_object()) return {};
+  std::string out;
+  if (const double age = number(*it, "age_seconds"); age > 0)
+    out = format_duration(std::chrono::milliseconds(std::llround(age * 1000)));
+  if (const double bytes = number(*it, "size_bytes"); bytes > 0)
+    out += (out.empty() ? "" : ", ") + format_size(static_cast<std::uint64_t>(bytes));
+  if (out.empty()) return "off";
+  if (const auto paused = it->find("paused"); paused != it->end() && paused->is_string()) out += " (paused)";
+  if (const auto held = it->find("held"); held != it->end() && held->is_string()) out += " (held)";
+  return out;
+}
+
 std::string disk_line(const ServerFacts& facts) {
   const Scrape& m = facts.metrics;
   std::string out = "disk: log " + size(m.sum("tidemill_log_bytes")) + ", views " +
@@ -63,9 +88,12 @@ std::string screen(const ServerFacts& facts, const std::vector<std::string>& tro
     rows.push_back({{name, false},
                     count(number(s, "last_sequence")),
                     count(rate == facts.rates.end() ? 0 : rate->second),
-                    {size(number(s, "bytes")), true}});
+                    {size(number(s, "bytes")), true},
+                    shards(s),
+                    count(number(s, "first_sequence")),
+                    {retention(s), false}});
   }
-  out += format_table({"stream", "records", "records/s", "log"}, rows, width);
+  out += format_table({"stream", "records", "records/s", "log", "shards", "begins at", "retention"}, rows, width);
   rows.clear();
   for (const Json& g : facts.groups) {
     const auto error = g.find("last_error");

@@ -53,6 +53,33 @@ void add_disk(const ServerFacts& facts, std::vector<std::string>& out) {
                   " file descriptors open: allow more (ulimit -n, LimitNOFILE) or lower limits.connections");
 }
 
+void add_retention(const Json& stream, std::vector<std::string>& out) {
+  const auto it = stream.find("retention");
+  if (it == stream.end() || !it->is_object()) return;
+  const std::string name = stream.value("name", "");
+  const auto sentence = [&](const char* what) {
+    const auto found = it->find(what);
+    return found != it->end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (const std::uint64_t lost = number(*it, "lost_records"); lost > 0)
+    out.push_back(
+        "retention of stream " + name + " has removed " + many(lost, "record") +
+        " that a group had not made its work on durable: the server's log names group and range; a backup may "
+        "have them; let it wait for groups (retention.wait_for_groups), or keep more");
+  std::string groups;
+  if (const auto found = it->find("groups_at_risk"); found != it->end() && found->is_array())
+    for (const Json& group : *found)
+      if (group.is_string()) groups += (groups.empty() ? "" : ", ") + group.get<std::string>();
+  if (!groups.empty() && !it->value("wait_for_groups", false))
+    out.push_back("retention of stream " + name + " will soon remove what " + groups +
+                  " has not made its work on durable: help it on, let retention wait for groups "
+                  "(retention.wait_for_groups), or keep more");
+  if (const std::string held = sentence("held"); !held.empty())
+    out.push_back("retention of stream " + name + " keeps more than its limits: " + held);
+  if (const std::string paused = sentence("paused"); !paused.empty())
+    out.push_back("retention of stream " + name + " is paused: " + paused);
+}
+
 void add_streams(const ServerFacts& facts, std::vector<std::string>& out) {
   for (const Json& s : facts.streams) {
     const std::string name = s.value("name", "");
@@ -68,6 +95,7 @@ void add_streams(const ServerFacts& facts, std::vector<std::string>& out) {
                     "): the server's log names file and offset; restore that file from a backup, or send those records "
                     "again; all others are served");
     }
+    add_retention(s, out);
   }
 }
 
