@@ -156,10 +156,10 @@ Result<void> Manifest::scan(const StreamDefinition& definition, const std::vecto
   if (bad_at != kNowhere) {
     env_.logger.warning("dropped the torn last line of the archive's manifest",
                         {{"stream", definition.name}, {"file", path()}, {"offset", std::to_string(bad_at)}});
-    RETURN_IF_ERROR(file_->truncate(end_));
   }
-  // What was found may still be in the cache only (a killed process does not flush), and decides what is done next.
-  return file_->sync_data();
+  // The last line, and the file's name, may be in the cache only: whoever wrote them was killed before the flush, or
+  // it failed. They decide what is done next, and flushing this file proves nothing after a flush of it that failed.
+  return copy_to_new_file();
 }
 
 // Numbers only grow: a line of before that stands in a stale block is not taken for one of now.
@@ -222,7 +222,7 @@ Result<void> Manifest::append(const ManifestLine& line) {
   return {};
 }
 
-// After a failed flush: what was on disk before it goes to a new file, which then takes the name.
+// At a start, and after a failed flush: what is known goes to a new file, which then takes the name.
 Result<void> Manifest::copy_to_new_file() {
   const std::string aside = path() + ".new";
   ASSIGN_OR_RETURN(auto copy, env_.files.open(aside, OpenMode::open_or_create));

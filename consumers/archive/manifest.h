@@ -35,8 +35,9 @@ class Manifest {
     std::unique_ptr<Manifest> manifest;    // or
     std::optional<StreamId> other_stream;  // whose it is: one of the same name, removed since
   };
-  // Reads it through, or makes it. Drops a torn tail. A damaged line is named in the log; where that line may have been
-  // a unit's last one, or where there are text files without a manifest: StorageErrc::damaged. One of a later version:
+  // Reads it through, or makes it. Drops a torn tail. What it has found is on disk when it returns: in a new file, for
+  // the one it read may be in the cache only. A damaged line is named in the log; where that line may have been a
+  // unit's last one, or where there are text files without a manifest: StorageErrc::damaged. One of a later version:
   // layout_too_new. `units`: those that the archive will have, or had.
   static Result<Opened> open(Env& env, const std::string& directory, const StreamDefinition& definition,
                              const std::vector<UnitSpan>& units);

@@ -224,6 +224,40 @@ TEST_F(ManifestFile, AfterAFailedFlushItGoesOnInACopy) {
   EXPECT_EQ(logger.count("damaged"), 0u);
 }
 
+// A line that is in the cache only, for its flush failed or never came: what a start says of it a power cut right after
+// must not take back, however many flushes of that start fail first.
+TEST_F(ManifestFile, WhatAStartFindsIsOnDiskHoweverManyFlushesFailedBefore) {
+  for (const bool flush_failed : {true, false}) {
+    for (int starts_that_fail = 0; starts_that_fail < 3; ++starts_that_fail) {
+      ASSERT_TRUE(remove_tree(sim.files, kRoot));
+      ASSERT_TRUE(create_directories(sim.files, kRoot));
+      const auto manifest = open();
+      append(*manifest, 1, 2);
+      if (!flush_failed) sim.files.kill_at_step(sim.files.steps() + 2);  // written; the process dies before the flush
+      if (flush_failed) sim.files.fail({.op = DiskOp::sync_data, .path_contains = "manifest"});
+      EXPECT_FALSE(manifest->append(file_line("s0001", 3)));
+      sim.files.kill();
+      for (int i = 0; i < starts_that_fail; ++i) {
+        sim.files.fail({.op = DiskOp::sync_data, .path_contains = "manifest"});
+        EXPECT_FALSE(try_open());
+        sim.files.kill();
+      }
+      ASSERT_EQ(open()->found("s0001").through, Sequence(3));
+      sim.crash({CrashPolicy::Keep::none, CrashPolicy::Keep::none});
+      EXPECT_EQ(open()->found("s0001").through, Sequence(3)) << flush_failed << " " << starts_that_fail;
+    }
+  }
+}
+
+// The same of its name: the flush of the directory failed when it was made.
+TEST_F(ManifestFile, WhatAStartFindsHasItsNameOnDisk) {
+  sim.files.fail({.op = DiskOp::sync_directory, .path_contains = kRoot});
+  EXPECT_FALSE(try_open());
+  append(*open(), 1, 2);
+  sim.crash({CrashPolicy::Keep::none, CrashPolicy::Keep::none});
+  EXPECT_EQ(open()->found("s0000").through, Sequence(2));
+}
+
 TEST_F(ManifestFile, ALongManifestIsReadInBlocks) {
   {
     const auto manifest = open();
