@@ -104,6 +104,9 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
     {throttled, 429, "throttled", "Too much is under way.", "Send again after Retry-After."},
     {too_many_connections, 503, "too_many_connections", "There are too many connections.",
      "Use fewer, and keep them open; limits.connections is the server's limit."},
+    {keys_unread, 503, "keys_unread",
+     "The disk cannot read the Idempotency-Keys of before: nobody knows whether this request is in already.",
+     "Send again with the same key after Retry-After; the server goes on trying, its log names the file."},
     {flush_failed, 503, "flush_failed",
      "The disk failed while the records were written: nobody knows whether they "
      "are in.",

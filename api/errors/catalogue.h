@@ -61,6 +61,7 @@ enum class ErrorId : std::uint8_t {
   view_not_ready,
   throttled,
   too_many_connections,
+  keys_unread,
   flush_failed,
   not_accepting,
   draining,

@@ -57,6 +57,8 @@ ErrorId error_id(const ErrorCode& error) {
         return ErrorId::body_too_large;
       case StorageErrc::key_reused:
         return ErrorId::key_reused;
+      case StorageErrc::keys_unread:
+        return ErrorId::keys_unread;
       case StorageErrc::before_start:
         return ErrorId::records_gone;
       case StorageErrc::beyond_end:

@@ -28,6 +28,8 @@ class StorageCategory final : public boost::system::error_category {
         return "the request does not fit a commit";
       case StorageErrc::key_reused:
         return "the idempotency key was used with another body";
+      case StorageErrc::keys_unread:
+        return "the idempotency keys of before cannot be read back";
       case StorageErrc::before_start:
         return "the sequence lies before the start of the log";
       case StorageErrc::beyond_end:

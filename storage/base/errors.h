@@ -15,6 +15,7 @@ enum class StorageErrc {
   throttled,             // too much in flight, try again
   request_too_large,     // would not fit a commit
   key_reused,            // the idempotency key came before, with another body
+  keys_unread,           // the keys of before cannot be read just now: nobody knows whether this one is among them
   before_start,          // the sequence lies before the log's start (retention)
   beyond_end,            // the sequence is further than what is durable
   invalid_argument,

@@ -82,6 +82,10 @@ AppendQueue::Added AppendQueue::add(Append* a, Epoch epoch) {
     a->error = *refused_;
     return Added::answered;
   }
+  if (a->identity && !whole_) {
+    a->error = make_error_code(StorageErrc::keys_unread);
+    return Added::answered;
+  }
   if (!admit(a)) return Added::answered;
   if (a->identity) {
     std::uint32_t slot = 0;
@@ -169,6 +173,13 @@ void AppendQueue::close() {
 void AppendQueue::refuse(ErrorCode error) {
   std::lock_guard lock(mutex_);
   if (!refused_) refused_ = error;
+}
+
+void AppendQueue::make_whole(RequestWindow window) {
+  std::lock_guard lock(mutex_);
+  CHECK(!whole_);
+  std::swap(window_, window);
+  whole_ = true;
 }
 
 bool AppendQueue::idle() const {

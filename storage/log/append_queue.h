@@ -17,8 +17,9 @@ namespace tidemill {
 // a few loads and stores a request. Answers nobody while holding it.
 class AppendQueue {
  public:
-  AppendQueue(const LogOptions& options, InFlightBudget& budget, RequestWindow window)
-      : options_(options), budget_(budget), window_(std::move(window)) {}
+  // `whole`: no other key than the window's was ever answered that may still come again.
+  AppendQueue(const LogOptions& options, InFlightBudget& budget, RequestWindow window, bool whole)
+      : options_(options), budget_(budget), window_(std::move(window)), whole_(whole) {}
 
   enum class Added {
     answered,  // its result is filled in; give it to its sink
@@ -40,8 +41,9 @@ class AppendQueue {
   // that waited, linked by next_queued, filled in. Call it after the commit was published.
   Append* settle(const Taken& taken, MonotonicTime now);
 
-  void close();                  // no more appends: StorageErrc::closed
-  void refuse(ErrorCode error);  // the same with another reason; the first one stays, but for closed
+  void close();                           // no more appends: StorageErrc::closed
+  void refuse(ErrorCode error);           // the same with another reason; the first one stays, but for closed
+  void make_whole(RequestWindow window);  // the keys that could not be read have been
   bool idle() const;
 
   std::uint64_t queued_bytes() const;
@@ -73,6 +75,7 @@ class AppendQueue {
   DrainRate drain_;
   std::optional<ErrorCode> refused_;
   RequestWindow window_;
+  bool whole_;  // false: keyed requests that are not in the window are refused, and none is added to it
   std::vector<InFlight> in_flight_;  // slots, used again
   std::vector<std::uint32_t> free_slots_;
   KeyTable by_key_;

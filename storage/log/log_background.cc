@@ -10,6 +10,7 @@ namespace tidemill {
 namespace {
 
 constexpr std::uint64_t kSnapshotSegments = 4;  // so many full segments are read again at a start, at most
+constexpr std::chrono::seconds kKeysAgain{10};  // keys that could not be read are tried again after so long
 
 }  // namespace
 
@@ -152,6 +153,31 @@ Result<void> LogImpl::write_snapshot(const SnapshotPoint& point, std::uint64_t t
     if (!some.empty()) RETURN_IF_ERROR(writer.add(some));
   }
   return writer.finish();
+}
+
+// ---- keys that the start could not read
+
+void LogImpl::read_keys_later() {
+  env_.background.post_after(kKeysAgain, [weak = weak_from_this()] {
+    if (const auto log = std::static_pointer_cast<LogImpl>(weak.lock())) {
+      log->in_background([](LogImpl& self) { self.read_keys(); });
+    }
+  });
+}
+
+// Until then no keyed request is taken, so what the start was looking for is still all there is.
+void LogImpl::read_keys() {
+  {
+    std::lock_guard lock(state_mutex_);
+    if (closing_) return;
+  }
+  RecoveredRequests found = recover_requests(env_, directory_, *unread_keys_, options_.request_window);
+  if (found.unread) return read_keys_later();
+  queue_.make_whole(std::move(found.window));
+  covered_requests_ = found.covered;
+  unread_keys_.reset();
+  snapshotting_ = false;
+  env_.logger.info("idempotency keys are read back; requests with a key are taken again", {{"stream", options_.name}});
 }
 
 // ---- the end

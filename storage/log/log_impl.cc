@@ -22,6 +22,15 @@ Result<std::shared_ptr<Log>> Log::open(Env& env, const std::string& directory, c
   auto mark = std::make_unique<MarkFile>(env.files, directory);
   const MonotonicTime began = env.clock.monotonic();
   ASSIGN_OR_RETURN(auto recovered, recover_log(env, directory, options, *mark));
+  if (const auto& unread = recovered.answers.unread) {
+    env.logger.error("idempotency keys of before cannot be read back; until they can, requests with a key are refused",
+                     {{"stream", options.name},
+                      {"file", unread->file},
+                      {"cause", unread->cause.message()},
+                      {"remedy",
+                       "it is tried again by itself; where the disk stays unable to read the file, move the data to a "
+                       "good one (Failing disk in docs/operations.md)"}});
+  }
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(env.clock.monotonic() - began);
   env.logger.info("log opened", {{"stream", options.name},
                                  {"directory", directory},
@@ -49,7 +58,7 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
       segments_(env, directory_, recovered.segments),
       cache_(pond_->tails),
       reader_(segments_, cache_, metrics_),
-      queue_(options, pond_->in_flight, std::move(recovered.answers.window)),
+      queue_(options, pond_->in_flight, std::move(recovered.answers.window), !recovered.answers.unread),
       writer_(env, directory_, options, recovered),
       unsnapshotted_bytes_(recovered.answers.unsnapshotted_bytes),
       snapshotted_requests_(recovered.answers.unsnapshotted_bytes == 0 ? recovered.requests : 0),
@@ -59,13 +68,19 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
   for (std::size_t i = 0; i < kNotesMax; ++i) {
     notes_[i] = recovered.notes[i] ? recovered.notes[i]->value() : kNoNote;
   }
-  snapshotting_ = !recovered.answers.whole;  // for as long as it lives
+  if (recovered.answers.unread) {
+    // As the log is now: its last commit has moved to a segment of this life.
+    unread_keys_ = {incarnation_, recovered.segments.names, recovered.segments.active, recovered.segments.end,
+                    recovered.requests};
+    snapshotting_ = true;  // until they are read
+  }
   remember_durable();
 }
 
 void LogImpl::started() {
   write_mark(true);
   start_snapshot_if_due();
+  if (unread_keys_) read_keys_later();
 }
 
 // ---- the writer

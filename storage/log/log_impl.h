@@ -74,6 +74,8 @@ class LogImpl final : public Log {
   void start_fill();
   void start_snapshot_if_due();
   Result<void> write_snapshot(const SnapshotPoint& point, std::uint64_t total);
+  void read_keys_later();
+  void read_keys();
 
   void schedule_mark();
   void write_mark(bool flush);
@@ -120,6 +122,8 @@ class LogImpl final : public Log {
   std::atomic<bool> snapshotting_{false};
   static constexpr std::uint64_t kNoNote = ~0ull;
   std::array<std::atomic<std::uint64_t>, kNotesMax> notes_;
+
+  std::optional<RequestSearch> unread_keys_;  // read_keys()'s: where the keys are that the start could not read
 
   std::mutex retention_mutex_;  // one removal at a time
   StartFile start_file_;

@@ -36,7 +36,7 @@ class Recovery {
     judge_tail();
     if (last_ && !damaged_) RETURN_IF_ERROR(look_for_torn_tail());
     const RequestSearch search{incarnation_, names_, last_, end_, out_.requests};
-    ASSIGN_OR_RETURN(out_.answers, recover_requests(env_, directory_, search, options_.request_window));
+    out_.answers = recover_requests(env_, directory_, search, options_.request_window);
     RETURN_IF_ERROR(begin_segment());
     clean_up();
     return std::move(out_);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "storage/base/check.h"
+#include "storage/base/errors.h"
 #include "storage/log/bytes.h"
 #include "storage/log/checksum.h"
 #include "storage/log/segment_format.h"
@@ -110,50 +111,49 @@ bool read_chunk(ByteReader in, std::uint32_t count, RequestWindow& window) {
   return in.ok() && in.left() == 0;
 }
 
-std::optional<SnapshotPoint> read_all(File& file, Incarnation incarnation, RequestWindow& window) {
+Result<SnapshotPoint> read_all(File& file, Incarnation incarnation, RequestWindow& window) {
   const std::uint64_t seed = kRequestsMagic ^ incarnation.value();
   AlignedBuffer buffer;
   std::span<std::byte> bytes(buffer.reserve(kHeaderBytes), kHeaderBytes);
-  auto n = file.read_at(ByteOffset(0), bytes);
-  if (!n || *n != bytes.size()) return std::nullopt;
+  ASSIGN_OR_RETURN(std::size_t n, file.read_at(ByteOffset(0), bytes));
+  if (n != bytes.size()) return StorageErrc::damaged;
   ByteReader in(bytes);
-  if (in.u64() != checksum(bytes.subspan(8), seed)) return std::nullopt;
-  if (in.u64() != kRequestsMagic || in.u16() != kRequestsVersion) return std::nullopt;
+  if (in.u64() != checksum(bytes.subspan(8), seed)) return StorageErrc::damaged;
+  if (in.u64() != kRequestsMagic || in.u16() != kRequestsVersion) return StorageErrc::damaged;
   in.skip(6);
   SnapshotPoint point;
   point.incarnation = Incarnation(in.u64());
   point.segment = SegmentId(in.u64());
   point.end = ByteOffset(in.u64());
   point.requests = in.u64();
-  if (point.incarnation != incarnation) return std::nullopt;
+  if (point.incarnation != incarnation) return StorageErrc::damaged;
 
   std::uint64_t offset = kHeaderBytes;
   for (std::uint64_t chunk = 0;; ++chunk) {
     std::byte front[kChunkHeaderBytes];
-    n = file.read_at(ByteOffset(offset), front);
-    if (!n || *n != kChunkHeaderBytes) return std::nullopt;
+    ASSIGN_OR_RETURN(n, file.read_at(ByteOffset(offset), front));
+    if (n != kChunkHeaderBytes) return StorageErrc::damaged;
     ByteReader head(front);
     const std::uint64_t sum = head.u64();
     const std::uint64_t number = head.u64();
     const std::uint32_t payload = head.u32();
     const std::uint32_t count = head.u32();
-    if (number != chunk || payload > kChunkBytesMax) return std::nullopt;
+    if (number != chunk || payload > kChunkBytesMax) return StorageErrc::damaged;
     bytes = {buffer.reserve(kChunkHeaderBytes + payload), kChunkHeaderBytes + payload};
-    n = file.read_at(ByteOffset(offset), bytes);
-    if (!n || *n != bytes.size() || checksum(bytes.subspan(8), seed) != sum) return std::nullopt;
+    ASSIGN_OR_RETURN(n, file.read_at(ByteOffset(offset), bytes));
+    if (n != bytes.size() || checksum(bytes.subspan(8), seed) != sum) return StorageErrc::damaged;
     if (count == 0) return point;
-    if (!read_chunk(ByteReader(bytes.subspan(kChunkHeaderBytes)), count, window)) return std::nullopt;
+    if (!read_chunk(ByteReader(bytes.subspan(kChunkHeaderBytes)), count, window)) return StorageErrc::damaged;
     offset += bytes.size();
   }
 }
 
 }  // namespace
 
-std::optional<SnapshotPoint> read_snapshot(FileSystem& fs, const std::string& directory, Incarnation incarnation,
-                                           RequestWindow& window, std::uint32_t keys_max) {
-  auto file = fs.open(snapshot_path(directory), OpenMode::read);
-  if (!file) return std::nullopt;
-  auto point = read_all(**file, incarnation, window);
+Result<SnapshotPoint> read_snapshot(FileSystem& fs, const std::string& directory, Incarnation incarnation,
+                                    RequestWindow& window, std::uint32_t keys_max) {
+  ASSIGN_OR_RETURN(const auto file, fs.open(snapshot_path(directory), OpenMode::read));
+  auto point = read_all(*file, incarnation, window);
   if (!point) window = RequestWindow(keys_max);
   return point;
 }

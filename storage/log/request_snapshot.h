@@ -46,8 +46,9 @@ class SnapshotWriter {
   std::uint64_t chunk_ = 0;
 };
 
-// Adds what the snapshot holds to the window. Nullopt: missing, damaged or of another log; the window is then empty.
-std::optional<SnapshotPoint> read_snapshot(FileSystem& fs, const std::string& directory, Incarnation incarnation,
-                                           RequestWindow& window, std::uint32_t keys_max);
+// Adds what the snapshot holds to the window. After an error (ENOENT: there is none; damaged, or of another log;
+// the disk's) the window is empty.
+Result<SnapshotPoint> read_snapshot(FileSystem& fs, const std::string& directory, Incarnation incarnation,
+                                    RequestWindow& window, std::uint32_t keys_max);
 
 }  // namespace tidemill

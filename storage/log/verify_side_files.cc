@@ -98,7 +98,7 @@ VerifyRequests::VerifyRequests(FileSystem& files, const std::string& directory, 
                                const FindingSink& sink)
     : path_(directory + "/requests"), sink_(sink), window_(kKeysMax) {
   if (!exists(files, path_)) return;
-  point_ = read_snapshot(files, directory, incarnation, window_, kKeysMax);
+  if (const auto point = read_snapshot(files, directory, incarnation, window_, kKeysMax)) point_ = *point;
   if (!point_) damage("The snapshot of the request window cannot be read. Remove the file: a start then reads more.");
 }
 

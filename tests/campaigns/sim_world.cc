@@ -16,9 +16,8 @@ constexpr const char* kView = "SELECT k, count(*) AS c, sum(n) AS s FROM a GROUP
 }  // namespace
 
 SimWorld::SimWorld(std::uint64_t seed, const SimWith& with, Logger& logger)
-    : log_to(logger),
-      sim(seed, log_to),
-      env{calls, sim.clock, sim.random, sim.executor, sim.executor, log_to},
+    : sim(seed, logger),
+      env{calls, sim.clock, sim.random, sim.executor, sim.executor, logger},
       with_(with),
       random_(mix(seed) + 99) {
   options_.data = "/data";
@@ -36,7 +35,6 @@ SimWorld::~SimWorld() {
 }
 
 bool SimWorld::start() {
-  log_to.forgetful = false;
   const auto attempt = [&]() -> Result<void> {
     ASSIGN_OR_RETURN(engine, Engine::open(env, options_));
     if (with_.views) {

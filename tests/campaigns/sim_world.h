@@ -16,21 +16,6 @@
 
 namespace tidemill {
 
-// Hands on what is logged, and remembers what check() has to know.
-class SimLogger final : public Logger {
- public:
-  explicit SimLogger(Logger& to) : to_(to) {}
-  bool enabled(LogLevel level) const override { return level >= LogLevel::error || to_.enabled(level); }
-  void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) override {
-    if (message.starts_with("keyed requests could not be read back")) forgetful = true;
-    if (to_.enabled(level)) to_.write(level, message, fields);
-  }
-  std::atomic<bool> forgetful{false};  // this life does not know all keys of before, and said so
-
- private:
-  Logger& to_;
-};
-
 struct SimWith {
   bool views = false;
   bool clock_jumps = false;  // while it works
@@ -69,7 +54,6 @@ class SimWorld {
   // A number that is the same when the same happened: of each change of the disk, each task, each answer.
   std::uint64_t trace();
 
-  SimLogger log_to;
   SimEnv sim;
   CallFaults calls{sim.files};
   Env env;
