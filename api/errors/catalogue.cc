@@ -118,6 +118,10 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
      "Make room; the server goes on by itself. Then send again."},
     {disk_error, 503, "disk_error", "The disk failed; nothing of this request was stored.",
      "Look at the server's log; then send again."},
+    {too_many_files, 503, "too_many_files",
+     "The server has no file descriptor left; nothing of this request was stored.",
+     "Raise LimitNOFILE= of its service (ulimit -n in a shell), or use fewer connections and streams. Then send "
+     "again."},
     {damaged, 500, "damaged", "Stored bytes are damaged and cannot be read.",
      "Look at the server's log: it names file and offset."},
     {internal, 500, "internal", "Something went wrong in the server.",

@@ -67,6 +67,7 @@ enum class ErrorId : std::uint8_t {
   draining,
   disk_full,
   disk_error,
+  too_many_files,
   damaged,
   internal,
 };

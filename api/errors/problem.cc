@@ -64,6 +64,8 @@ ErrorId error_id(const ErrorCode& error) {
       case StorageErrc::beyond_end:
       case StorageErrc::invalid_argument:
         return ErrorId::invalid_parameter;
+      case StorageErrc::too_many_files:
+        return ErrorId::too_many_files;
       case StorageErrc::directory_in_use:
       case StorageErrc::layout_too_new:
         return ErrorId::internal;

@@ -34,6 +34,9 @@ ErrorCode code_of(const rocksdb::Status& status) {
   if (status.IsIOError() && status.subcode() == rocksdb::Status::kNoSpace) {
     return {ENOSPC, boost::system::generic_category()};
   }
+  // RocksDB has no code for it; rocks_env.cc hands the sentence through.
+  const ErrorCode no_files = make_error_code(StorageErrc::too_many_files);
+  if (status.IsIOError() && status.ToString().find(no_files.message()) != std::string::npos) return no_files;
   // A path that is named and not there: files of the database are gone.
   if (status.IsCorruption() || status.IsPathNotFound()) return make_error_code(StorageErrc::damaged);
   return {EIO, boost::system::generic_category()};

@@ -1,5 +1,6 @@
 #include "storage/base/errors.h"
 
+#include <cerrno>
 #include <string>
 
 namespace tidemill {
@@ -36,6 +37,8 @@ class StorageCategory final : public boost::system::error_category {
         return "the sequence lies beyond the end of the log";
       case StorageErrc::invalid_argument:
         return "invalid argument";
+      case StorageErrc::too_many_files:
+        return "no file descriptor is left: allow the process more (LimitNOFILE= of its service, ulimit -n)";
     }
     return "unknown storage error";
   }
@@ -46,6 +49,11 @@ class StorageCategory final : public boost::system::error_category {
 ErrorCode make_error_code(StorageErrc e) {
   static const StorageCategory category;
   return {static_cast<int>(e), category};
+}
+
+ErrorCode errno_error(int value) {
+  if (value == EMFILE || value == ENFILE) return make_error_code(StorageErrc::too_many_files);
+  return {value, boost::system::generic_category()};
 }
 
 }  // namespace tidemill

@@ -4,7 +4,7 @@
 
 namespace tidemill {
 
-// What storage can say beyond errno (which it passes on in the generic category: ENOSPC, EIO ...).
+// What storage can say beyond errno (which it passes on in the generic category: ENOSPC, EIO ...; see errno_error()).
 enum class StorageErrc {
   directory_in_use = 1,  // another process holds the data directory
   layout_too_new,        // written by a later version
@@ -19,9 +19,11 @@ enum class StorageErrc {
   before_start,          // the sequence lies before the log's start (retention)
   beyond_end,            // the sequence is further than what is durable
   invalid_argument,
+  too_many_files,  // no file descriptor is left; nothing is wrong with the disk
 };
 
 ErrorCode make_error_code(StorageErrc e);
+ErrorCode errno_error(int value);  // in the generic category; EMFILE and ENFILE are too_many_files
 
 }  // namespace tidemill
 

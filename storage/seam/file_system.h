@@ -15,8 +15,8 @@ namespace tidemill {
 // The disk, as everything above sees it. The real one is storage/seam/posix_file_system.h; the simulated one, which
 // forgets, tears, reorders, fails and fills up, is tests/support/sim_file_system.h. Both pass one contract suite.
 //
-// All calls block: they run on storage threads, never on a network loop. Errors are errno values in the generic
-// category (ENOSPC, EIO, ENOENT ...). EINTR and short transfers are dealt with inside.
+// All calls block: they run on storage threads, never on a network loop. Errors are those of errno_error() (ENOSPC,
+// EIO, ENOENT ... in the generic category). EINTR and short transfers are dealt with inside.
 //
 // What is on disk, and when:
 //   bytes of a file       after sync_data() (size included) returned without error

@@ -17,7 +17,7 @@ namespace tidemill {
 namespace {
 
 ErrorCode last_error() {
-  return {errno, boost::system::generic_category()};
+  return errno_error(errno);
 }
 
 class Descriptor {

@@ -175,6 +175,20 @@ TEST(Pressure, AFullDiskIs507BeforeAnyAcknowledgementAndRecoversByItself) {
   EXPECT_EQ(w.stored(), acknowledged);
 }
 
+// Not the disk: the answer names the limit that is to be raised.
+TEST(Pressure, NoDescriptorLeftIsNotTakenForABrokenDisk) {
+  DiskWorld w;
+  const auto create = [&] { return w.world.ask(ApiWorld::request("PUT", "/v1/streams/late", "{}", kJsonHeader)); };
+  w.disk.fail({.op = DiskOp::open, .path_contains = "", .times = ~0ull, .error = EMFILE});
+  const auto refused = create();
+  EXPECT_EQ(refused.status, 503) << refused.body;
+  EXPECT_EQ(refused.code(), "too_many_files");
+  EXPECT_NE(refused.json()["detail"].get<std::string>().find("LimitNOFILE= of its service (ulimit -n"),
+            std::string::npos);
+  w.disk.clear_faults();
+  EXPECT_EQ(create().status, 201);
+}
+
 TEST(Pressure, ADiskThatCannotSealIs503UntilTheNextStartAndServesOn) {
   DiskWorld w;
   ASSERT_EQ(w.world.ask(ApiWorld::post(R"({"InvoiceNo":"a"})")).status, 200);

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <set>
 
+#include "storage/base/errors.h"
+
 namespace tidemill {
 namespace {
 
@@ -34,7 +36,7 @@ void visit(const NodePtr& node, const std::string& path, auto&& use) {
 }  // namespace
 
 ErrorCode sim_error(int value) {
-  return {value, boost::system::generic_category()};
+  return errno_error(value);
 }
 
 NodePtr SimFileSystem::State::make_node(bool is_directory) {

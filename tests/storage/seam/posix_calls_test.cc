@@ -1,6 +1,7 @@
 // Below the seam: the kernel may interrupt a call or take part of its bytes whenever it likes. This program has its own
 // pread, pwrite, fdatasync, fsync and ftruncate, in place of the C library's, that do so when told to.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <span>
 #include <string>
 
+#include "storage/base/errors.h"
 #include "storage/seam/posix_file_system.h"
 #include "tests/support/temp_dir.h"
 
@@ -139,6 +141,25 @@ TEST_F(PosixCalls, OtherErrorsAreFinal) {
     trouble.fails = 0;
     EXPECT_TRUE(write());
   }
+}
+
+// The limit of the process, and not the disk, is what the error names.
+TEST_F(PosixCalls, NoDescriptorLeftIsAnErrorOfItsOwn) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto opened = files.open(path, OpenMode::read);
+  const auto listed = files.list(directory.path());
+  const auto synced = files.sync_directory(directory.path());
+  const auto locked = files.lock(directory.path() + "/lock");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const ErrorCode& error : {opened.error(), listed.error(), synced.error(), locked.error()}) {
+    EXPECT_EQ(error, StorageErrc::too_many_files) << error.message();
+    EXPECT_NE(error.message().find("LimitNOFILE"), std::string::npos);
+    EXPECT_NE(error.message().find("ulimit -n"), std::string::npos);
+  }
+  EXPECT_TRUE(write()) << "what is open stays open";
 }
 
 }  // namespace

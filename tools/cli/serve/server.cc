@@ -30,6 +30,9 @@ std::string remedy(const ErrorCode& error, const std::string& data) {
     return "this user may not write to " + data + ": change its owner, or choose another directory with --data";
   if (error == boost::system::errc::no_space_on_device)
     return "the disk of " + data + " is full: make room and start again";
+  if (error == StorageErrc::too_many_files)
+    return "the streams' and views' files need more descriptors than the process may have: raise LimitNOFILE= of its "
+           "service, or ulimit -n in the shell that starts it";
   if (error == boost::system::errc::read_only_file_system)
     return "the disk of " + data + " is mounted read-only: choose another directory with --data";
   if (error == boost::system::errc::no_such_file_or_directory || error == boost::system::errc::not_a_directory ||
