@@ -216,6 +216,7 @@ SqlResult<QueryEnd> QueryExecutor::run(Session& session, std::string_view sql, c
   if (sql.size() > kSqlBytesMax) return error("invalid_sql", "The statement is longer than 100,000 bytes.");
   const auto snapshot = source_.snapshot();
   session.scope.snapshot = snapshot.get();
+  session.scope.casts = numeric_casts(sql);
   session.scope.rows_visited = 0;
   session.scope.error = {};
   session.read.clear();

@@ -11,6 +11,7 @@
 #include "consumers/views/cell.h"
 #include "consumers/views/key_ranges.h"
 #include "consumers/views/sqlite_cell.h"
+#include "consumers/views/tokenizer.h"
 #include "storage/base/hash.h"
 
 namespace tidemill::views {
@@ -21,6 +22,7 @@ namespace {
 enum class Op : char {
   equal = 'E',
   in = 'I',
+  maybe = 'e',  // an equality that may be one of numbers: it fixes nothing
   is_null = 'N',
   above = 'G',
   from = 'g',
@@ -119,14 +121,29 @@ Cell operand(sqlite3_value* value, bool as_text) {
   return cell_of(value);
 }
 
+// May SQLite compare it with a text as numbers?
+bool as_number(NumericCasts casts, sqlite3_value* value) {
+  const int type = sqlite3_value_type(value);
+  if (type == SQLITE_TEXT) return casts == NumericCasts::any;
+  return casts != NumericCasts::none && (type == SQLITE_INTEGER || type == SQLITE_FLOAT);
+}
+
+// Is it known already that the constraint's value is not that?
+bool plain_equality(NumericCasts casts, sqlite3_index_info* info, int constraint) {
+  if (casts == NumericCasts::none) return true;
+  sqlite3_value* value = nullptr;  // of a constant
+  return sqlite3_vtab_rhs_value(info, constraint, &value) == SQLITE_OK && sqlite3_value_type(value) == SQLITE_TEXT;
+}
+
 int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
   const View& view = *table(t).view;
+  const NumericCasts casts = table(t).scope->casts;
   const int terms = static_cast<int>(view.definition().groups.size());
   const double all = 1'000'000;  // nobody counts them for a plan; the ratios are what matters
 
   // For each term: the constraint that fixes it, the bounds, a pattern. -1: none.
   struct Found {
-    int equal = -1, in = -1, null = -1, low = -1, high = -1, glob = -1;
+    int equal = -1, maybe = -1, in = -1, null = -1, low = -1, high = -1, glob = -1;
   };
   std::vector<Found> found(static_cast<std::size_t>(terms));
   for (int i = 0; i < info->nConstraint; ++i) {
@@ -137,7 +154,7 @@ int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
     Found& f = found[static_cast<std::size_t>(term)];
     switch (c.op) {
       case SQLITE_INDEX_CONSTRAINT_EQ:
-        (sqlite3_vtab_in(info, i, -1) ? f.in : f.equal) = i;
+        (sqlite3_vtab_in(info, i, -1) ? f.in : plain_equality(casts, info, i) ? f.equal : f.maybe) = i;
         break;
       case SQLITE_INDEX_CONSTRAINT_ISNULL:
         f.null = i;
@@ -185,6 +202,9 @@ int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
     if (f.in >= 0) {
       sqlite3_vtab_in(info, f.in, 1);  // the whole list at once
       use(f.in, Op::in, fixed);
+      rows = std::max(4.0, rows / 50);
+    } else if (f.maybe >= 0) {
+      use(f.maybe, Op::maybe, fixed);
       rows = std::max(4.0, rows / 50);
     } else {
       if (f.glob >= 0) {
@@ -300,6 +320,7 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
   for (std::size_t i = 0; i < c.wanted_count; ++i) c.wanted[i] = (used >> std::min<std::size_t>(i, 63)) & 1;
 
   KeyRanges ranges;
+  const NumericCasts casts = t.scope->casts;
   int argument = 0;
   for (std::string_view rest = plan.substr(colon + 1); !rest.empty(); ++argument) {
     const Op op = static_cast<Op>(rest[0]);
@@ -315,13 +336,21 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
       case Op::equal:
         ranges.one_of({{operand(value, as_text)}});
         break;
+      case Op::maybe:
+        if (!as_number(casts, value)) ranges.one_of({{operand(value, as_text)}});
+        break;
       case Op::in: {
         // SQLite may use the memory of one for the next.
         std::vector<Value> kept;
         sqlite3_value* one = nullptr;
+        bool numbers = false;
         int rc = sqlite3_vtab_in_first(value, &one);
-        for (; rc == SQLITE_OK; rc = sqlite3_vtab_in_next(value, &one)) kept.push_back(to_value(operand(one, as_text)));
+        for (; rc == SQLITE_OK; rc = sqlite3_vtab_in_next(value, &one)) {
+          numbers |= as_number(casts, one);
+          kept.push_back(to_value(operand(one, as_text)));
+        }
         if (rc != SQLITE_DONE) return rc;
+        if (numbers) break;
         std::vector<Cell> list;
         for (const Value& v : kept) list.push_back(to_cell(v));
         ranges.one_of(list);
@@ -330,13 +359,14 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
       case Op::above:
       case Op::from:
         // All text lies above a number that is not taken for text, as another column's is.
-        if (!as_text || sqlite3_value_type(value) == SQLITE_TEXT)
+        if (!as_number(casts, value) && (!as_text || sqlite3_value_type(value) == SQLITE_TEXT))
           ranges.at_least(operand(value, as_text), op == Op::above);
         break;
       case Op::below:
       case Op::to:
         // All text lies below a blob.
-        if (sqlite3_value_type(value) != SQLITE_BLOB) ranges.at_most(operand(value, as_text), op == Op::below);
+        if (!as_number(casts, value) && sqlite3_value_type(value) != SQLITE_BLOB)
+          ranges.at_most(operand(value, as_text), op == Op::below);
         break;
       case Op::glob: {
         if (sqlite3_value_type(value) != SQLITE_TEXT) break;
@@ -405,7 +435,40 @@ const sqlite3_module kModule = [] {
   return m;
 }();
 
+// The type's name decides, as SQLite reads it.
+bool is_number(std::string_view type) {
+  const std::string name = to_upper(type);
+  const auto has = [&](std::string_view part) { return name.find(part) != std::string::npos; };
+  return has("INT") || !(has("CHAR") || has("CLOB") || has("TEXT") || has("BLOB"));
+}
+
 }  // namespace
+
+NumericCasts numeric_casts(std::string_view sql) {
+  const auto tokenized = tokenize(sql);
+  const auto* tokens = std::get_if<std::vector<Token>>(&tokenized);
+  if (tokens == nullptr) return NumericCasts::any;
+  std::vector<bool> open;  // parentheses; true: a CAST's
+  std::string type;        // what stands behind the latest AS
+  bool numbers = false;
+  bool compound = false;
+  for (std::size_t i = 0; i < tokens->size(); ++i) {
+    const Token& token = (*tokens)[i];
+    if (token.is('(')) {
+      open.push_back(i > 0 && (*tokens)[i - 1].is_word("CAST"));
+    } else if (token.is(')') && !open.empty()) {
+      numbers |= open.back() && is_number(type);
+      open.pop_back();
+    } else if (token.is_word("AS")) {
+      type.clear();
+    } else {
+      type += token.name();
+    }
+    for (const char* word : {"UNION", "INTERSECT", "EXCEPT", "VALUES"}) compound |= token.is_word(word);
+  }
+  if (!numbers) return NumericCasts::none;
+  return compound ? NumericCasts::any : NumericCasts::numbers;
+}
 
 int add_view_table(sqlite3* db, std::shared_ptr<const View> view, QueryScope* scope) {
   const std::string module = "view_" + view->name();

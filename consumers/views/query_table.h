@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "consumers/views/database.h"
@@ -11,8 +12,19 @@ struct sqlite3;
 
 namespace tidemill::views {
 
-// What the statement that runs on a connection reads: one snapshot for all its tables. Set before the statement steps.
+// The values that a statement may compare with a key as a number although the key is text: '017' = CAST('17' AS
+// INTEGER) is true. A table is not told how it will be compared, so these are not looked for among the keys.
+enum class NumericCasts : std::uint8_t {
+  none,     // there is no such CAST in it
+  numbers,  // numbers, as a CAST makes them
+  any,      // text too: the rows of a compound SELECT are compared as its first is
+};
+NumericCasts numeric_casts(std::string_view sql);
+
+// What the statement that runs on a connection reads: one snapshot for all its tables. Set before the statement is
+// prepared.
 struct QueryScope {
+  NumericCasts casts = NumericCasts::none;
   const Snapshot* snapshot = nullptr;
   std::vector<const View*> used;   // tables that a statement was prepared over
   std::uint64_t rows_visited = 0;  // in the store
@@ -22,8 +34,9 @@ struct QueryScope {
 // Makes `view` a table of this connection: its output columns, those that are always text with the
 // affinity TEXT, so that = 17850 finds '17850', the others without one. Pushed down into the order of the
 // stored keys: equality and IS NULL on the first key columns, IN lists and ranges on the next one, GLOB 'x*', and ORDER
-// BY the key columns in either direction. All of it is checked again by SQLite, so a bound may be too wide, never too
-// narrow. `scope` and `view` outlive the connection. SQLite's code.
+// BY the key columns in either direction; in a statement with a CAST to a number that is less. All of it is checked
+// again by SQLite, so a bound may be too wide, never too narrow. `scope` and `view` outlive the connection. SQLite's
+// code.
 int add_view_table(sqlite3* db, std::shared_ptr<const View> view, QueryScope* scope);
 
 }  // namespace tidemill::views
