@@ -8,6 +8,7 @@
 #include "api/media_type.h"
 #include "api/views/rows_json.h"
 #include "engine/json/writer.h"
+#include "storage/base/errors.h"
 
 namespace tidemill {
 namespace {
@@ -292,36 +293,34 @@ void ViewRoutes::rows(Call& call, http::Responder responder) {
       return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 10,000."));
     }
   }
-  when_visible(
-      call, std::move(responder), {view}, info->stream,
-      [this, view, columns = info->columns, options = std::move(options)](http::Responder ready) {
-        on_worker(context_, std::move(ready), [&context = context_, view, columns, options](http::Responder r) {
-          const auto found = context.views->range(view, options);
-          if (!found) {
-            if (found.error() == boost::system::errc::invalid_argument) {
-              return r.send(problem(ErrorId::invalid_cursor));
-            }
-            return r.send(problem(options.cursor.empty() ? error_id(found.error()) : ErrorId::invalid_cursor));
-          }
-          if (!*found) return r.send(problem(ErrorId::view_not_found));
-          std::string out("{\"rows\":[");
-          bool first = true;
-          for (const auto& row : (*found)->rows) {
-            if (!std::exchange(first, false)) out.push_back(',');
-            append_row_object(out, columns, row);
-          }
-          out.append("],\"cursor\":");
-          if ((*found)->cursor.empty()) {
-            out.append("null");
-          } else {
-            append_json_string(out, (*found)->cursor);
-          }
-          out.append(",\"as_of\":");
-          append_as_of(out, (*found)->as_of);
-          out.push_back('}');
-          r.send(answer(std::move(out)));
-        });
-      });
+  when_visible(call, std::move(responder), {view}, info->stream,
+               [this, view, columns = info->columns, options = std::move(options)](http::Responder ready) {
+                 on_worker(
+                     context_, std::move(ready), [&context = context_, view, columns, options](http::Responder r) {
+                       const auto found = context.views->range(view, options);
+                       if (!found) {
+                         const bool cursor = !options.cursor.empty() && found.error() == StorageErrc::invalid_argument;
+                         return r.send(problem(cursor ? ErrorId::invalid_cursor : error_id(found.error())));
+                       }
+                       if (!*found) return r.send(problem(ErrorId::view_not_found));
+                       std::string out("{\"rows\":[");
+                       bool first = true;
+                       for (const auto& row : (*found)->rows) {
+                         if (!std::exchange(first, false)) out.push_back(',');
+                         append_row_object(out, columns, row);
+                       }
+                       out.append("],\"cursor\":");
+                       if ((*found)->cursor.empty()) {
+                         out.append("null");
+                       } else {
+                         append_json_string(out, (*found)->cursor);
+                       }
+                       out.append(",\"as_of\":");
+                       append_as_of(out, (*found)->as_of);
+                       out.push_back('}');
+                       r.send(answer(std::move(out)));
+                     });
+               });
 }
 
 }  // namespace tidemill

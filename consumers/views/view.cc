@@ -75,8 +75,10 @@ Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& op
   if (options.from) raise(encode_row(*options.from));
   if (options.to) lower_to(encode_row(*options.to));
   if (!options.cursor.empty()) {
-    const auto after = from_hex(options.cursor);
-    if (!after || after->empty()) return make_error_code(StorageErrc::invalid_argument);
+    const std::string ours = to_hex(id_);
+    const auto after = from_hex(std::string_view(options.cursor).substr(std::min(ours.size(), options.cursor.size())));
+    if (!options.cursor.starts_with(ours) || !after || after->empty())
+      return make_error_code(StorageErrc::invalid_argument);
     raise(*after + '\0');
   }
   const std::string from = row_key(lower);
@@ -89,7 +91,7 @@ Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& op
   std::string last;
   for (; cursor->valid(); cursor->next()) {
     if (result.rows.size() == options.limit) {
-      result.cursor = to_hex(last);
+      result.cursor = to_hex(id_) + to_hex(last);
       break;
     }
     const std::string_view group_key = cursor->key().substr(1);

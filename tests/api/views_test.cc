@@ -35,6 +35,30 @@ TEST(ViewsApi, AckViewMeansThatTheRowIsThere) {
   EXPECT_EQ(world.get("/v1/views/nosuch/rows").code(), "view_not_found");
 }
 
+TEST(ViewsApi, ACursorGoesOnInItsOwnViewOnly) {
+  ViewWorld world;
+  for (const char* customer : {"1", "2", "3"}) {
+    const std::string line = std::string(kLine);
+    const std::size_t at = line.find("17850");
+    ASSERT_NE(at, std::string::npos);
+    const auto in =
+        world.ask(ApiWorld::post(std::string(line).replace(at, 5, customer), kJsonHeader, "?ack=view&wait=20000"));
+    ASSERT_EQ(in.json()["ack"], "view") << in.body;
+  }
+  const auto first = world.get("/v1/views/customers/rows?limit=2");
+  ASSERT_EQ(first.json()["rows"].size(), 2u) << first.body;
+  const std::string cursor = first.json()["cursor"];
+  const auto rest = world.get("/v1/views/customers/rows?cursor=" + cursor);
+  ASSERT_EQ(rest.json()["rows"].size(), 1u) << rest.body;
+  EXPECT_EQ(rest.json()["rows"][0]["customer_id"], "3");
+  const auto other = world.get("/v1/views/invoices/rows?cursor=" + cursor);
+  EXPECT_EQ(other.status, 400);
+  EXPECT_EQ(other.code(), "invalid_cursor");
+  for (const std::string& cut : {cursor.substr(0, 15), cursor.substr(0, 16), cursor + "0"}) {
+    EXPECT_EQ(world.get("/v1/views/customers/rows?cursor=" + cut).code(), "invalid_cursor") << cut;
+  }
+}
+
 TEST(ViewsApi, AnAckThatRunsOutOfTimeIsDurableAndNamesWhoIsBehind) {
   ViewWorld world;
   const auto in = world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=0"));
