@@ -78,7 +78,7 @@ void Tail::end_of_shard() {
 }
 
 // What is new. Of one shard, whatever others have written since the last look is passed without looking at it.
-Result<RecordBatch> Tail::read() {
+Result<RecordBatch> Tail::read(Where where) {
   if (shard_) {
     // Before reading: a commit that is published from here on says so again. Once the shard is closed there is no more
     // to be told of.
@@ -92,25 +92,47 @@ Result<RecordBatch> Tail::read() {
       from_ = std::max(from_, unseen);
     }
   }
+  at_end_ = false;
   ReadOptions options;
   options.range = range_;
   options.records_max = 1'000;
   options.bytes_max = 256 << 10;
+  options.cached_only = where == Where::memory;
+  options.historical = where == Where::disk;
   return stream_->log().read(from_, options);
 }
 
 void Tail::run() {
-  if (!self_) return;
-  // One run gives at most a few batches, so that one client does not hold a background thread.
+  if (!at_disk_.load(std::memory_order_acquire) && self_) look(Where::memory);
+}
+
+void Tail::go_to_disk() {
+  caught_up_ = false;
+  at_disk_.store(true, std::memory_order_relaxed);
+  context_.historical->post([self = std::static_pointer_cast<Tail>(shared_from_this())] {
+    self->look(Where::disk);
+    if (!self->self_) return;
+    self->at_disk_.store(false, std::memory_order_release);
+    self->wake();  // whatever woke it meanwhile
+  });
+}
+
+void Tail::look(Where where) {
+  // At most a few batches, so that one client does not hold a thread.
   for (int round = 0; round < 4; ++round) {
     if (out_->gone()) return end(true);
     if (context_.draining.load()) return end(false);
     if (!context_.engine.find(stream_->definition().id)) return fail(ErrorId::stream_not_found);
+    if (!caught_up_ && out_->queued() > kAheadMax) {
+      pause_ = std::min(pause_ * 2, kPauseMax);
+      return wake_at(env_.clock.monotonic() + pause_);
+    }
+    pause_ = kPauseMin;
     if (out_->queued() > kBehindMax) {
       metrics_.disconnected.add();
       return end(true);
     }
-    auto batch = read();
+    auto batch = read(where);
     if (!batch) {
       if (batch.error() == StorageErrc::before_start) {  // retention went past it
         const Sequence start = stream_->log().start();
@@ -122,6 +144,8 @@ void Tail::run() {
       }
       return fail(error_id(batch.error()));
     }
+    if (where == Where::memory && !at_end_ && batch->next == from_ && from_ <= stream_->log().durable())
+      return go_to_disk();
     bool ended = false;
     Sequence last = kSequenceMax;
     if (shard_) {
@@ -143,6 +167,7 @@ void Tail::run() {
     const bool more = batch->next > from_;
     from_ = batch->next;
     at_end_ = !more && last == kSequenceMax;
+    caught_up_ |= !more;
     const MonotonicTime now = env_.clock.monotonic();
     if (!text.empty()) {
       comment_due_ = now + kComment;

@@ -115,6 +115,76 @@ TEST(Tail, AClientThatIsFarBehindIsDisconnectedAndHoldsNoMemory) {
   EXPECT_FALSE(last.ends_with("0\r\n\r\n")) << "the client can tell that it was cut off";
 }
 
+// The sequences that a tail has told of, as far as they have come; whole events only.
+std::uint64_t follow(RawClient& tail, std::uint64_t seen, std::uint64_t last) {
+  while (seen < last) {
+    const std::string text = event(tail);
+    if (text.empty()) break;
+    for (std::size_t at = 0; (at = text.find("data: {\"sequence\":", at)) != std::string::npos; at += 18) {
+      const std::uint64_t sequence = std::stoull(text.substr(at + 18));
+      EXPECT_EQ(sequence, ++seen);
+    }
+  }
+  return seen;
+}
+
+class CountingExecutor final : public Executor {
+ public:
+  void post(Task task) override {
+    ++posts;
+    under.post(std::move(task));
+  }
+  void post_after(std::chrono::nanoseconds delay, Task task) override { under.post_after(delay, std::move(task)); }
+  ThreadExecutor under{"historical", 1};
+  std::atomic<int> posts{0};
+};
+
+TEST(Tail, WhatIsNotInMemoryIsReadWhereOldPagesAre) {
+  CountingExecutor historical;
+  {
+    ApiOptions options;
+    options.historical = &historical;
+    LogOptions log;
+    log.tail_cache_bytes = 256 << 10;
+    ApiWorld world(options, null_logger(), false, log);
+    const std::string record = "{\"InvoiceNo\":\"1\",\"x\":\"" + std::string(10'000, 'x') + "\"}\n";
+    for (int i = 0; i < 20; ++i) {
+      std::string body;
+      for (int j = 0; j < 30; ++j) body += record;
+      ASSERT_EQ(world.ask(ApiWorld::post(body, kNdjsonHeader)).status, 200);
+    }
+    // All of them are of one key, hence of one shard.
+    const auto page = world.get("/v1/streams/retail/records?from=1&limit=1").json();
+    const std::string shard = std::to_string(page["records"][0]["shard"].get<int>());
+    std::uint64_t last = 600;
+    for (const std::string& what : {std::string(), "&shard=" + shard}) {
+      const int before = historical.posts;
+      RawClient tail(world.server->port());
+      tail.send(
+          ApiWorld::request("GET", "/v1/streams/retail/records?from=1" + what, {}, "Accept: text/event-stream\r\n"));
+      ASSERT_EQ(tail.answer().status, 200);
+      EXPECT_EQ(follow(tail, 0, last), last);
+      EXPECT_GE(historical.posts, before + 5);  // at most 1 MiB at a time
+      ASSERT_EQ(world.ask(ApiWorld::post(kGood)).status, 200);
+      EXPECT_EQ(follow(tail, last, last + 1), last + 1);  // and then live
+      ++last;
+    }
+  }
+  historical.under.stop();
+}
+
+TEST(Tail, WhoReadsOldRecordsSlowlyIsWaitedFor) {
+  ApiWorld world;
+  const std::string body = "{\"InvoiceNo\":\"1\",\"x\":\"" + std::string(1'000'000, 'x') + "\"}";
+  for (int i = 0; i < 24; ++i) ASSERT_EQ(world.ask(ApiWorld::post(body)).status, 200);
+  RawClient tail(world.server->port(), 4'096);
+  tail.send(ApiWorld::request("GET", "/v1/streams/retail/records?from=1", {}, "Accept: text/event-stream\r\n"));
+  ASSERT_EQ(tail.answer().status, 200);
+  // Time enough to send it more than the kernel and the server hold for it.
+  for (int i = 0; i < 300; ++i) ASSERT_EQ(metric(world, "tidemill_tails_disconnected_total"), 0);
+  EXPECT_EQ(follow(tail, 0, 24), 24u);
+}
+
 TEST(Shards, AreSplitAndMergedAndReadToTheirEnd) {
   ApiWorld world;
   fill(world, 40);
