@@ -34,7 +34,13 @@ std::vector<Route> make_routes(const RouteTargets& t) {
     if (context.draining.load()) return r.send(problem(ErrorId::draining));
     // Whether views are ready may be asked for without blocking.
     if (context.views && !context.views->ready()) return r.send(problem(ErrorId::view_not_ready));
-    r.send(text(200, "ready\n"));
+    // One view that cannot be opened must not take the others out of service with it.
+    std::string said = "ready\n";
+    if (context.views) {
+      for (const auto& view : context.views->failed())
+        said += "not served: view " + view.name + ": " + view.cause + "\n";
+    }
+    r.send(text(200, std::move(said)));
   };
   const auto readyz_ingest = [&context](Call&, Responder r) {
     if (context.draining.load()) return r.send(problem(ErrorId::draining));

@@ -35,6 +35,26 @@ TEST(ViewsApi, AckViewMeansThatTheRowIsThere) {
   EXPECT_EQ(world.get("/v1/views/nosuch/rows").code(), "view_not_found");
 }
 
+TEST(ViewsApi, AViewThatCannotBeOpenedKeepsNobodyFromReadyAndIsNamed) {
+  ApiWorld world({}, null_logger(), true);
+  EXPECT_EQ(world.get("/readyz").body, "ready\n");
+  world.server->stop();
+  EXPECT_TRUE(world.views->close());
+  ASSERT_TRUE(world.engine->remove("retail"));
+  world.views.reset();
+  world.views =
+      std::move(*views::Views::open(world.real.env, *world.engine, {.directory = world.engine->directory().views()}));
+  ApiOptions options;
+  options.port = 0;
+  options.threads = 1;
+  world.server = std::move(*ApiServer::start(world.real.env, *world.engine, world.views.get(), world.workers, options));
+  const auto ready = world.get("/readyz");
+  EXPECT_EQ(ready.status, 200);
+  EXPECT_EQ(ready.body,
+            "ready\nnot served: view customers: The view's stream is gone.\n"
+            "not served: view invoices: The view's stream is gone.\n");
+}
+
 TEST(ViewsApi, ACursorGoesOnInItsOwnViewOnly) {
   ViewWorld world;
   for (const char* customer : {"1", "2", "3"}) {
