@@ -11,6 +11,7 @@
 #include "api/routes.h"
 #include "api/streams/streams.h"
 #include "api/views/view_routes.h"
+#include "storage/base/errors.h"
 #include "storage/base/logger.h"
 
 namespace tidemill {
@@ -96,6 +97,9 @@ std::string remedy(const ErrorCode& error) {
       return "not allowed: choose a port above 1023 with --listen";
     case EADDRNOTAVAIL:
       return "this machine has no such address: choose one of its own with --listen";
+    case EMFILE:
+    case ENFILE:
+      return errno_error(error.value()).message();
     default:
       return error.message() + ": choose another address with --listen";
   }

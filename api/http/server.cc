@@ -26,7 +26,9 @@ class ServerImpl final : public Server {
     shared_.limits = limits;
     shared_.answers.set_most(limits.answer_bytes);
   }
-  ~ServerImpl() override { stop(std::chrono::milliseconds(0)); }
+  ~ServerImpl() override {
+    if (started_) stop(std::chrono::milliseconds(0));
+  }
 
   Result<void> bind(const ServerOptions& options);
   void start() override;
@@ -54,8 +56,12 @@ class ServerImpl final : public Server {
 };
 
 Result<void> ServerImpl::bind(const ServerOptions& options) {
-  for (std::size_t i = 0; i < std::max<std::size_t>(1, options.threads); ++i) {
-    loops_.push_back(std::make_unique<IoLoop>(i, shared_));
+  try {
+    for (std::size_t i = 0; i < std::max<std::size_t>(1, options.threads); ++i) {
+      loops_.push_back(std::make_unique<IoLoop>(i, shared_));
+    }
+  } catch (const boost::system::system_error& e) {  // Asio's loop has descriptors of its own
+    return ErrorCode(e.code());
   }
   ErrorCode ec;
   const auto address = asio::ip::make_address(options.host == "localhost" ? "127.0.0.1" : options.host, ec);

@@ -1,5 +1,6 @@
 """The program by itself: what it says, and the signals that a running server takes."""
 import json
+import resource
 import signal
 import subprocess
 import time
@@ -26,6 +27,17 @@ class Program(TestCase):
                 return lines
             time.sleep(0.02)
         self.fail(f"{words!r} is not {count} times in the log:\n{server.log_tail()}")
+
+    def test_a_start_without_descriptors_names_the_limit(self):
+        for limit in (5, 8, 11, 14):  # at the log, the views, and the network
+            with self.subTest(limit=limit):
+                done = subprocess.run(
+                    [program, "serve", "--data", str(self.directory / f"data-{limit}"), "--listen", "127.0.0.1:0"],
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
+                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 3, done)
+                last = [json.loads(line) for line in done.stderr.splitlines() if '"error"' in line][-1]
+                self.assertIn("LimitNOFILE=", last["message"] + last.get("cause", ""), done.stderr)
 
     def test_sighup_takes_over_what_can_be_and_names_the_rest(self):
         config = self.directory / "tidemill.toml"
