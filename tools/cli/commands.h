@@ -15,7 +15,7 @@ enum ExitCode : int {
   kOk = 0,
   kPartly = 1,       // load: some rows were rejected; status: something needs a hand; diff: there are differences
   kWrongUse = 2,     // the command line, the configuration, a file, or what the server refused
-  kNotReached = 3,   // no server, or it did not come back
+  kNotReached = 3,   // no server, or it did not come back; serve: it could not start now
   kInterrupted = 4,  // Ctrl-C
 };
 

@@ -97,7 +97,7 @@ int serve(const ServeOptions& options) {
   RunningServer server(config, logger);
   if (!server.start()) {
     server.stop();
-    return kNotReached;
+    return server.is_hopeless() ? kWrongUse : kNotReached;
   }
   const ServiceManager manager(std::getenv("NOTIFY_SOCKET"));
   manager.ready(server.url());

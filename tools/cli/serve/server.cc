@@ -152,10 +152,8 @@ bool RunningServer::open_parts() {
   options.log.request_window = static_cast<std::uint32_t>(config_.idempotency_keys);
   auto engine = Engine::open(env_, options);
   if (!engine) {
-    const bool said = engine.error() == StorageErrc::directory_in_use ||
-                      engine.error() == StorageErrc::layout_too_new ||
-                      engine.error() == EngineErrc::not_a_data_directory;
-    if (!said)
+    hopeless_ = engine.error() == StorageErrc::layout_too_new || engine.error() == EngineErrc::not_a_data_directory;
+    if (!hopeless_ && engine.error() != StorageErrc::directory_in_use)
       logger_.error("cannot open the data directory", {{"directory", config_.data},
                                                        {"cause", engine.error().message()},
                                                        {"remedy", remedy(engine.error(), config_.data)}});

@@ -21,6 +21,8 @@ class RunningServer {
 
   // Opens the directory, recovers, creates what the configuration names and is missing, listens. False: it said why.
   bool start();
+  // After a start that failed: would another one fail as well, for the directory is not for this program?
+  bool is_hopeless() const { return hopeless_; }
   // Where it serves, once it does.
   const std::string& url() const { return url_; }
   // What can be changed while it runs.
@@ -38,6 +40,7 @@ class RunningServer {
   void let_groups_finish();
 
   Config config_;
+  bool hopeless_ = false;
   ProgramLogger& logger_;
   PosixFileSystem files_;
   ThreadExecutor flush_;
