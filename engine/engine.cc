@@ -91,6 +91,7 @@ class EngineImpl final : public Engine {
   const DataDirectory& directory() const override { return *directory_; }
   Result<void> close() override;
   void begin_retention(Retention::Keeper keeper) override { retention_->begin(std::move(keeper)); }
+  void check_retention() override { retention_->wake(); }
   RetentionStatus retention(const Stream& stream) const override { return retention_->status(stream.name()); }
 
  private:

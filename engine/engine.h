@@ -68,6 +68,7 @@ class Engine {
 
   // Retention removes nothing before this. `keeper`: see Retention; nullptr: nobody is asked. Until close() returns.
   virtual void begin_retention(Retention::Keeper keeper) = 0;
+  virtual void check_retention() = 0;  // a check soon: what was missing for it is there. Does not block
   virtual RetentionStatus retention(const Stream& stream) const = 0;
 
   virtual SystemStream& system() = 0;

@@ -67,8 +67,12 @@ Result<std::optional<Checkpoint>> copy_family(Database& base, const std::string&
   return checkpoint;
 }
 
-Bases::Bases(Env& env, std::string directory, const Database& database, Wanted wanted)
-    : Serial(env), directory_(std::move(directory)), database_(database), wanted_(std::move(wanted)) {}
+Bases::Bases(Env& env, std::string directory, const Database& database, Wanted wanted, std::function<void()> made)
+    : Serial(env),
+      directory_(std::move(directory)),
+      database_(database),
+      wanted_(std::move(wanted)),
+      made_(std::move(made)) {}
 
 Result<void> Bases::open() {
   const std::lock_guard running(run_mutex_);
@@ -77,8 +81,16 @@ Result<void> Bases::open() {
   ASSIGN_OR_RETURN(const std::uint64_t number, newest());
   // Its name may be there and not on disk yet: it is before another one goes.
   RETURN_IF_ERROR(env_.files.sync_directory(directory_));
-  remove_others(number);
+  remove_others(wanted_().empty() ? 0 : number);
   return {};
+}
+
+void Bases::drop_unwanted() {
+  const std::lock_guard running(run_mutex_);
+  if (!wanted_().empty()) return;
+  remove_others(0);
+  const std::lock_guard lock(mutex_);
+  state_.families.clear();
 }
 
 Bases::State Bases::state() const {
@@ -108,9 +120,16 @@ void Bases::run() {
   const std::lock_guard running(run_mutex_);
   if (stopped_) return;
   const auto why_not = make_one();
-  const std::lock_guard lock(mutex_);
-  state_.under_way = false;
-  state_.failed = why_not ? *why_not : why_not.error().message() + ".";
+  const bool made = why_not && why_not->empty();
+  // It would keep room from being given back. Failing is harmless: the next one does it.
+  if (const std::string aside = directory_ + "/" + kAside; !made && exists(env_.files, aside))
+    (void)remove_tree(env_.files, aside).has_value();
+  {
+    const std::lock_guard lock(mutex_);
+    state_.under_way = false;
+    state_.failed = made ? "" : why_not ? *why_not : why_not.error().message() + ".";
+  }
+  if (made) made_();
 }
 
 Result<std::string> Bases::make_one() {

@@ -28,11 +28,13 @@ class Bases final : public Serial {
   // The families of all views that are defined, with the durable sequence of each one's stream.
   using Wanted = std::function<std::map<std::string, Sequence>()>;
 
-  // `database` outlives stop().
-  Bases(Env& env, std::string directory, const Database& database, Wanted wanted);
+  // `database` outlives stop(). `made` is called after each one, on env.background.
+  Bases(Env& env, std::string directory, const Database& database, Wanted wanted, std::function<void()> made);
 
   // What the last life left: the newest one counts, all else is removed. Blocks.
   Result<void> open();
+  // After a view was dropped: where there is no view, none is kept. Blocks.
+  void drop_unwanted();
 
   struct State {
     std::map<std::string, Checkpoint> families;  // of the base that was made in this life; none: nobody has looked
@@ -60,6 +62,7 @@ class Bases final : public Serial {
   const std::string directory_;
   const Database& database_;
   const Wanted wanted_;
+  const std::function<void()> made_;
 
   mutable std::mutex run_mutex_;  // one attempt, or stop()
   bool stopped_ = false;

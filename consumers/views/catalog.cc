@@ -43,8 +43,9 @@ Catalog::Catalog(Env& env, Engine& engine, const Options& options, std::unique_p
       engine_(engine),
       options_(options),
       database_(std::move(database)),
-      bases_(
-          std::make_shared<Bases>(env, options.directory + kBasesSuffix, *database_, [this] { return families(); })) {}
+      bases_(std::make_shared<Bases>(
+          env, options.directory + kBasesSuffix, *database_, [this] { return families(); },
+          [this] { engine_.check_retention(); })) {}
 
 Catalog::~Catalog() {
   (void)close();
@@ -218,6 +219,7 @@ Result<bool> Catalog::drop(std::string_view name) {
     }
     RETURN_IF_ERROR(engine_.groups().remove(there->stream->name() + ":views"));
   }
+  bases_->drop_unwanted();
   return true;
 }
 
@@ -234,6 +236,7 @@ Result<bool> Catalog::drop_failed(std::string_view name) {
     failed_.erase(failed_.find(name));
   }
   RETURN_IF_ERROR(database_->drop(family_name(id)));
+  bases_->drop_unwanted();
   return true;
 }
 

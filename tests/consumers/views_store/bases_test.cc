@@ -159,6 +159,70 @@ TEST(Bases, AnErrorOnTheWayKeepsEverything) {
   }
 }
 
+// A view that is not there counts nothing, so nothing takes the place of what the base has of it.
+TEST(Bases, AViewThatCouldNotBeOpenedKeepsRecordsAndBase) {
+  BasesWorld w;
+  w.create_view();
+  w.begin();
+  w.fill(60);
+  w.shorten();
+  const Sequence start = w.log().start();
+  const Rows before = w.rows();
+  const Rows base = w.bases();
+  ASSERT_TRUE(w.create("t", 1));
+  ASSERT_TRUE(w.put(*w.engine->find("t"), "k", R"({"k":"k","n":1})").ok());
+  w.create_view("u", "t");
+  EXPECT_EQ(w.rows("u", "t"), Rows{"k|1|1|1"});
+  w.close_all();
+  ASSERT_TRUE(remove_tree(w.sim.files, "/data/views"));
+  w.sim.files.set_capacity(w.sim.files.used() + (8 << 20));  // less than views keep free
+  w.open_all();
+  ASSERT_EQ(w.views->failed().size(), 1u);
+  EXPECT_THAT(w.views->failed()[0].cause, HasSubstr("No space left"));
+  w.sim.files.set_capacity(1ull << 40);
+  w.begin();
+  w.sim.executor.run_for(std::chrono::hours(24));
+  EXPECT_EQ(w.log().start(), start);
+  EXPECT_THAT(w.engine->retention(w.stream()).held, HasSubstr("The view v could not be opened"));
+
+  // Another stream wants one.
+  EXPECT_EQ(w.rows("u", "t"), Rows{"k|1|1|1"});
+  Sequence dropped;
+  const auto release = [&] {
+    return w.views->release(*w.engine->find("t"), Sequence(2), [&](Sequence to) { dropped = to; });
+  };
+  EXPECT_EQ(release(), "");
+  w.sim.executor.run_until_idle();
+  EXPECT_THAT(release(), HasSubstr("still needed"));
+  EXPECT_EQ(dropped, Sequence());
+  EXPECT_EQ(w.bases(), base);
+  w.reopen();
+  EXPECT_THAT(w.views->failed(), IsEmpty());
+  EXPECT_EQ(w.rows(), before);
+  EXPECT_EQ(release(), "");
+  w.sim.executor.run_until_idle();
+  EXPECT_EQ(release(), "");
+  EXPECT_EQ(dropped, Sequence(2));
+}
+
+TEST(Bases, WithTheLastViewTheBaseGoes) {
+  BasesWorld w;
+  w.create_view();
+  w.create_view("u");
+  w.begin();
+  w.fill(60);
+  w.shorten();
+  ASSERT_TRUE(w.views->drop("v"));
+  EXPECT_EQ(w.bases(), Rows{"1"});
+  ASSERT_TRUE(w.views->drop("u"));
+  EXPECT_THAT(w.bases(), IsEmpty());
+  w.create_view();
+  const Sequence start = w.log().start();
+  w.fill(60);
+  EXPECT_GT(w.log().start(), start);
+  EXPECT_EQ(w.rows(), w.expected(start.value(), 120));
+}
+
 TEST(Bases, OneThatIsDamagedIsNotTaken) {
   BasesWorld w;
   w.create_view();

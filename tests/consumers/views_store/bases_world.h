@@ -57,9 +57,9 @@ class BasesWorld : public EngineWorld {
 
   Stream& stream() { return *engine->find("s"); }
   Log& log() { return stream().log(); }
-  void create_view(const std::string& name = "v") {
-    const auto made =
-        views->create(name, "SELECT k, count(*) AS n, sum(n) AS total, count(DISTINCT n) AS members FROM s GROUP BY k");
+  void create_view(const std::string& name = "v", const std::string& stream = "s") {
+    const auto made = views->create(
+        name, "SELECT k, count(*) AS n, sum(n) AS total, count(DISTINCT n) AS members FROM " + stream + " GROUP BY k");
     const auto* error = std::get_if<SqlError>(&made);
     ASSERT_EQ(error, nullptr) << error->message;
   }
@@ -89,8 +89,9 @@ class BasesWorld : public EngineWorld {
   }
   void check() { sim.executor.run_for(4 * Retention::kInterval); }
 
-  std::vector<std::string> rows(const std::string& view = "v") {
-    sim.executor.run_until([&] { return views->find(view)->applied.sequence() == log().durable(); });
+  std::vector<std::string> rows(const std::string& view = "v", const std::string& of = "s") {
+    const Log& log = engine->find(of)->log();
+    sim.executor.run_until([&] { return views->find(view)->applied.sequence() == log.durable(); });
     std::vector<std::string> out;
     const auto got = views->range(view, {.limit = 1000});
     EXPECT_TRUE(got && *got);
