@@ -5,6 +5,7 @@
 #include "api/metrics/families.h"
 #include "api/metrics/process.h"
 #include "storage/base/build_info.h"
+#include "storage/log/pond.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/file_system.h"
 
@@ -37,6 +38,21 @@ void add_stream(Families& out, const Stream& stream) {
   out.add("tidemill_log_segments", number(s.segments), l);
   out.add("tidemill_log_accepting", s.accepting ? 1 : 0, l);
   out.add("tidemill_log_lost_ranges", number(s.damage.size()), l);
+}
+
+void add_windows(Families& out, const ApiContext& context) {
+  const auto& pond = context.engine.options().log.pond;
+  if (!pond) return;
+  out.add("tidemill_idempotency_bytes", number(pond->requests.bytes()));
+  out.add("tidemill_idempotency_limit_bytes", number(pond->requests.bytes_max()));
+  const MonotonicTime now = context.env.clock.monotonic();
+  for (const auto& use : pond->requests.uses()) {
+    const Labels l = one("stream", use.name);
+    out.add("tidemill_idempotency_keys", number(use.keys), l);
+    const std::chrono::duration<double> age =
+        std::max(MonotonicTime::duration::zero(), now - std::min(now, use.oldest));
+    out.add("tidemill_idempotency_window_seconds", age.count(), l);
+  }
 }
 
 void add_retention(Families& out, const Stream& stream, const RetentionStatus& r) {
@@ -165,6 +181,7 @@ std::string metrics_text(const MetricSources& sources) {
     if (name == "unknown") continue;
     out.add("tidemill_rejected_records_total", number(sources.ingest.rejected[code].value()), one("code", name));
   }
+  add_windows(out, context);
   for (const auto& stream : context.engine.list()) {
     add_stream(out, *stream);
     add_retention(out, *stream, context.engine.retention(*stream));

@@ -6,12 +6,23 @@
 #include "api/json_input.h"
 #include "engine/json/writer.h"
 #include "storage/base/text.h"
+#include "storage/log/pond.h"
 
 namespace tidemill {
 namespace {
 
 std::string_view type_name(FieldType type) {
   return type == FieldType::integer ? "integer" : type == FieldType::number ? "number" : "text";
+}
+
+// How many keyed requests a client may count on: fewer than is allowed where there was no room for more.
+std::uint64_t keys_remembered(const LogOptions& options, std::string_view stream) {
+  if (options.pond) {
+    for (const auto& use : options.pond->requests.uses()) {
+      if (use.name == stream && use.cut) return use.keys;
+    }
+  }
+  return options.request_window;
 }
 
 void write_stream(JsonWriter& json, const ApiContext& context, const Stream& stream, bool whole) {
@@ -58,7 +69,7 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
     json.name("shards").begin_array();
     for (const ShardDefinition& shard : d.shards) write_shard(json, shard);
     json.end_array();
-    json.field("idempotency_keys", context.engine.options().log.request_window);
+    json.field("idempotency_keys", keys_remembered(context.engine.options().log, d.name));
     json.name("views").begin_array();
     if (context.views) {
       for (const auto& view : context.views->reading(d.name)) json.value(view);

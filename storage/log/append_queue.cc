@@ -139,8 +139,10 @@ Append* AppendQueue::settle(const Taken& taken, MonotonicTime now) {
   budget_.give_back(taken.bytes, now);
   drain_.drained(taken.bytes, now);
   Append* duplicates = nullptr;
+  bool keyed = false;
   for (Append* a = taken.head; a != nullptr; a = a->next_queued) {
     if (!a->identity) continue;
+    keyed = true;
     const auto slot = by_key_.find(a->identity->key_hash, key_of());
     CHECK(slot && in_flight_[*slot].original == a);
     by_key_.erase(a->identity->key_hash, *slot, key_of());
@@ -162,6 +164,7 @@ Append* AppendQueue::settle(const Taken& taken, MonotonicTime now) {
     free_slots_.push_back(*slot);
     if (!a->error) window_.add(*a->identity, a->first, a->accepted, a->rejected);
   }
+  if (keyed) window_.mark(now);
   return duplicates;
 }
 
@@ -175,10 +178,24 @@ void AppendQueue::refuse(ErrorCode error) {
   if (!refused_) refused_ = error;
 }
 
+void AppendQueue::share_window(std::unique_ptr<RequestBudget::Account> account, MonotonicTime now) {
+  std::lock_guard lock(mutex_);
+  window_.mark(now);
+  window_.join(std::move(account));
+}
+
+void AppendQueue::window_gives_way() {
+  std::lock_guard lock(mutex_);
+  window_.give_way();
+  window_.gave_way();
+}
+
 void AppendQueue::make_whole(RequestWindow window) {
   std::lock_guard lock(mutex_);
   CHECK(!whole_);
+  auto account = window_.leave();
   std::swap(window_, window);
+  if (account) window_.join(std::move(account));
   whole_ = true;
 }
 

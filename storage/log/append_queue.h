@@ -41,8 +41,11 @@ class AppendQueue {
   // that waited, linked by next_queued, filled in. Call it after the commit was published.
   Append* settle(const Taken& taken, MonotonicTime now);
 
-  void close();                           // no more appends: StorageErrc::closed
-  void refuse(ErrorCode error);           // the same with another reason; the first one stays, but for closed
+  void close();                  // no more appends: StorageErrc::closed
+  void refuse(ErrorCode error);  // the same with another reason; the first one stays, but for closed
+  // The window is one of many: it has an account, and gives way when the account is told to.
+  void share_window(std::unique_ptr<RequestBudget::Account> account, MonotonicTime now);
+  void window_gives_way();
   void make_whole(RequestWindow window);  // the keys that could not be read have been
   bool idle() const;
 

@@ -12,7 +12,8 @@ namespace tidemill {
 namespace {
 
 Pond::Options own_pond(const LogOptions& options) {
-  return {.in_flight_bytes_max = std::uint64_t{1} << 60, .tail_bytes_max = options.tail_cache_bytes};
+  constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 60;
+  return {.in_flight_bytes_max = kNoLimit, .tail_bytes_max = options.tail_cache_bytes, .requests_bytes_max = kNoLimit};
 }
 
 }  // namespace
@@ -78,6 +79,13 @@ LogImpl::LogImpl(Env& env, std::string directory, const LogOptions& options, Rec
 }
 
 void LogImpl::started() {
+  // Told under the locks of another log's window: only posts.
+  auto give_way = [weak = weak_from_this(), &background = env_.background] {
+    background.post([weak] {
+      if (const auto log = std::static_pointer_cast<LogImpl>(weak.lock())) log->queue_.window_gives_way();
+    });
+  };
+  queue_.share_window(pond_->requests.open(options_.name, std::move(give_way)), env_.clock.monotonic());
   write_mark(true);
   start_snapshot_if_due();
   if (unread_keys_) read_keys_later();

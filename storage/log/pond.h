@@ -10,6 +10,7 @@
 #include "storage/log/commit_writer.h"
 #include "storage/log/drain_rate.h"
 #include "storage/log/flush_turns.h"
+#include "storage/log/request_budget.h"
 #include "storage/log/tail_cache.h"
 
 namespace tidemill {
@@ -45,12 +46,15 @@ class Pond {
   struct Options {
     std::uint64_t in_flight_bytes_max = 32 << 20;  // of all appends that wait or are being written
     std::uint64_t tail_bytes_max = 16 << 20;       // of recent commits kept for readers
+    std::uint64_t requests_bytes_max = 64 << 20;   // of the answers to keyed requests
   };
-  explicit Pond(const Options& options) : in_flight(options.in_flight_bytes_max), tails(options.tail_bytes_max) {}
+  explicit Pond(const Options& options)
+      : in_flight(options.in_flight_bytes_max), tails(options.tail_bytes_max), requests(options.requests_bytes_max) {}
 
   InFlightBudget in_flight;
   FlushTurns turns;
   TailStore tails;
+  RequestBudget requests;
 
   // Whoever writes a commit borrows the buffers for it: there are as many as flush threads.
   std::unique_ptr<CommitWriter> borrow_encoder();

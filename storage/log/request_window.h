@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -11,6 +12,7 @@
 
 #include "storage/log/append.h"
 #include "storage/log/commit_reader.h"
+#include "storage/log/request_budget.h"
 
 namespace tidemill {
 
@@ -77,8 +79,8 @@ class KeyTable {
   std::size_t used_ = 0;
 };
 
-// The answers of the latest keyed requests, so that a retry gets the same one. Holds a number of keys; the oldest goes
-// first. Not synchronised: the log's queue lock guards it.
+// The answers of the latest keyed requests, so that a retry gets the same one. Holds a number of keys, and fewer where
+// the budget of all windows says so; the oldest goes first. Not synchronised: the log's queue lock guards it.
 class RequestWindow {
  public:
   explicit RequestWindow(std::uint32_t keys_max) : keys_max_(keys_max) {}
@@ -89,6 +91,12 @@ class RequestWindow {
     std::uint32_t accepted = 0;
     std::span<const RejectedRecord> rejected;
   };
+  // From here on it asks before it grows, and has gone back to what there is room for.
+  void join(std::unique_ptr<RequestBudget::Account> account);
+  std::unique_ptr<RequestBudget::Account> leave();
+  void give_way();  // an eighth of its keys, and their memory
+  void gave_way() const { account_->gave_way(); }
+
   std::optional<Answer> find(const RequestIdentity& identity) const;
   // A key that is there already keeps its answer (recovery meets requests twice). False then.
   bool add(const RequestIdentity& identity, Sequence first, std::uint32_t accepted,
@@ -98,7 +106,9 @@ class RequestWindow {
   std::uint64_t total() const { return total_; }
   std::uint64_t oldest() const { return total_ - held_; }
   std::uint64_t size() const { return held_; }
-  std::size_t bytes() const;
+  std::size_t bytes() const;  // what it may take before it grows again
+  // Keys that are added later are younger than this moment. To know since when the oldest one is there.
+  void mark(MonotonicTime now);
   // Copies requests from `begin` (>= oldest()) on for a snapshot, at most up to `end` and about 1 MiB. Returns where to
   // go on.
   std::uint64_t copy(std::uint64_t begin, std::uint64_t end, std::vector<StoredRequest>& out) const;
@@ -111,7 +121,11 @@ class RequestWindow {
     std::uint32_t rejected = 0;  // how many; the list is in rejected_
   };
   std::size_t ring_index(std::uint64_t number) const { return static_cast<std::size_t>(number % ring_.size()); }
-  void grow_ring();
+  static std::size_t bytes_of(std::size_t entries);
+  bool try_size(std::size_t entries);
+  bool grow();
+  void resize(std::size_t entries);
+  void publish() const;
   void drop_oldest();
   auto key_of() const {
     return [this](std::uint32_t i) -> const KeyTable::Key& { return ring_[i].identity.key_hash; };
@@ -124,6 +138,13 @@ class RequestWindow {
   std::uint64_t held_ = 0;
   std::unordered_map<std::uint64_t, std::vector<RejectedRecord>> rejected_;  // by number; most requests have none
   std::size_t rejected_bytes_ = 0;
+  std::unique_ptr<RequestBudget::Account> account_;
+  std::uint64_t grow_again_at_ = 0;  // not asked again before so many requests
+  struct Mark {
+    std::uint64_t total;
+    MonotonicTime at;
+  };
+  std::deque<Mark> marks_;  // of some moments, the first one before the oldest key
 };
 
 }  // namespace tidemill

@@ -1,6 +1,7 @@
 #include "api/metrics/metrics.h"
 
 #include "consumers/archive/archive.h"
+#include "storage/log/pond.h"
 #include "tests/api/api_world.h"
 
 namespace tidemill {
@@ -14,7 +15,9 @@ double value(const std::string& text, const std::string& series) {
 }
 
 TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
-  ApiWorld world({}, null_logger(), true);
+  LogOptions log;
+  log.pond = std::make_shared<Pond>(Pond::Options());
+  ApiWorld world({}, null_logger(), true, log);
   const std::string directory = world.engine->directory().archive("retail");
   ASSERT_TRUE(add_archive(world.engine->groups(), world.real.env, world.stream, directory));
   StreamDefinition kept = world.stream->definition();
@@ -39,6 +42,25 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   EXPECT_EQ(value(text, "tidemill_disk_flush_median_seconds"), 0.00015);
   EXPECT_EQ(value(text, "tidemill_disk_flush_max_seconds"), 0.0009);
   EXPECT_EQ(value(text, "tidemill_disk_flush_implausible"), 0);
+}
+
+TEST(Metrics, KeysOfAllStreamsTogetherAreCountedAndAStreamSaysHowManyItHas) {
+  LogOptions log;
+  log.pond = std::make_shared<Pond>(Pond::Options{.requests_bytes_max = 8 << 10});
+  ApiWorld world({}, null_logger(), false, log);
+  const auto keys = [&] { return world.get("/v1/streams/retail").json()["idempotency_keys"].get<std::uint64_t>(); };
+  EXPECT_EQ(keys(), log.request_window);
+  for (int i = 0; i < 300; ++i) {
+    const std::string header = std::string(kJsonHeader) + "Idempotency-Key: " + std::to_string(i) + "\r\n";
+    ASSERT_EQ(world.ask(ApiWorld::post(kGood, header)).status, 200);
+  }
+  const std::string text = world.get("/metrics").body;
+  EXPECT_LE(value(text, "tidemill_idempotency_bytes"), 8 << 10);
+  EXPECT_EQ(value(text, "tidemill_idempotency_limit_bytes"), 8 << 10);
+  EXPECT_EQ(value(text, "tidemill_idempotency_keys{stream=\"retail\"}"), keys());
+  EXPECT_GE(value(text, "tidemill_idempotency_window_seconds{stream=\"retail\"}"), 0);
+  EXPECT_LT(keys(), 200u);
+  EXPECT_GT(keys(), 50u);
 }
 
 TEST(Metrics, ShardsHaveSeriesOfTheirOwnUpTo64) {

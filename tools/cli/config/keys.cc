@@ -101,7 +101,8 @@ const std::array<Key<Config>, 19> kConfigKeys{{
      .member = &C::idempotency_keys,
      .min = 1'000,
      .max = 10'000'000,
-     .comment = "Idempotency keys that each stream remembers; the oldest go first."},
+     .comment =
+         "Idempotency keys that each stream remembers, all streams together within 64 MiB; the oldest go first."},
     {.name = "limits.sql_rows",
      .type = KeyType::integer,
      .default_value = "100000",

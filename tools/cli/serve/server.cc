@@ -45,7 +45,7 @@ std::string remedy(const ErrorCode& error, const std::string& data) {
 
 MemoryShares share_memory(std::uint64_t limit) {
   // What is left over is for the allocator's slack, SQL statements and the groups' batches.
-  return {limit / 8 * 3, limit / 8, limit / 8, limit / 16};
+  return {limit / 8 * 3, limit / 8, limit / 8, limit / 16, std::min<std::uint64_t>(limit / 4, 64 << 20)};
 }
 
 ApiLimits api_limits(const Config& config) {
@@ -147,8 +147,9 @@ bool RunningServer::open_parts() {
   options.log.segment_bytes_first = std::min(options.log.segment_bytes_first, config_.segment);
   options.log.write_through = config_.flush == "direct";
   options.log.queue_bytes_max = memory.queue;
-  options.log.pond =
-      std::make_shared<Pond>(Pond::Options{.in_flight_bytes_max = memory.queue, .tail_bytes_max = memory.tail_cache});
+  options.log.pond = std::make_shared<Pond>(Pond::Options{.in_flight_bytes_max = memory.queue,
+                                                          .tail_bytes_max = memory.tail_cache,
+                                                          .requests_bytes_max = memory.requests_known});
   options.log.request_window = static_cast<std::uint32_t>(config_.idempotency_keys);
   auto engine = Engine::open(env_, options);
   if (!engine) {

@@ -58,10 +58,11 @@ class RunningServer {
 
 // How the memory that the configuration allows is dealt out.
 struct MemoryShares {
-  std::uint64_t views = 0;       // caches, write buffers, resident rows
-  std::uint64_t requests = 0;    // bodies and answers on their way
-  std::uint64_t queue = 0;       // appends in flight
-  std::uint64_t tail_cache = 0;  // recent records for readers
+  std::uint64_t views = 0;           // caches, write buffers, resident rows
+  std::uint64_t requests = 0;        // bodies and answers on their way
+  std::uint64_t queue = 0;           // appends in flight
+  std::uint64_t tail_cache = 0;      // recent records for readers
+  std::uint64_t requests_known = 0;  // answers to keyed requests
 };
 MemoryShares share_memory(std::uint64_t limit);
 ApiLimits api_limits(const Config& config);
