@@ -30,6 +30,11 @@ class Unit(TestCase):
         self.assertIsNotNone(found, said)
         self.assertLessEqual(float(found.group(1)), exposure_max, said)
 
+    def test_it_may_lower_the_priority_of_its_threads(self):
+        said = run(need("systemd-analyze"), "--no-pager", "security", "--offline=true", unit)
+        line = next(line for line in said.splitlines() if "SystemCallFilter=~@resources" in line)
+        self.assertIn("e.g. setpriority is allowed", line)
+
     def test_systemd_understands_every_line(self):
         analyze = need("systemd-analyze")
         copy = self.directory / "tidemill.service"
