@@ -82,6 +82,16 @@ class Bases(TestCase):
         self.assertEqual(self.rows(server), before)
         self.assertEqual(server.stop(), 0)
 
+        # Its files are not the views' any more, so what rots in one of them is said of the base alone.
+        table = next((server.data / "views.bases").glob("*/*.sst"))
+        whole = table.read_bytes()
+        table.write_bytes(whole[:20] + bytes([whole[20] ^ 8]) + whole[21:])
+        rotten = self.tidemill("verify", "--data", str(server.data))
+        self.assertEqual(rotten.returncode, 1, rotten)
+        self.assertIn(f"damage base views.bases/{table.parent.name}/{table.name}", rotten.stdout)
+        self.assertNotIn("damage store", rotten.stdout)
+        table.write_bytes(whole)
+
         # The backup alone.
         self.assertEqual(self.tidemill("restore", str(to), "--check").returncode, 0)
         shutil.rmtree(server.data)

@@ -130,8 +130,9 @@ bool add_groups(const ServerFacts& facts, std::vector<std::string>& out) {
 void add_views(const ServerFacts& facts, bool stand, std::vector<std::string>& out) {
   for (const Json& v : facts.failed_views) {
     const std::string name = v.value("name", "");
-    out.push_back("view " + name + " could not be opened: " + v.value("cause", "") + " Drop it (tidemill view drop " +
-                  name + ") and create it again: it is made from the log");
+    out.push_back("view " + name + " could not be opened: " + v.value("cause", "") +
+                  " Remove the cause and start the server again; or drop it (tidemill view drop " + name +
+                  ") and create it again: it then counts what the log still holds");
   }
   for (const Json& v : facts.views)
     if (const std::uint64_t parked = number(v, "parked"); parked > 0)
@@ -148,7 +149,7 @@ void add_views(const ServerFacts& facts, bool stand, std::vector<std::string>& o
   if (errors > 0 && (stand || stopped))  // those that were got over need no hand
     out.push_back("the views' database had " + many(static_cast<std::uint64_t>(errors), "background error") +
                   " since the start: the server's log names them; mend the disk and start the server "
-                  "again (views are made from the log, nothing is lost)");
+                  "again (views are made again from the log and their base, nothing is lost)");
 }
 
 }  // namespace
