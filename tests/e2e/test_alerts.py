@@ -70,6 +70,14 @@ cases = {
                           [one("tidemill_group_lag_seconds", "59x120", group="g")]),
     "TidemillGroupFallsBehind": ([one("tidemill_group_lag_records", "1000000+1000x120", group="g")],
                                  [one("tidemill_group_lag_records", "2000000-1000x120", group="g")]),
+    "TidemillRecordsLost": ([one("tidemill_retention_lost_records_total", "0x55 7x60", stream="s")],
+                            [one("tidemill_retention_lost_records_total", "7x120", stream="s")]),
+    "TidemillGroupAtRisk": ([one("tidemill_retention_groups_at_risk", "2x120", stream="s")],
+                            [one("tidemill_retention_groups_at_risk", "0x55 1x3 0x60", stream="s")]),
+    "TidemillRetentionHeld": ([one("tidemill_retention_held", "1x120", stream="s")],
+                              [one("tidemill_retention_held", "0x20 1x30 0x5 1x40", stream="s")]),
+    "TidemillRetentionPaused": ([one("tidemill_retention_paused", "1x120", stream="s")],
+                                [one("tidemill_retention_paused", "0x50 1x5 0x60", stream="s")]),
     "TidemillViewFailed": ([one("tidemill_view_failed", "1x120", view="v")],
                            [one("tidemill_view_failed", "0x120", view="v")]),
     "TidemillQuarantine": ([one("tidemill_view_parked_records", "1x120", view="v")],
@@ -91,7 +99,7 @@ cases = {
 }
 minutes = 60
 # A group falls behind for long before it says so, and a disk fills for hours.
-longer = {"TidemillDiskFillsUp": 90}
+longer = {"TidemillDiskFillsUp": 90, "TidemillRetentionHeld": 90}
 
 
 def promtool(*arguments, directory):

@@ -220,6 +220,67 @@ class Operations(House):
         self.shell("systemctl stop tidemill")
         self.assertEqual(self.archived(), before + collections.Counter(['{"InvoiceNo":"later"}']))
 
+    def start_sensors(self):
+        """With a stream whose log has small segments and 6 MiB in it, and an archive that can make no file."""
+        self.config.write_text(self.config.read_text().replace('segment = "64MiB"', 'segment = "1MiB"'))
+        self.start()
+        self.shell("curl -s -X PUT -d '{\"partition_key\":\"id\"}' http://127.0.0.1:7077/v1/streams/sensors")
+        archive = self.data / "archive/sensors"
+        archive.rename(self.directory / "srv/sensors")
+        archive.write_text("a file where the directory should be")
+        while self.sensors()["bytes"] < 6 << 20:
+            rows = [{"id": f"s{n}", "x": self.random.randbytes(500).hex()} for n in range(500)]
+            self.assertEqual(self.host.post("/v1/streams/sensors/records", rows).status, 200)
+
+    def sensors(self):
+        return self.host.get("/v1/streams/sensors").json()
+
+    def keep(self, **retention):
+        text = json.dumps({"retention": retention})
+        self.shell(f"curl -s -X PUT -d '{text}' http://127.0.0.1:7077/v1/streams/sensors")
+        return lambda what: lambda: self.sensors()["retention"][what]
+
+    def test_retention(self):
+        self.start()
+        self.shell("curl -s -X PUT -d '{\"partition_key\":\"id\"}' http://127.0.0.1:7077/v1/streams/sensors")
+        self.follow("Retention")
+        said = self.follow("Retention paused")
+        self.assertEqual(said[0].splitlines()[1], '"paused":null')
+        self.healthy()
+
+    def test_group_at_risk(self):
+        self.start_sensors()
+        self.wait_until("it is at risk", self.keep(size_bytes=self.sensors()["bytes"])("groups_at_risk"))
+        self.follow("Group at risk")
+        self.assertTrue(self.sensors()["retention"]["wait_for_groups"])
+        self.keep(size_bytes=1 << 20)
+        self.wait_until("it waits", lambda: self.sensors()["retention"]["held"])
+        self.assertEqual(self.sensors()["first_sequence"], 1)
+
+    def test_retention_held(self):
+        self.start_sensors()
+        self.wait_until("it is held", self.keep(size_bytes=2 << 20, wait_for_groups=True)("held"))
+        self.follow("Retention held")
+        (self.data / "archive/sensors").unlink()
+        (self.directory / "srv/sensors").rename(self.data / "archive/sensors")
+        self.wait_until("the group goes on", lambda: self.group("sensors:archive")["lag_records"] == 0)
+        self.shell("systemctl restart tidemill")  # it seals what is open
+        self.wait_until("retention goes on", lambda: self.sensors()["first_sequence"] > 1)
+        self.assertEqual(self.sensors()["retention"]["lost_records"], 0)
+
+    def test_records_lost(self):
+        self.start_sensors()
+        self.wait_until("they are lost", self.keep(size_bytes=2 << 20)("lost_records"))
+        self.follow("Records lost")
+        self.assertTrue(self.sensors()["retention"]["wait_for_groups"])
+
+    def test_shards(self):
+        self.start()
+        self.shell("curl -s -X PUT -d '{\"partition_key\":\"id\"}' http://127.0.0.1:7077/v1/streams/sensors")
+        self.follow("Splitting and merging shards")
+        self.assertEqual([s["shard"] for s in self.sensors()["shards"] if s["open"]], [3, 4, 5, 6])
+        self.healthy()
+
     def test_clock_alarm(self):
         self.start()
         (said,) = self.follow("Clock alarm")
