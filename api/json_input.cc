@@ -46,6 +46,8 @@ std::optional<views::Value> scalar(const Json& json) {
 
 }  // namespace
 
+constexpr double kRetentionSecondsMax = 36'500.0 * 24 * 3600;  // 100 years
+
 Input<StreamInput> parse_stream_input(std::string_view text) {
   StreamInput input;
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return input;
@@ -89,11 +91,11 @@ Input<StreamInput> parse_stream_input(std::string_view text) {
           input.archive_enabled = v.get<bool>();
         } else if (key == "size_bytes" && v.is_number_unsigned() && v.get<std::uint64_t>() >= 1'024) {
           input.archive_size_bytes = v.get<std::uint64_t>();
-        } else if (key == "age_seconds" && v.is_number() && v.get<double>() >= 1 && v.get<double>() <= 1e7) {
+        } else if (key == "age_seconds" && v.is_number() && v.get<double>() >= 0.1 && v.get<double>() <= 1e7) {
           input.archive_age = std::chrono::milliseconds(static_cast<std::int64_t>(v.get<double>() * 1000));
         } else {
           return InputError{
-              "`archive` takes enabled (true or false), size_bytes (1,024 or more) and age_seconds (1 "
+              "`archive` takes enabled (true or false), size_bytes (1,024 or more) and age_seconds (0.1 "
               "or more); " +
               quoted(key) + " does not fit."};
         }
@@ -103,7 +105,8 @@ Input<StreamInput> parse_stream_input(std::string_view text) {
       for (const auto& [key, v] : value.items()) {
         if (key == "age_seconds" && v.is_null()) {
           input.retention_age.emplace();
-        } else if (key == "age_seconds" && v.is_number() && v.get<double>() >= 1 && v.get<double>() <= 3.2e9) {
+        } else if (key == "age_seconds" && v.is_number() && v.get<double>() >= 1 &&
+                   v.get<double>() <= kRetentionSecondsMax) {
           input.retention_age = std::chrono::milliseconds(static_cast<std::int64_t>(v.get<double>() * 1000));
         } else if (key == "size_bytes" && v.is_null()) {
           input.retention_size_bytes.emplace();
@@ -113,7 +116,7 @@ Input<StreamInput> parse_stream_input(std::string_view text) {
           input.retention_wait_for_groups = v.get<bool>();
         } else {
           return InputError{
-              "`retention` takes age_seconds (1 or more, or null), size_bytes (65,536 or more, or null) and "
+              "`retention` takes age_seconds (1 to 3,153,600,000, or null), size_bytes (65,536 or more, or null) and "
               "wait_for_groups (true or false); " +
               quoted(key) + " does not fit."};
         }

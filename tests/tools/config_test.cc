@@ -251,6 +251,24 @@ TEST(ConfigValues, Addresses) {
     EXPECT_FALSE(parse_address(bad, error)) << bad;
 }
 
+TEST(Config, RetentionIsOffOrALimit) {
+  const auto said = [](const std::string& text) {
+    std::string all;
+    for (const auto& error : parse("[streams.s]\nretention = " + text + "\n").errors) all += error;
+    return all;
+  };
+  EXPECT_EQ(said("{ age = \"1h\", size = \"64MiB\", wait_for_groups = true }"), "");
+  EXPECT_EQ(said("{ age = \"off\" }"), "");
+  EXPECT_THAT(said("{ age = \"an hour\" }"), HasSubstr("2: 'streams.s.retention.age' must be a duration such as"));
+  EXPECT_THAT(said("{ age = \"an hour\" }"), HasSubstr("or \"off\""));
+  EXPECT_THAT(said("{ age = \"500ms\" }"), HasSubstr("'streams.s.retention.age' must be between 1s and 36500d"));
+  EXPECT_THAT(said("{ age = \"40000d\" }"), HasSubstr("'streams.s.retention.age' must be between 1s and 36500d"));
+  EXPECT_THAT(said("{ size = \"1KiB\" }"), HasSubstr("'streams.s.retention.size' must be at least 64KiB"));
+  EXPECT_THAT(said("{ wait_for_groups = \"yes\" }"), HasSubstr("must be true or false, without quotes"));
+  EXPECT_THAT(said("{ ages = \"1h\" }"), HasSubstr("did you mean 'streams.s.retention.age'?"));
+  EXPECT_THAT(said("\"1h\""), HasSubstr("'streams.s.retention' must be a table"));
+}
+
 TEST(Config, ThePageIsMadeFromTheTable) {
   std::ifstream in(std::filesystem::path(TIDEMILL_SOURCE_DIR) / "docs/configuration.md");
   std::ostringstream page;

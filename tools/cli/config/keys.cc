@@ -197,8 +197,9 @@ const std::array<Key<StreamConfig>, 8> kStreamKeys{{
      .default_value = "off",
      .member = &S::retention_age,
      .min = 1'000,
+     .max = 36'500 * 24 * kHour,
      .off = true,
-     .comment = "Records go when they are older. Whole segments, and none while a view is built from them."},
+     .comment = "Records go when they are older, a whole segment at a time."},
     {.name = "retention.size",
      .type = KeyType::size,
      .default_value = "off",
@@ -309,7 +310,9 @@ std::optional<std::string> set_from_text(const Key<T>& key, std::string_view tex
         return std::nullopt;
       }
       const auto value = parse_size(text);
-      if (!value) return std::string("must be a size such as \"256MiB\" (B, KiB, MiB, GiB, KB, MB, GB)");
+      if (!value)
+        return "must be a size such as \"256MiB\" (B, KiB, MiB, GiB, KB, MB, GB)" +
+               std::string(key.off ? " or \"off\"" : "");
       return set_number(key, *value, into);
     }
     case KeyType::duration: {
@@ -318,7 +321,8 @@ std::optional<std::string> set_from_text(const Key<T>& key, std::string_view tex
         return std::nullopt;
       }
       const auto value = parse_duration(text);
-      if (!value) return std::string("must be a duration such as \"60s\" (ms, s, m, h, d)");
+      if (!value)
+        return "must be a duration such as \"60s\" (ms, s, m, h, d)" + std::string(key.off ? " or \"off\"" : "");
       return set_number(key, static_cast<std::uint64_t>(value->count()), into);
     }
   }

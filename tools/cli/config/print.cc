@@ -68,7 +68,7 @@ std::string range(const Key<T>& key) {
   };
   const std::string off = key.off ? "off, or " : "";
   if (key.max == ~std::uint64_t{0}) return key.min == 0 ? "" : off + "from " + show(key.min);
-  return show(key.min) + " to " + show(key.max);
+  return off + show(key.min) + " to " + show(key.max);
 }
 
 std::string_view type_name(KeyType type) {
