@@ -335,7 +335,8 @@ Result<Engine::Resharded> EngineImpl::reshard(std::string_view name, const Plan&
   ASSIGN_OR_RETURN(Reshard change, plan(*shards.now().table));
   RETURN_IF_ERROR(shards.propose(change, [&] { return old->log().durable(); }));
   if (const auto appended = system_->append("stream.resharded", encode_reshard(id, change)); !appended) {
-    if (appended.error() != StorageErrc::flush_failed || system_->log().status().accepting) {
+    const LogStatus status = system_->log().status();
+    if (appended.error() != StorageErrc::flush_failed || (status.accepting && status.sealed)) {
       shards.withdraw();
       groups_.wake(name);
     } else {

@@ -72,6 +72,9 @@ struct LogStatus {
   std::uint64_t bytes = 0;  // of all segment files
   std::uint64_t segments = 0;
   bool accepting = true;
+  // False: a flush has failed and the disk was too full to say where the log ends; until an append goes through, what
+  // it was of may be found at the next start. True: it is not there, if accepting.
+  bool sealed = true;
   std::vector<LostRange> damage;  // known so far
 };
 

@@ -146,6 +146,7 @@ void LogImpl::run() {
   // What queued before it was known that nothing more is taken is refused here.
   const ErrorCode error = writer_.accepting() ? commit(taken).error : make_error_code(StorageErrc::not_accepting);
   const Epoch epoch = writer_.epoch();
+  sealed_ = writer_.sealed();
   for (Append* a = taken.head; a != nullptr; a = a->next_queued) {
     a->error = error;
     a->epoch = epoch;
@@ -265,6 +266,7 @@ LogStatus LogImpl::status() const {
   s.bytes = segments_.bytes();
   s.segments = segments_.count();
   s.accepting = accepting_;
+  s.sealed = sealed_;
   s.damage = segments_.damage();
   return s;
 }

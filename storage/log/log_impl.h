@@ -94,6 +94,7 @@ class LogImpl final : public Log {
   std::atomic<std::uint64_t> start_;
   std::atomic<std::int64_t> last_time_ms_;
   std::atomic<bool> accepting_{true};
+  std::atomic<bool> sealed_{true};
   Segments segments_;
   TailCache cache_;
   LogReader reader_;

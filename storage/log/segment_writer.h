@@ -35,6 +35,8 @@ class SegmentWriter {
   // After a failed write(): the segment that seals the old one, if there is a new one; once.
   std::shared_ptr<SegmentFile> take_seal() { return std::move(seal_); }
   bool accepting() const { return accepting_; }
+  // False: a flush has failed, and there was no room yet for the segment that says so.
+  bool sealed() const { return !seal_due_; }
 
   const std::shared_ptr<SegmentFile>& segment() const { return segment_; }
   ByteOffset end() const { return end_; }

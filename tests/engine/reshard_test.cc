@@ -228,6 +228,22 @@ TEST(EngineReshard, AFailureLeavesEverythingAsItWas) {
   EXPECT_EQ(w.engine->find("s")->definition().shards.size(), 3u);
 }
 
+// The flush of the event failed, and the segment that would say so does not fit: after a crash the event may be there.
+TEST(EngineReshard, OnAFullDiskNobodyActsAsIfItWereNotThere) {
+  EngineWorld w;
+  w.open();
+  ASSERT_TRUE(w.create("s", 2));
+  w.sim.files.set_capacity(w.sim.files.used());
+  w.sim.files.fail({.op = DiskOp::sync_data, .path_contains = "/streams/0/", .error = ENOSPC});
+  EXPECT_EQ(w.engine->split("s", ShardId(0)).error(), StorageErrc::flush_failed);
+  w.sim.files.set_capacity(1ull << 40);
+  EXPECT_NE(w.engine->find("s")->shards().now().settled, kSequenceMax);
+  EXPECT_EQ(w.engine->split("s", ShardId(0)).error(), StorageErrc::not_accepting);
+  w.restart();
+  EXPECT_EQ(w.engine->find("s")->shards().now().settled, kSequenceMax);
+  EXPECT_TRUE(w.engine->split("s", ShardId(1)));
+}
+
 TEST(EngineReshard, AnEventThatDoesNotFitStopsTheStart) {
   for (const char* event :
        {R"({"id":1,"at":0,"closed":[7],"opened":[]})", R"({"id":9,"at":0,"closed":[],"opened":[]})"}) {
