@@ -15,6 +15,26 @@ constexpr const char* kView = "SELECT k, count(*) AS c, sum(n) AS s FROM a GROUP
 
 }  // namespace
 
+// What it has seen, its world has seen as well; and what it was told is gone.
+class SimWorld::Tally final : public Consumer {
+ public:
+  Tally(SimWorld& world, std::shared_ptr<Stream> stream)
+      : world_(world), stream_(std::move(stream)), file_(world.sim.files, kTally) {}
+  Result<Position> open() override { return file_.open(); }
+  Result<void> process(const RecordBatch& batch) override {
+    world_.told(batch, stream_->log().start());
+    return file_.process(batch);
+  }
+  Position applied() const override { return file_.applied(); }
+  Position persisted() const override { return file_.persisted(); }
+  Result<void> close() override { return file_.close(); }
+
+ private:
+  SimWorld& world_;
+  const std::shared_ptr<Stream> stream_;
+  FileConsumer file_;
+};
+
 SimWorld::SimWorld(std::uint64_t seed, const SimWith& with, Logger& logger)
     : sim(seed, logger),
       env{calls, sim.clock, sim.random, sim.executor, sim.executor, logger},
@@ -35,6 +55,9 @@ SimWorld::~SimWorld() {
 }
 
 bool SimWorld::start() {
+  wall_at_start_ = sim.clock.wall();
+  monotonic_at_start_ = sim.clock.monotonic();
+  set_at_.reset();
   const auto attempt = [&]() -> Result<void> {
     ASSIGN_OR_RETURN(engine, Engine::open(env, options_));
     if (with_.views) {
@@ -44,16 +67,21 @@ bool SimWorld::start() {
       StreamDefinition definition;
       definition.name = "a";
       definition.archive.size_bytes = 2'000;
+      definition.retention = with_.retention;
       RETURN_IF_ERROR(engine->create(std::move(definition), 3));
     }
     for (const auto& one : engine->list()) RETURN_IF_ERROR(archive(one));
     const auto stream = engine->find("a");
-    RETURN_IF_ERROR(engine->groups().add("a:tally", stream, std::make_shared<FileConsumer>(sim.files, kTally),
+    RETURN_IF_ERROR(engine->groups().add("a:tally", stream, std::make_shared<Tally>(*this, stream),
                                          Groups::WhenNotOpened::keep_trying));
     if (views && !views->find("v")) {
       const auto made = views->create("v", kView);
       if (std::holds_alternative<views::SqlError>(made)) return ErrorCode(EIO, boost::system::generic_category());
     }
+    engine->begin_retention(views ? Retention::Keeper([this](const Stream& of, Sequence target, const auto& drop) {
+      return views->release(of, target, drop);
+    })
+                                  : Retention::Keeper());
     return {};
   };
   const auto done = attempt();
@@ -64,6 +92,10 @@ bool SimWorld::start() {
   }
   for (const std::string& name : doubtful_) others_[name] = engine->find(name) != nullptr;  // and so it stays
   doubtful_.clear();
+  const auto now = shards_now();
+  EXPECT_TRUE(!shards_ || *shards_ == now) << "a shard is not as it was";
+  shards_ = now;
+  watch_start();
   return true;
 }
 
@@ -109,12 +141,14 @@ void SimWorld::work(int rounds) {
       if (random_.one_in(2)) sim.executor.run_one();
     }
     if (random_.one_in(2)) sim.executor.run_until_idle();
-    if (random_.one_in(4)) sim.executor.run_for(std::chrono::milliseconds(random_.below(3'000)));
-    if (random_.one_in(20)) sim.executor.run_for(65s);
+    if (random_.one_in(4)) pass(std::chrono::milliseconds(random_.below(3'000)));
+    if (random_.one_in(20)) pass(65s);
     if (with_.clock_jumps && random_.one_in(5)) jump();
     settle();
+    watch_start();
     if (random_.one_in(6) && sim.files.powered()) look();
     if (random_.one_in(10) && sim.files.powered()) change_streams();
+    if (with_.reshards && random_.one_in(8) && sim.files.powered()) change_shards();
   }
 }
 
@@ -147,6 +181,8 @@ void SimWorld::send() {
     r.append.rejected = r.rejected;
   }
   sent.not_before = log().status().last_time;
+  sent.at = sim.clock.monotonic();
+  sent.ahead = ahead();
   log().append(&r.append);
 }
 
@@ -186,27 +222,6 @@ void SimWorld::look() {
     }
     at = batch->next;
   }
-}
-
-void SimWorld::change_streams() {
-  const std::string name = random_.one_in(2) ? "b" : "c";
-  if (doubtful_.contains(name)) return;
-  doubtful_.insert(name);
-  if (others_[name]) {
-    if (!engine->groups().remove(name + ":archive") || !engine->remove(name)) return;
-  } else {
-    StreamDefinition definition;
-    definition.name = name;
-    const auto made = engine->create(std::move(definition), 2);
-    if (!made || !archive(*made)) return;
-  }
-  doubtful_.erase(name);
-  others_[name] = !others_[name];
-}
-
-void SimWorld::jump() {
-  static constexpr std::chrono::milliseconds kJumps[] = {-1h, -1min, 1h, std::chrono::hours(24 * 365)};
-  sim.clock.jump_wall(kJumps[random_.below(std::size(kJumps))]);
 }
 
 std::uint64_t SimWorld::trace() {

@@ -1,6 +1,7 @@
 // A server's lives, one after the other, each from one seed: writers, readers and groups, and whatever may befall them.
 // The power goes or the process is killed at any step; any call fails, for once or for long; the disk is full for a
-// while; the clock jumps. Each seed is lived twice, and must go the same way to the last call.
+// while; the clock jumps; shards are split and merged; three seeds of four have retention. Each seed is lived twice,
+// and must go the same way to the last call.
 #include <cerrno>
 #include <cstdio>
 #include <mutex>
@@ -42,8 +43,18 @@ void heal(SimWorld& w) {
   w.sim.files.set_capacity(1ull << 40);
 }
 
+// By age, by size, and by both without waiting for groups.
+StreamDefinition::Retention retention_of(std::uint64_t seed) {
+  using namespace std::chrono_literals;
+  if (seed % 4 == 1) return {.age = 20s, .size_bytes = {}, .wait_for_groups = true};
+  if (seed % 4 == 2) return {.age = {}, .size_bytes = 80 << 10, .wait_for_groups = true};
+  if (seed % 4 == 3) return {.age = 40s, .size_bytes = 120 << 10, .wait_for_groups = false};
+  return {};
+}
+
 struct Totals {
   std::uint64_t lives = 0, steps = 0, cuts = 0, kills = 0, faults = 0, acknowledged = 0, refused = 0, digest = 0;
+  std::uint64_t removed = 0, reshards = 0;
 };
 std::mutex totals_mutex;
 Totals totals;
@@ -51,7 +62,7 @@ Totals totals;
 // One whole history; its trace.
 std::uint64_t simulate(std::uint64_t seed) {
   Totals mine;
-  SimWorld w(seed, {.clock_jumps = true}, campaign_logger());
+  SimWorld w(seed, {.clock_jumps = true, .reshards = true, .retention = retention_of(seed)}, campaign_logger());
   SimRandom dice(mix(seed) + 5);
   SimFileSystem& files = w.sim.files;
   const auto ends = [&](bool cut) {
@@ -74,7 +85,7 @@ std::uint64_t simulate(std::uint64_t seed) {
     if (w.running()) w.work(static_cast<int>(4 + dice.below(16)));
     heal(w);
     // Some go on, with the trouble gone, and must get over it by themselves.
-    if (w.running() && files.powered() && !cut && dice.one_in(3)) {
+    if (w.running() && files.powered() && !cut && !w.in_doubt() && dice.one_in(3)) {
       files.kill_at_step(~0ull);
       w.check();
     }
@@ -96,6 +107,8 @@ std::uint64_t simulate(std::uint64_t seed) {
   totals.faults += files.faults_hit();
   totals.acknowledged += w.acknowledged;
   totals.refused += w.refused;
+  totals.removed += w.removed;
+  totals.reshards += w.reshards;
   return trace;
 }
 
@@ -114,6 +127,8 @@ bool finish() {
               n(totals.lives), n(totals.steps), n(totals.cuts), n(totals.kills), n(totals.faults));
   std::printf("simulation: %llu records acknowledged, %llu requests refused; the histories' digest is %016llx\n",
               n(totals.acknowledged), n(totals.refused), n(totals.digest));
+  std::printf("simulation: %llu records removed by retention, %llu splits and merges\n", n(totals.removed),
+              n(totals.reshards));
   return true;
 }
 
