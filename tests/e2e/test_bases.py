@@ -101,3 +101,23 @@ class Bases(TestCase):
         self.token = server.token()
         self.assertEqual(self.rows(server), before)
         self.assertEqual(server.stop(), 0)
+
+        # Without views and base there is only what the log holds, and that is said.
+        shutil.rmtree(server.data / "views.bases")
+        server.start()
+        self.check_problem(server.post("/v1/views/customers/verify", b""), 410, "records_gone")
+        online = self.tidemill("verify", "--data", str(server.data), "--url", server.url)
+        self.assertEqual(online.returncode, 0, online)
+        self.assertIn("View customers: Not compared", online.stdout)
+        self.assertEqual(server.stop(), 0)
+        offline = self.tidemill("verify", "--data", str(server.data))
+        self.assertEqual(offline.returncode, 0, offline)
+        self.assertIn("View customers: Not compared", offline.stdout)
+        shutil.rmtree(server.data / "views")
+        server.start()
+        first = server.get("/v1/streams/retail").json()["first_sequence"]
+        for view in ("customers", "invoices"):
+            self.assertEqual(server.get(f"/v1/views/{view}").json()["since"], first)
+        answer = server.get(f"/v1/views/invoices/rows?limit=10000&after={server.token()}&wait=30000")
+        self.assertLess(len(answer.json()["rows"]), len(before["invoices"]))
+        self.assertEqual(server.stop(), 0)

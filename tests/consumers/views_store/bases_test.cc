@@ -44,7 +44,7 @@ TEST(Bases, RetentionRemovesRecordsAndTheViewsStillCountThem) {
 }
 
 TEST(Bases, AViewsDirectoryThatIsLostComesBackFromBaseAndLog) {
-  for (const char* how : {"gone", "manifest", "checkpoint"}) {
+  for (const char* how : {"gone", "manifest", "checkpoint", "behind"}) {
     SCOPED_TRACE(how);
     CaptureLogger log;
     BasesWorld w(1, log);
@@ -64,7 +64,9 @@ TEST(Bases, AViewsDirectoryThatIsLostComesBackFromBaseAndLog) {
     } else {
       const auto database = std::move(*Database::open(w.sim.env, "/data/views", 8 << 20));
       WriteSet set;
-      set.put(kCheckpointKey, "garbage");
+      // Behind: an older copy of the directory, whose next records are gone.
+      const Checkpoint behind{Position::through(Sequence(2)), {}, 1, 0};
+      set.put(kCheckpointKey, std::string(how) == "behind" ? encode_checkpoint(behind) : "garbage");
       ASSERT_TRUE(database->write(**database->family(database->names()[0]), set));
       ASSERT_TRUE(database->close());
     }
