@@ -29,6 +29,9 @@ class Prometheus(TestCase):
     def test_prometheus_scrapes_it(self):
         prometheus = need("prometheus")
         server = self.server().start()
+        # Its series are there where it is on.
+        retention = {"retention": {"size_bytes": 1 << 30}}
+        self.assertEqual(request(server.port, "PUT", "/v1/streams/retail", retention).status, 200)
         for _ in range(3):
             server.post("/v1/streams/retail/records?ack=view",
                         [{"InvoiceNo": "1", "Quantity": 1, "UnitPrice": 1.5, "CustomerID": "2"}] * 5)
