@@ -11,6 +11,7 @@
 #include "storage/base/ids.h"
 #include "storage/base/result.h"
 #include "storage/log/record.h"
+#include "storage/log/source_position.h"
 
 namespace tidemill {
 
@@ -44,9 +45,12 @@ class AppendSink {
 // over commits: its records are numbered without a gap, and become durable and visible together.
 struct Append {
   // In.
-  std::span<const NewRecord> records;  // may be empty only with an identity
+  std::span<const NewRecord> records;  // may be empty only with an identity or a source
   std::span<const RejectedRecord> rejected;
   std::optional<RequestIdentity> identity;
+  // Of a log that is made from another one: how far that is in it once these records are. Never to be mixed with
+  // appends that have none, nor to go back: the last one of a commit is the commit's.
+  std::optional<SourcePosition> source;
   AppendSink* sink = nullptr;
 
   // Out. error: StorageErrc::flush_failed (outcome unknown), not_accepting, closed, key_reused, ENOSPC ...

@@ -13,7 +13,7 @@ namespace {
 
 // What is wrong with it whatever the log's state; no error: nothing.
 ErrorCode invalid(const Append& a) {
-  if (a.records.empty() && !a.identity) return make_error_code(StorageErrc::invalid_argument);
+  if (a.records.empty() && !a.identity && !a.source) return make_error_code(StorageErrc::invalid_argument);
   for (const NewRecord& r : a.records) {
     if (r.key.size() > kRecordKeyBytesMax) return make_error_code(StorageErrc::invalid_argument);
   }

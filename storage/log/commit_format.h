@@ -72,7 +72,7 @@ struct CommitHeader {
   Sequence end() const { return Sequence(first.value() + count); }
 };
 
-// Room for later: a derived stream's source position, a hash chain. Unknown types are skipped.
+// A derived stream's source position (source_position.h); room for a hash chain. Unknown types are skipped.
 struct CommitExtension {
   std::uint16_t type = 0;
   std::span<const std::byte> bytes;

@@ -18,6 +18,7 @@ constexpr std::size_t kKeepBytes = 4 << 20;  // of each buffer, once a huge requ
 std::uint64_t append_bytes_bound(const Append& append) {
   std::uint64_t n = 0;
   for (const NewRecord& r : append.records) n += record_bytes_bound(r);
+  if (append.source) n += kExtensionHeaderBytes + kSourcePositionBytes;
   if (append.identity) n += kRequestEntryBytes + append.rejected.size() * kRejectedBytes;
   return n;
 }

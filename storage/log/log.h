@@ -117,6 +117,10 @@ class Log : public std::enable_shared_from_this<Log> {
   virtual std::optional<Sequence> end_of(Epoch epoch) const = 0;
   virtual const LogMetrics& metrics() const = 0;
 
+  // How far this log is in the one that it is made from, by what is durable in it; nullopt: it is not, or it has been
+  // opened to be read only.
+  virtual std::optional<SourcePosition> source() const { return std::nullopt; }
+
   // Records from `from` on, up to the durable sequence. `from` may be durable()+1 (an empty batch). Below start():
   // StorageErrc::before_start; further up: beyond_end.
   virtual Result<RecordBatch> read(Sequence from, const ReadOptions& options) = 0;
@@ -134,9 +138,11 @@ class Log : public std::enable_shared_from_this<Log> {
   using RangeListener = std::function<void(Sequence first, Sequence durable)>;
   virtual std::shared_ptr<void> listen_in(const HashRange& range, RangeListener listener) = 0;
 
-  // A number kept beside the durable mark, written with it and not flushed by itself (views: the applied sequence last
-  // shown). `slot` < 8. Recovered at open; nullopt where it was lost.
+  // A number kept beside the durable mark, written with it and not flushed by itself (views: how far they may have shown
+  // the log to readers). `slot` < 8. Recovered at open; nullopt where it was lost.
   virtual void note(std::uint32_t slot, Sequence sequence) = 0;
+  // The same, and it is on disk when this returns. Blocks for a flush.
+  virtual Result<void> note_durably(std::uint32_t slot, Sequence sequence) = 0;
   virtual std::optional<Sequence> noted(std::uint32_t slot) const = 0;
 
   // Retention. Both block on the disk. Where the limits would have the log begin: start(), or the first record of a

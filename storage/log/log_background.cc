@@ -73,6 +73,7 @@ void LogImpl::remember_durable() {
   durable_mark_.end = writer_.end();
   durable_mark_.last = Sequence(writer_.next_sequence().value() - 1);
   durable_mark_.checksum = writer_.last_checksum();
+  source_ = writer_.source();
 }
 
 void LogImpl::schedule_mark() {
@@ -83,9 +84,9 @@ void LogImpl::schedule_mark() {
   });
 }
 
-void LogImpl::write_mark(bool flush) {
+Result<void> LogImpl::write_mark(bool flush) {
   std::lock_guard lock(mark_mutex_);
-  if (mark_closed_) return;  // the directory may belong to somebody else by now
+  if (mark_closed_) return {};  // the directory may belong to somebody else by now
   DurableMark mark;
   {
     std::lock_guard durable_lock(durable_mutex_);
@@ -95,16 +96,24 @@ void LogImpl::write_mark(bool flush) {
     const std::uint64_t note = notes_[i];
     if (note != kNoNote) mark.notes[i] = Sequence(note);
   }
-  if (auto r = mark_file_->write(mark, flush); !r) {
+  auto written = mark_file_->write(mark, flush);
+  if (!written) {
     env_.logger.warning("the durable mark was not written; it only helps to tell damage from a torn tail",
-                        {{"directory", directory_}, {"cause", r.error().message()}});
+                        {{"directory", directory_}, {"cause", written.error().message()}});
   }
+  return written;
 }
 
 void LogImpl::note(std::uint32_t slot, Sequence sequence) {
   CHECK(slot < kNotesMax);
   notes_[slot] = sequence.value();
   schedule_mark();
+}
+
+Result<void> LogImpl::note_durably(std::uint32_t slot, Sequence sequence) {
+  CHECK(slot < kNotesMax);
+  notes_[slot] = sequence.value();
+  return write_mark(true);
 }
 
 std::optional<Sequence> LogImpl::noted(std::uint32_t slot) const {

@@ -239,6 +239,11 @@ void LogImpl::sealed() {
 
 // ---- readers
 
+std::optional<SourcePosition> LogImpl::source() const {
+  const std::lock_guard lock(durable_mutex_);
+  return source_;
+}
+
 Result<RecordBatch> LogImpl::read(Sequence from, const ReadOptions& options) {
   const Sequence end = durable();
   if (from < start()) return make_error_code(StorageErrc::before_start);

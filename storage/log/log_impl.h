@@ -42,6 +42,7 @@ class LogImpl final : public Log {
   LogCut cut() const override;
   std::optional<Sequence> end_of(Epoch epoch) const override;
   const LogMetrics& metrics() const override { return metrics_; }
+  std::optional<SourcePosition> source() const override;
   Result<RecordBatch> read(Sequence from, const ReadOptions& options) override;
   Result<Sequence> find(WallTime time) override;
   std::shared_ptr<void> listen(Listener listener) override { return listeners_.add(std::move(listener)); }
@@ -49,6 +50,7 @@ class LogImpl final : public Log {
     return listeners_.add_in(range, std::move(listener));
   }
   void note(std::uint32_t slot, Sequence sequence) override;
+  Result<void> note_durably(std::uint32_t slot, Sequence sequence) override;
   std::optional<Sequence> noted(std::uint32_t slot) const override;
   void close(std::function<void()> closed) override;
   Result<Sequence> retention_start(const RetentionLimits& limits) override;
@@ -78,7 +80,7 @@ class LogImpl final : public Log {
   void read_keys();
 
   void schedule_mark();
-  void write_mark(bool flush);
+  Result<void> write_mark(bool flush);
   void remember_durable();
   void finish_if_idle();
   void finish();
@@ -117,8 +119,9 @@ class LogImpl final : public Log {
   std::mutex mark_mutex_;  // the file, and the order of its writes
   std::unique_ptr<MarkFile> mark_file_;
   bool mark_closed_ = false;
-  std::mutex durable_mutex_;  // durable_mark_
+  mutable std::mutex durable_mutex_;  // durable_mark_, source_
   DurableMark durable_mark_;
+  std::optional<SourcePosition> source_;
   std::atomic<bool> mark_scheduled_{false};
   std::atomic<bool> snapshotting_{false};
   static constexpr std::uint64_t kNoNote = ~0ull;

@@ -60,6 +60,7 @@ class ReadOnlyLog final : public Log {
   std::shared_ptr<void> listen(Listener) override { return nullptr; }  // there is nothing to come
   std::shared_ptr<void> listen_in(const HashRange&, RangeListener) override { return nullptr; }
   void note(std::uint32_t, Sequence) override {}
+  Result<void> note_durably(std::uint32_t, Sequence) override { return {}; }
   std::optional<Sequence> noted(std::uint32_t slot) const override {
     return mark_ && slot < kNotesMax ? mark_->notes[slot] : std::nullopt;
   }

@@ -50,6 +50,7 @@ class Recovery {
   Result<void> open_last();
   Result<void> read_start();
   Result<void> scan_last();
+  Result<void> read_source(SegmentScanner& scanner, const SegmentScanner::Found& found);
   void judge_tail();
   Result<void> look_for_torn_tail();
   Result<std::shared_ptr<SegmentFill>> make_fill(std::uint64_t bytes_min);
@@ -79,6 +80,7 @@ class Recovery {
   std::vector<IndexEntry> entries_;
   std::optional<SegmentScanner::Found> last_commit_;
   std::uint64_t before_last_checksum_ = 0;
+  std::optional<SourcePosition> before_last_source_;
   ByteOffset end_{kSegmentHeaderBytes};  // of the last valid commit
   bool damaged_ = false;
   bool copy_last_ = false;
@@ -186,6 +188,9 @@ Result<void> Recovery::open_last() {
     out_.log_start = newest->header.log_start;
     out_.running_max = newest->header.running_max;
     out_.requests = newest->header.requests_before;
+    out_.source = newest->header.source;
+    // What the commits of later segments said is gone with them.
+    if (out_.source && !last_) out_.source->through = kSourceLost;
   } else if (mark_) {
     incarnation_ = mark_->incarnation;
     epochs_ = {{mark_->epoch, Sequence(1)}};
@@ -242,6 +247,8 @@ Result<void> Recovery::scan_last() {
     }
     entries_.push_back({h.first, h.count, h.hash_mask, found->offset, h.running_max});
     before_last_checksum_ = out_.last_checksum;
+    before_last_source_ = out_.source;
+    RETURN_IF_ERROR(read_source(scanner, *found));
     last_commit_ = found;
     end_ = found->end();
     out_.next = h.end();
@@ -252,6 +259,18 @@ Result<void> Recovery::scan_last() {
       env_.logger.error("the last commit is not the one that the durable mark names",
                         {{"file", last_->path}, {"offset", std::to_string(found->offset.value())}});
     }
+  }
+  return {};
+}
+
+Result<void> Recovery::read_source(SegmentScanner& scanner, const SegmentScanner::Found& found) {
+  if (found.header.extension_bytes == 0) return {};
+  ASSIGN_OR_RETURN(const auto bytes, scanner.bytes(found.offset.value(), found.header.header_bytes));
+  const auto extensions = read_extensions(bytes, found.header);
+  if (!extensions) return {};
+  for (const CommitExtension& e : *extensions) {
+    if (e.type != kSourceExtension) continue;
+    if (const auto source = read_source_position(e.bytes)) out_.source = source;
   }
   return {};
 }
@@ -328,6 +347,7 @@ Result<void> Recovery::begin_segment() {
     h.predecessor.last = Sequence(entries_.back().first.value() + entries_.back().count - 1);
   }
   h.requests_before = out_.requests;
+  h.source = copy_last_ ? before_last_source_ : out_.source;
   do h.salt = env_.random.next();
   while (h.salt == 0);
 

@@ -24,6 +24,7 @@ struct RecoveredLog {
   Sequence log_start{1};
   Sequence next{1};  // the next record's number
   WallTime running_max{};
+  std::optional<SourcePosition> source;
   std::uint64_t requests = 0;       // keyed requests in the whole log
   std::uint64_t last_checksum = 0;  // of the last commit's header
   RecoveredRequests answers{RequestWindow(0)};

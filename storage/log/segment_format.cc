@@ -11,6 +11,7 @@ namespace tidemill {
 namespace {
 
 constexpr std::size_t kFixedBytes = 256;
+constexpr std::size_t kSourceAt = 144;
 constexpr std::size_t kEpochBytes = 16;
 static_assert(kFixedBytes + kEpochsMax * kEpochBytes == kBlockBytes);
 
@@ -62,7 +63,11 @@ void write_segment_header(const SegmentHeader& h, std::span<std::byte> into) {
   out.u64(h.initial_last.value());
   out.u32(h.initial_bytes);
   out.u32(static_cast<std::uint32_t>(h.epochs.size()));
-  out.zeros(static_cast<std::size_t>(begin + kFixedBytes - out.at()));
+  CHECK(out.at() == begin + kSourceAt);
+  out.zeros(kFixedBytes - kSourceAt);
+  if (h.source)
+    write_source_position(*h.source,
+                          std::span<std::byte, kSourcePositionBytes>(begin + kSourceAt, kSourcePositionBytes));
   for (const EpochStart& e : h.epochs) {
     out.u64(e.epoch.value());
     out.u64(e.start.value());
@@ -98,6 +103,7 @@ std::optional<SegmentHeader> read_segment_header(std::span<const std::byte> bloc
   h.initial_bytes = in.u32();
   const std::uint32_t epochs = in.u32();
   if (epochs == 0 || epochs > kEpochsMax) return std::nullopt;
+  h.source = read_source_position(block.subspan(kSourceAt, kSourcePositionBytes));
   ByteReader table(block.subspan(kFixedBytes));
   for (std::uint32_t i = 0; i < epochs; ++i) {
     const auto epoch = Epoch(static_cast<std::uint32_t>(table.u64()));

@@ -11,6 +11,7 @@
 #include "storage/base/ids.h"
 #include "storage/base/time.h"
 #include "storage/log/aligned_buffer.h"
+#include "storage/log/source_position.h"
 
 namespace tidemill {
 
@@ -52,6 +53,8 @@ struct SegmentHeader {
   // The commit that was flushed together with the header, if any: it was durable before the file got its name.
   std::uint32_t initial_bytes = 0;
   Sequence initial_last;
+
+  std::optional<SourcePosition> source;  // as of all commits before its first
 
   std::vector<EpochStart> epochs;  // the latest kEpochsMax, ascending; the last is this segment's own
 };

@@ -1,6 +1,7 @@
 #include "storage/log/segment_writer.h"
 
 #include <algorithm>
+#include <array>
 
 #include "storage/base/check.h"
 #include "storage/base/errors.h"
@@ -29,6 +30,7 @@ SegmentWriter::SegmentWriter(Env& env, std::string directory, const LogOptions& 
       last_checksum_(log.last_checksum),
       requests_(log.requests),
       running_max_(log.running_max),
+      source_(log.source),
       last_id_(log.last_id),
       held_bytes_(log.segments.bytes),
       epoch_(segment_->header.epoch.value()),
@@ -52,6 +54,15 @@ SegmentWriter::Commit SegmentWriter::write(const Append* head, CommitWriter& enc
   context.first = next_;
   context.wall = wall;
   context.running_max = std::max(running_max_, wall);
+  std::optional<SourcePosition> source;
+  for (const Append* a = head; a != nullptr; a = a->next_queued)
+    if (a->source) source = a->source;
+  std::array<std::byte, kSourcePositionBytes> source_bytes;
+  const CommitExtension extension{kSourceExtension, source_bytes};
+  if (source) {
+    write_source_position(*source, source_bytes);
+    context.extensions = {&extension, 1};
+  }
   result.encoded = encoder.encode(head, context);
   const EncodedCommit& commit = result.encoded;
 
@@ -71,6 +82,7 @@ SegmentWriter::Commit SegmentWriter::write(const Append* head, CommitWriter& enc
   running_max_ = h.running_max;
   last_checksum_ = h.checksum;
   requests_ += h.requests;
+  if (source) source_ = source;
   return result;
 }
 
@@ -180,6 +192,7 @@ SegmentHeader SegmentWriter::successor_header() {
   h.created = env_.clock.wall();
   h.running_max = running_max_;
   h.requests_before = requests_;
+  h.source = source_;
   h.predecessor = {segment_->name.id, end_, Sequence(next_.value() - 1), last_checksum_};
   std::lock_guard lock(mutex_);
   h.epochs = epochs_;

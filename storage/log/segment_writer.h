@@ -44,6 +44,7 @@ class SegmentWriter {
   std::uint64_t last_checksum() const { return last_checksum_; }
   std::uint64_t requests() const { return requests_; }
   WallTime running_max() const { return running_max_; }
+  const std::optional<SourcePosition>& source() const { return source_; }
 
   // How large a segment somebody should fill with zeros now, 0: none. Whoever asked must offer_fill() in the end.
   std::uint64_t fill_wanted();
@@ -80,6 +81,7 @@ class SegmentWriter {
   std::uint64_t last_checksum_;
   std::uint64_t requests_;
   WallTime running_max_;
+  std::optional<SourcePosition> source_;
   SegmentId last_id_;
   std::uint64_t held_bytes_;  // of all segments; grows only
   std::shared_ptr<SegmentFile> seal_;

@@ -1,8 +1,8 @@
 #include "storage/seam/thread_executor.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -16,8 +16,6 @@
 
 namespace tidemill {
 namespace {
-
-constexpr int kLowNice = 10;
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -114,8 +112,10 @@ ThreadExecutor::ThreadExecutor(std::string name, std::size_t threads, Priority p
     impl_->threads.emplace_back([impl = impl_.get(), thread_name = name.substr(0, 15 - suffix.size()) + suffix,
                                  low = priority == Priority::low] {
       pthread_setname_np(pthread_self(), thread_name.c_str());
-      // On Linux this is the thread's own. Lowering is always allowed; if it fails all the same, it runs like others.
-      if (low) ::setpriority(PRIO_PROCESS, 0, kLowNice);
+      // Not a matter of nice: a thread that is merely nice keeps its time slice, of milliseconds, from one that is
+      // woken. Lowering is always allowed; if it fails all the same, it runs like others.
+      const sched_param none{};
+      if (low) ::sched_setscheduler(0, SCHED_IDLE, &none);
       impl->work();
     });
   }

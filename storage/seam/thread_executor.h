@@ -15,7 +15,7 @@ class ThreadExecutor final : public Executor {
  public:
   enum class Priority {
     normal,
-    low,  // runs where the others leave time: next to busy threads it gets about a tenth of a core
+    low,  // runs where the others leave time, and gives way at once (SCHED_IDLE)
   };
   ThreadExecutor(std::string name, std::size_t threads, Priority priority = Priority::normal);
   ~ThreadExecutor() override;  // stop()

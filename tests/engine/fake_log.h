@@ -123,6 +123,7 @@ class FakeLog final : public Log {
   std::size_t listeners() const { return listeners_.size(); }
 
   void note(std::uint32_t, Sequence) override {}
+  Result<void> note_durably(std::uint32_t, Sequence) override { return {}; }
   std::optional<Sequence> noted(std::uint32_t) const override { return std::nullopt; }
   void close(std::function<void()> closed) override { env_.flush.post(std::move(closed)); }
 
