@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,8 +19,10 @@ struct ApiContext {
   views::Views* views;  // may be nullptr
   Executor& workers;
   std::atomic<bool> draining{false};
-  Executor* historical = nullptr;       // set before the first request
-  std::optional<FlushTime> flush_time;  // set before the first request
+  Executor* historical = nullptr;              // set before the first request
+  std::optional<FlushTime> flush_time;         // set before the first request
+  derived::DerivedStreams* derived = nullptr;  // set before the first request; may stay nullptr
+  std::function<void()> wake_tails;            // set before the first request; a stream was removed
   Waits waits;
 
   ApiContext(Env& e, Engine& en, views::Views* v, Executor& w) : env(e), engine(en), views(v), workers(w) {}

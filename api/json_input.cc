@@ -3,25 +3,29 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "engine/json/raw_member.h"
+
 namespace tidemill {
 namespace {
 
 using Json = nlohmann::json;
 
 // nullopt: not JSON, or nested deeper than any of these bodies needs.
-std::optional<Json> parse(std::string_view text) {
+std::optional<Json> parse(std::string_view text, int depth_max = 16) {
   int deepest = 0;
-  const auto shallow = [&deepest](int depth, Json::parse_event_t, Json&) {
+  const auto shallow = [&deepest, depth_max](int depth, Json::parse_event_t, Json&) {
     deepest = std::max(deepest, depth);
-    return depth < 16;
+    return depth < depth_max;
   };
   Json json = Json::parse(text.begin(), text.end(), shallow, false);
-  if (json.is_discarded() || deepest >= 16) return std::nullopt;
+  if (json.is_discarded() || deepest >= depth_max) return std::nullopt;
   return json;
 }
 
+// As it would stand between the quotes of a JSON text.
 std::string quoted(const std::string& name) {
-  return "`" + Json(name).dump(-1, ' ', false, Json::error_handler_t::replace) + "`";
+  const std::string text = Json(name).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return "`" + text.substr(1, text.size() - 2) + "`";
 }
 
 std::optional<views::Value> scalar(const Json& json) {
@@ -186,6 +190,52 @@ Input<SqlInput> parse_sql_input(std::string_view text) {
   }
   if (!has_sql) return InputError{"`sql` is missing."};
   return input;
+}
+
+Input<views::DecisionRequest> parse_decision_input(std::string_view text, std::optional<Sequence> sequence) {
+  using What = views::DecisionRequest::What;
+  const auto json = parse(text, 80);  // a record may be nested deeper than other bodies
+  if (!json || !json->is_object()) return InputError{"The body must be a JSON object with `decision`."};
+  views::DecisionRequest request;
+  request.sequence = sequence;
+  bool has_data = false;
+  const Json decision = json->value("decision", Json());
+  if (decision == "skip") {
+    request.what = What::skip;
+  } else if (decision == "redrive") {
+    request.what = What::redrive;
+  } else {
+    return InputError{"`decision` is \"skip\" or \"redrive\"."};
+  }
+  for (const auto& [name, value] : json->items()) {
+    if (name == "decision") continue;
+    if (name == "dry_run" && value.is_boolean()) {
+      request.dry_run = value.get<bool>();
+    } else if (sequence && name == "data" && value.is_object() && request.what == What::redrive) {
+      has_data = true;
+    } else if (!sequence && name == "reason" && value.is_string()) {
+      request.reason = value.get<std::string>();
+    } else if (!sequence && name == "from" && value.is_number_unsigned()) {
+      request.from = Sequence(value.get<std::uint64_t>());
+    } else if (!sequence && name == "limit" && value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
+               value.get<std::uint64_t>() <= 1'000) {
+      request.limit = value.get<std::uint32_t>();
+    } else {
+      return InputError{
+          sequence
+              ? "Besides `decision` there may be `dry_run` (true or false), and `data` (a JSON object) where it is "
+                "\"redrive\"; " +
+                    quoted(name) + " does not fit."
+              : "Besides `decision` there may be `dry_run` (true or false), `reason` (text), `from` (a sequence) and "
+                "`limit` (1 to 1,000); " +
+                    quoted(name) + " does not fit."};
+    }
+  }
+  if (has_data) {
+    request.what = What::edit;
+    request.data = raw_member(text, "data").value_or("");
+  }
+  return request;
 }
 
 Input<std::string> parse_view_input(std::string_view text) {

@@ -44,6 +44,9 @@ struct SqlInput {
 };
 Input<SqlInput> parse_sql_input(std::string_view json);
 
+// POST /v1/views/{view}/quarantine[/{sequence}]. `data` of an edit is as it was spelled.
+Input<views::DecisionRequest> parse_decision_input(std::string_view json, std::optional<Sequence> sequence);
+
 Input<std::string> parse_view_input(std::string_view json);  // {"sql":"..."}
 Input<views::Row> parse_key_input(std::string_view json);    // a JSON array of scalars
 

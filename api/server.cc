@@ -32,6 +32,8 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.set_limits(options.limits);
     context_.historical = options.historical != nullptr ? options.historical : &context_.workers;
     context_.flush_time = options.flush_time;
+    context_.derived = options.derived;
+    context_.wake_tails = [this] { records_.wake(); };
     http::ServerOptions o;
     o.host = options.host;
     o.port = options.port;
@@ -57,6 +59,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.draining = true;
     http_->drain();
     records_.wake();
+    views_.watches().wake();
     context_.waits.end_all();
   }
 
@@ -75,7 +78,8 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
 
  private:
   std::string metrics() {
-    return metrics_text({context_, router_, http_->metrics(), requests_, ingest_->metrics(), records_.metrics()});
+    return metrics_text({context_, router_, http_->metrics(), requests_, ingest_->metrics(), records_.metrics(),
+                         views_.watches().metrics()});
   }
 
   ApiContext context_;

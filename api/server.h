@@ -8,6 +8,7 @@
 #include <string>
 
 #include "api/http/limits.h"
+#include "consumers/derived/derived_streams.h"
 #include "consumers/views/views.h"
 #include "engine/engine.h"
 #include "storage/base/result.h"
@@ -21,6 +22,7 @@ struct ApiLimits {
   http::Limits http;
   std::uint64_t record_bytes = 1 << 20;
   views::QueryLimits sql;
+  std::chrono::milliseconds sql_stream_time{600'000};  // of an answer that is sent as it is made, and its snapshot
 };
 
 struct ApiOptions {
@@ -30,7 +32,8 @@ struct ApiOptions {
   ApiLimits limits;
   // Where old records are read for pages of them: should leave the processors to the rest. None: `workers`.
   Executor* historical = nullptr;
-  std::optional<FlushTime> flush_time;  // what was measured at the start, for /metrics
+  std::optional<FlushTime> flush_time;         // what was measured at the start, for /metrics
+  derived::DerivedStreams* derived = nullptr;  // nullptr: no stream is derived from another
 };
 
 // The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes

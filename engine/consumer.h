@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,13 @@ class Consumer {
   // park it and go on. batch.lost must be accounted for, not skipped in silence.
   virtual Result<void> process(const RecordBatch& batch) = 0;
 
+  // For a consumer whose effects another log makes durable, which no task may wait for. pending() after process():
+  // not all of the batch is applied yet, call again with the same one; after close(): call again. While it waits()
+  // nothing of it is called; it calls `wake`, on any thread, when it does no more.
+  virtual void wake_with(std::function<void()> /*wake*/) {}  // once, before open()
+  virtual bool pending() const { return false; }
+  virtual bool waits() const { return false; }
+
   // When the runtime should call tick() even if no records come; nullopt: not needed. Asked after open, process, tick.
   virtual std::optional<MonotonicTime> next_tick() { return std::nullopt; }
   virtual Result<void> tick() { return {}; }
@@ -44,6 +52,9 @@ class Consumer {
   // Readers see everything up to here / a crash now would fall back to here. Any thread.
   virtual Position applied() const = 0;
   virtual Position persisted() const = 0;
+  // Retention is about to reach what lies behind persisted(): where nothing that was applied waits to be durable, what
+  // was looked through is to be kept as persisted now. Called like process(); an error is tried again.
+  virtual Result<void> note_position() { return {}; }
   virtual std::optional<Filed> filed() const { return std::nullopt; }  // of one that writes files. Any thread.
 
   // Drain: make everything durable that can be (archive: seal open files; views: flush). No process() comes after it.

@@ -154,6 +154,10 @@ std::string encode_definition(const StreamDefinition& definition, Incarnation in
     if (r.size_bytes) json.field("size_bytes", *r.size_bytes);
     json.field("wait_for_groups", r.wait_for_groups).end_object();
   }
+  if (const auto& d = definition.derived) {
+    json.name("derived").begin_object().field("source", d->source.value()).field("from", d->from.value());
+    json.field("sql", d->sql).end_object();
+  }
   if (!definition.shards.empty()) write_shards(json, definition.shards);
   json.end_object();
   return out;
@@ -204,6 +208,15 @@ std::optional<DecodedDefinition> decode_definition(std::string_view text) {
     if (retention["age_ms"].get(number) == simdjson::SUCCESS) d.retention.age = std::chrono::milliseconds(number);
     if (retention["size_bytes"].get(number) == simdjson::SUCCESS) d.retention.size_bytes = number;
     if (retention["wait_for_groups"].get(wait) == simdjson::SUCCESS) d.retention.wait_for_groups = wait;
+  }
+  dom::element derived;
+  if (root["derived"].get(derived) == simdjson::SUCCESS) {
+    std::uint64_t source = 0;
+    std::uint64_t from = 0;
+    if (derived["source"].get(source) != simdjson::SUCCESS || derived["from"].get(from) != simdjson::SUCCESS ||
+        derived["sql"].get(value) != simdjson::SUCCESS || source == 0 || source >= id)
+      return std::nullopt;
+    d.derived = StreamDefinition::Derived{StreamId(source), Sequence(from), std::string(value)};
   }
   return decoded;
 }
@@ -264,9 +277,10 @@ bool KnownStreams::fold(std::string_view type, std::string_view json) {
     unfinished.insert(*id);
     return true;
   }
-  if (type == "stream.created" || type == "stream.changed") {
+  const bool derived = type == "stream.derived";
+  if (derived || type == "stream.created" || type == "stream.changed") {
     auto decoded = decode_definition(json);
-    if (!decoded) return false;
+    if (!decoded || (derived && !decoded->definition.derived)) return false;
     const StreamId id = decoded->definition.id;
     auto& shards = decoded->definition.shards;
     if (const auto before = streams.find(id); shards.empty() && before != streams.end())

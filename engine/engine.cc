@@ -53,6 +53,15 @@ class EngineImpl final : public Engine {
     return all;
   }
 
+  std::vector<std::string> derived_from(StreamId source) const override {
+    const std::shared_lock lock(streams_mutex_);
+    std::vector<std::string> names;
+    for (const auto& [name, stream] : by_name_)
+      if (const auto& derived = stream->definition().derived; derived && derived->source == source)
+        names.push_back(name);
+    return names;
+  }
+
   Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) override;
   Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) override;
   Result<Resharded> split(std::string_view name, ShardId shard, std::optional<HashKey> at) override;
@@ -260,6 +269,7 @@ Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, 
 
   const std::lock_guard changing(changing_);
   if (closed_) return EngineErrc::draining;
+  if (definition.derived && find(definition.derived->source) == nullptr) return EngineErrc::no_such_stream;
   definition.id = StreamId(last_id_.load() + 1);
   definition.created = env_.clock.wall();
   const auto name_is_free = [&]() -> Result<void> {
@@ -274,8 +284,10 @@ Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, 
     remove_files(definition.id);
     return log.error();
   }
-  const auto created =
-      system_->append("stream.created", encode_definition(definition, (*log)->status().incarnation), name_is_free);
+  // A type of its own, at which a version that knows of no derived streams stops: it would take records into it, and
+  // forget how far it is.
+  const auto created = system_->append(definition.derived ? "stream.derived" : "stream.created",
+                                       encode_definition(definition, (*log)->status().incarnation), name_is_free);
   if (!created) {
     close_logs({*log});
     if (created.error() != StorageErrc::flush_failed) remove_files(definition.id);
@@ -367,6 +379,7 @@ Result<void> EngineImpl::remove(std::string_view name) {
   const auto stream = find(name);
   if (stream == nullptr) return EngineErrc::no_such_stream;
   const StreamId id = stream->definition().id;
+  if (!derived_from(id).empty()) return EngineErrc::stream_in_use;
   RETURN_IF_ERROR(system_->append("stream.removed", encode_id(id)));
   {
     const std::unique_lock lock(streams_mutex_);
@@ -390,7 +403,10 @@ DataCut EngineImpl::cut() {
   cut.instance = directory_->instance();
   cut.streams.push_back({kSystemId, "_system", system_->log().cut()});
   const std::shared_lock lock(streams_mutex_);
-  for (const auto& [id, stream] : by_id_) cut.streams.push_back({id, stream->name(), stream->log().cut()});
+  // The youngest first: a derived stream, which is younger than its source, must not be found ahead of it.
+  for (auto it = by_id_.rbegin(); it != by_id_.rend(); ++it)
+    cut.streams.push_back({it->first, it->second->name(), it->second->log().cut()});
+  std::reverse(cut.streams.begin() + 1, cut.streams.end());
   return cut;
 }
 

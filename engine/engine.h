@@ -37,7 +37,7 @@ class Engine {
   virtual std::shared_ptr<Stream> find(StreamId id) const = 0;
   virtual std::vector<std::shared_ptr<Stream>> list() const = 0;  // by name, without `_` streams
   // definition.id and .created are given by the engine; empty .shards become `shards` equal ones. stream_exists,
-  // invalid_name, invalid_definition.
+  // invalid_name, invalid_definition. Of a derived one: no_such_stream, where there is no source.
   virtual Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) = 0;
   // Settings that may change later: fields, partition_key, archive, retention.
   virtual Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) = 0;
@@ -50,7 +50,9 @@ class Engine {
   };
   virtual Result<Resharded> split(std::string_view name, ShardId shard, std::optional<HashKey> at = {}) = 0;
   virtual Result<Resharded> merge(std::string_view name, ShardId shard, ShardId with) = 0;
-  virtual Result<void> remove(std::string_view name) = 0;  // its groups first; files go in the background
+  // Its groups first; files go in the background. stream_in_use: others are derived from it.
+  virtual Result<void> remove(std::string_view name) = 0;
+  virtual std::vector<std::string> derived_from(StreamId source) const = 0;  // names of the streams that are
 
   // Called (on the changing thread) after a stream was created and for each existing one at registration: how consumers
   // attach theirs.

@@ -17,7 +17,7 @@ class EngineCategory final : public boost::system::error_category {
       case EngineErrc::invalid_definition:
         return "not a valid definition";
       case EngineErrc::stream_in_use:
-        return "the stream is being read";
+        return "other streams are derived from the stream";
       case EngineErrc::draining:
         return "the server is draining";
       case EngineErrc::unknown_token:

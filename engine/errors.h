@@ -9,7 +9,7 @@ enum class EngineErrc {
   stream_exists,
   invalid_name,
   invalid_definition,
-  stream_in_use,  // a view or a group reads it
+  stream_in_use,  // others are derived from it
   draining,       // SIGTERM came
   unknown_token,  // not ours, or of another incarnation or a cut-off epoch
   no_such_group,

@@ -68,6 +68,12 @@ struct Groups::Impl {
     return first;
   }
 
+  std::shared_ptr<GroupRunner> find(std::string_view name) const {
+    const std::lock_guard lock(mutex);
+    const auto it = runners.find(name);
+    return it == runners.end() ? nullptr : it->second;
+  }
+
   std::vector<std::shared_ptr<GroupRunner>> running() const {
     const std::lock_guard lock(mutex);
     std::vector<std::shared_ptr<GroupRunner>> all;
@@ -110,6 +116,10 @@ void Groups::wake(std::string_view stream) {
     if (runner->stream().name() == stream) runner->wake();
 }
 
+void Groups::note_position(std::string_view name) {
+  if (const auto runner = impl_->find(name)) runner->note_position();
+}
+
 std::vector<GroupStatus> Groups::list() const {
   std::vector<GroupStatus> all;
   for (const auto& runner : impl_->running()) all.push_back(runner->status());
@@ -117,14 +127,8 @@ std::vector<GroupStatus> Groups::list() const {
 }
 
 std::optional<GroupStatus> Groups::find(std::string_view name) const {
-  std::shared_ptr<GroupRunner> runner;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    const auto it = impl_->runners.find(name);
-    if (it == impl_->runners.end() || it->second == nullptr) return std::nullopt;
-    runner = it->second;
-  }
-  return runner->status();
+  const auto runner = impl_->find(name);
+  return runner ? std::optional(runner->status()) : std::nullopt;
 }
 
 Result<void> Groups::close() {

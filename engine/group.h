@@ -19,7 +19,8 @@ struct GroupShardStatus {
   Position persisted;
   std::uint64_t lag_records =
       0;  // durable records of this shard not yet applied; an upper bound where counting would mean reading
-  double lag_seconds = 0;  // age of the oldest record not yet applied; 0 when there is none
+  // Age of the oldest record not yet applied, by its arrival time; 0 when there is none. nullopt: it cannot be read.
+  std::optional<double> lag_seconds = 0;
   std::string last_error;  // while it fails; empty when all is well
 };
 
@@ -31,7 +32,7 @@ struct GroupStatus {
   Position persisted;
   Sequence durable;  // of the stream
   std::uint64_t lag_records = 0;
-  double lag_seconds = 0;
+  std::optional<double> lag_seconds = 0;
   std::vector<GroupShardStatus> shards;  // empty for a consumer that reads the whole stream
   std::optional<Filed> filed;            // by a consumer that writes files
   std::string last_error;                // empty when all is well
@@ -72,6 +73,10 @@ class Groups {
   Result<void> remove(std::string_view name);
   // The stream's shards have changed: its groups look again. Does not block.
   void wake(std::string_view stream);
+  // Retention is about to reach what lies behind the group's persisted position: its consumer is to keep how far it has
+  // come, where it has nothing to do for that but to say so (Consumer::note_position). Does not block.
+  void note_position(std::string_view name);
+  // How groups are. May read a record of the log for each, to know how old it is.
   std::vector<GroupStatus> list() const;
   std::optional<GroupStatus> find(std::string_view name) const;
   // Stops all, closing each (archive seals, views flush). Blocks. Idempotent.

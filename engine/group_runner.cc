@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/cut.h"
+#include "engine/lag.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/seam/clock.h"
@@ -46,8 +47,6 @@ void GroupRunner::start() {
 }
 
 void GroupRunner::published() {
-  std::int64_t not_behind = kNotBehind;
-  behind_since_.compare_exchange_strong(not_behind, env_.clock.wall().time_since_epoch().count());
   // At once after a quiet time; else gathering what several commits bring.
   const MonotonicTime due = last_run_.load() + kGather;
   if (env_.clock.monotonic() < due)
@@ -56,18 +55,17 @@ void GroupRunner::published() {
     wake();
 }
 
-std::optional<WallTime> GroupRunner::behind_since() const {
-  const std::int64_t since = behind_since_.load();
-  if (since == kNotBehind) return std::nullopt;
-  return WallTime(std::chrono::milliseconds(since));
-}
-
 void GroupRunner::close(std::function<void(Result<void>)> closed) {
   {
     const std::lock_guard lock(mutex_);
     closed_ = std::move(closed);
   }
   closing_.store(true);
+  wake();
+}
+
+void GroupRunner::note_position() {
+  to_note_.store(true);
   wake();
 }
 
@@ -163,8 +161,7 @@ GroupStatus GroupRunner::status() const {
     fill(status);
   } else {  // nobody knows how far it is
     status.lag_records = status.durable.value();
-    if (const auto since = behind_since())
-      status.lag_seconds = std::max(0.0, std::chrono::duration<double>(env_.clock.wall() - *since).count());
+    status.lag_seconds = lag_seconds(stream_->log(), env_.clock, Sequence(1));
   }
   const std::lock_guard lock(mutex_);
   status.last_error = last_error_;

@@ -28,6 +28,7 @@ class GroupRunner : public Serial {
   // The owner goes without closing (a start that failed, a crash in a test): nothing is called any more.
   void abandon();
 
+  void note_position();  // any thread
   GroupStatus status() const;
   const Stream& stream() const { return *stream_; }
 
@@ -58,12 +59,10 @@ class GroupRunner : public Serial {
   virtual Result<void> open_consumer() = 0;  // from the beginning, whatever an earlier attempt left
   virtual void let_go() = 0;                 // of the consumer
   virtual void fill(GroupStatus& status) const = 0;
-  virtual void run_closing() = 0;  // on env.background; ends with closed_with()
+  virtual void run_closing() = 0;                         // on env.background; ends with closed_with()
+  bool is_to_note() { return to_note_.exchange(false); }  // once for each note_position()
   void closed_with(Result<void> result);
   bool closing() const { return closing_.load(); }
-  // Whether the group is behind, for its lag: the reader says so before and after it looks.
-  void caught_up() { behind_since_.store(kNotBehind); }
-  std::optional<WallTime> behind_since() const;
 
   void run() final;
   virtual void run_open() = 0;
@@ -72,7 +71,6 @@ class GroupRunner : public Serial {
   const std::shared_ptr<Stream> stream_;
 
  private:
-  static constexpr std::int64_t kNotBehind = -1;
   // Between two runs for new commits: at 4,000 commits a second a run for each would cost more than its work.
   static constexpr std::chrono::milliseconds kGather{1};
   void published();
@@ -82,7 +80,7 @@ class GroupRunner : public Serial {
   std::atomic<bool> open_{false};
   std::atomic<bool> closing_{false};
   std::atomic<bool> abandoned_{false};
-  std::atomic<std::int64_t> behind_since_{kNotBehind};  // wall clock, ms
+  std::atomic<bool> to_note_{false};
   std::atomic<MonotonicTime> last_run_{MonotonicTime::min()};
   std::shared_ptr<void> listener_;
 

@@ -11,10 +11,11 @@ namespace {
 
 constexpr std::chrono::minutes kPartedMax{1};
 constexpr std::chrono::seconds kBehindMax{1};  // NTP sets clocks back by less
+constexpr std::chrono::seconds kSoon{1};
 
 }  // namespace
 
-Retention::Retention(Env& env, const Groups& groups, std::recursive_mutex& changing, Streams streams)
+Retention::Retention(Env& env, Groups& groups, std::recursive_mutex& changing, Streams streams)
     : Serial(env),
       groups_(groups),
       changing_(changing),
@@ -48,17 +49,18 @@ void Retention::run() {
   if (!begun_ || stopped_) return;
   const MonotonicTime now = env_.clock.monotonic();
   const std::unique_lock changing(changing_, std::try_to_lock);
-  if (!changing) return wake_at(now + std::chrono::seconds(1));
+  if (!changing) return wake_at(now + kSoon);
   bool wanted = false;
+  bool soon = false;
   const std::vector<std::shared_ptr<Stream>> streams = streams_();
   const std::vector<GroupStatus> groups = groups_.list();
-  std::erase_if(unread_, [&](const auto& known) {
+  std::erase_if(behind_, [&](const auto& known) {
     return std::none_of(groups.begin(), groups.end(), [&](const GroupStatus& g) { return g.name == known.first; });
   });
   for (const auto& stream : streams) {
     if (!stream->definition().retention.enabled()) continue;
     wanted = true;
-    check(*stream, groups);
+    soon = check(*stream, groups) || soon;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -68,7 +70,7 @@ void Retention::run() {
       });
     });
   }
-  if (wanted) wake_at(now + kInterval);
+  if (wanted) wake_at(now + (soon ? kSoon : kInterval));
 }
 
 std::string Retention::why_paused(const Stream& stream) const {
@@ -85,7 +87,15 @@ std::string Retention::why_paused(const Stream& stream) const {
   return {};
 }
 
-void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
+void Retention::see(Behind& group, const GroupStatus& status) {
+  // Of one that is not open nobody knows how far it is; what it was when it was is the best guess.
+  group.moves = status.open && (status.applied != group.applied || group.unread <= status.persisted.sequence());
+  if (!status.open) return;
+  group.unread = next(status.persisted.sequence());
+  group.applied = status.applied;
+}
+
+bool Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   const StreamDefinition::Retention& wanted = stream.definition().retention;
   Log& log = stream.log();
   RetentionStatus before;
@@ -118,28 +128,47 @@ void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
     env_.logger.warning(
         "retention could not look at a stream; the next check tries again",
         {{"stream", stream.name()}, {"cause", (!reached ? reached.error() : reached_soon.error()).message()}});
-    return;
+    return false;
   }
 
   const Sequence start = log.start();
   Sequence target = *reached;
   Losers losers;
+  bool again_soon = false;
+  const MonotonicTime time = env_.clock.monotonic();
   for (const GroupStatus& g : groups) {
     if (g.stream != stream.name() || (keeper_ && g.consumer == kKeptGroup)) continue;
-    // Of one that is not open nobody knows how far it is; what it was when it was is the best guess.
-    Sequence& unread = unread_.try_emplace(g.name, Sequence(1)).first->second;
-    if (g.open) unread = next(g.persisted.sequence());
-    if (unread < *reached_soon) now.at_risk.push_back(g.name);
+    Behind& group = behind_[g.name];
+    see(group, g);
+    const Sequence unread = group.unread;
+    if (unread >= *reached_soon) {
+      group.asked = false;
+      group.warned.reset();
+    } else if (g.open && !group.asked) {
+      groups_.note_position(g.name);
+      group.asked = again_soon = true;
+      target = std::max(start, std::min(target, unread));
+      continue;
+    } else {
+      now.at_risk.push_back(g.name);
+      if (!group.warned) group.warned = time;
+    }
     if (!g.open && wanted.wait_for_groups) {
       if (target > start) now.held = "Waits for group " + g.name + ", which is not open.";
       target = std::min(target, start);
       continue;
     }
     if (unread >= target) continue;
+    const bool has_grace =
+        group.warned && time < *group.warned + (group.moves ? MonotonicTime::duration(kPatience) : kInterval);
     if (wanted.wait_for_groups) {
       target = std::max(start, unread);
       now.held = "Waits for group " + g.name + ", which has made its work durable up to record " +
                  std::to_string(g.persisted.sequence().value()) + ".";
+    } else if (has_grace) {
+      target = std::max(start, unread);
+      now.held = "Group " + g.name + " has not made its work durable from record " + std::to_string(unread.value()) +
+                 " on; it was warned just now, and " + (group.moves ? "is catching up." : "has a moment.");
     } else {
       losers.emplace_back(g.name, unread);
     }
@@ -156,6 +185,7 @@ void Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   say(stream, before, now);
   const std::lock_guard lock(mutex_);
   states_[stream.name()].shown = std::move(now);
+  return again_soon;
 }
 
 void Retention::let_go(Stream& stream, Sequence target, const Losers& losers, RetentionStatus& now) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,12 @@ struct RetentionStatus {
 //
 // A group that is behind: with wait_for_groups nothing goes that it has not persisted. Without, records go all the
 // same; the group is told of the range as of one that was damaged (GroupRunner::read), and it is logged and counted
-// here. Either way it is a warning before: once it has not persisted what goes at four fifths of the limits.
+// here. Either way it is a warning before: once it has not persisted what goes at four fifths of the limits. Nothing
+// goes that it has not persisted before the check after the one that warned, in this life; nor, while it moves, as one
+// does that catches up after a start, before kPatience has passed.
+//
+// A group may be behind only because it has noted nothing for long, having had nothing to do. So it is asked to, and
+// is only behind if a second later it still is.
 //
 // Age is paused while the clock cannot be trusted: while the wall clock and the monotonic clock have parted by more
 // than a minute since the start, or the wall clock lies before the stream's last commit. Size is not.
@@ -45,9 +51,10 @@ class Retention final : public Serial {
   static constexpr std::string_view kKeptGroup = "views";
   using Streams = std::function<std::vector<std::shared_ptr<Stream>>()>;
   static constexpr std::chrono::seconds kInterval{10};
+  static constexpr std::chrono::minutes kPatience{10};
 
   // `changing` is held while groups come and go; a check that finds it taken is put off.
-  Retention(Env& env, const Groups& groups, std::recursive_mutex& changing, Streams streams);
+  Retention(Env& env, Groups& groups, std::recursive_mutex& changing, Streams streams);
   // Not before all groups are there.
   void begin(Keeper keeper);
   void stop();  // waits for a check under way; none comes after it
@@ -58,14 +65,23 @@ class Retention final : public Serial {
     RetentionStatus shown;
     StreamId id;
   };
+  // A group, as far as it is known.
+  struct Behind {
+    Sequence unread{1};                   // the first record that it had not persisted when it was open
+    Position applied;                     // then
+    bool moves = false;                   // since the check before
+    bool asked = false;                   // to note its position, since it is behind
+    std::optional<MonotonicTime> warned;  // since when it is at risk
+  };
   using Losers = std::vector<std::pair<std::string, Sequence>>;  // groups, and the first record each has not persisted
   void run() final;
-  void check(Stream& stream, const std::vector<GroupStatus>& groups);
+  bool check(Stream& stream, const std::vector<GroupStatus>& groups);  // whether to look again soon
+  void see(Behind& group, const GroupStatus& status);
   void let_go(Stream& stream, Sequence target, const Losers& losers, RetentionStatus& now);
   std::string why_paused(const Stream& stream) const;
   void say(const Stream& stream, const RetentionStatus& before, const RetentionStatus& now);
 
-  const Groups& groups_;
+  Groups& groups_;
   std::recursive_mutex& changing_;
   const Streams streams_;
   const WallTime wall_at_start_;
@@ -75,7 +91,7 @@ class Retention final : public Serial {
   Keeper keeper_;
   bool begun_ = false;
   bool stopped_ = false;
-  std::map<std::string, Sequence> unread_;  // by group: the first record that it had not persisted when it was open
+  std::map<std::string, Behind> behind_;  // by group
 
   mutable std::mutex mutex_;
   std::map<std::string, State> states_;

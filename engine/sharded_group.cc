@@ -38,7 +38,8 @@ void ShardedGroup::run_open() {
     }
     if (well) succeeded();
   }
-  if (now - told_idle_ >= kTellIdleEvery) tell_idle(now);
+  const bool notes = is_to_note();
+  if (notes || now - told_idle_ >= kTellIdleEvery) tell_idle(now, notes);
   if (*more) wake();
 }
 
@@ -47,7 +48,6 @@ Result<bool> ShardedGroup::deal() {
   if (in_flight_.load() >= kReadAheadBytes && !(drop_failing() && in_flight_.load() < kReadAheadBytes)) return false;
   // A log that ends before a checkpoint lost its end, or is another: its new records would be taken for old ones.
   if (most_ > stream_->log().durable()) return StorageErrc::beyond_end;
-  caught_up();  // before looking: a publish from here on says otherwise, and wakes
   ASSIGN_OR_RETURN(RecordBatch batch, read(next_));
   if (batch.next == next_) return false;
   follow();  // after reading: whatever was changed since begins behind this batch
@@ -136,20 +136,26 @@ bool ShardedGroup::drop_failing() {
   return !dropped.empty();
 }
 
-// Shards that had nothing for a while learn how far the stream was looked through.
-void ShardedGroup::tell_idle(MonotonicTime now) {
+// Shards that had nothing for a while learn how far the stream was looked through. `notes`: all are to note it.
+void ShardedGroup::tell_idle(MonotonicTime now, bool notes) {
   told_idle_ = now;
   std::vector<std::size_t> ready;
   {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       Shard& shard = shards_[i];
+      if (shard.consumer == nullptr) continue;
+      shard.notes = shard.notes || notes;
       const Sequence to = std::min(next_, shard.end);
-      if (shard.busy || shard.by_itself || shard.held || !shard.pending.empty() || shard.told >= to) continue;
-      RecordBatch nothing;
-      nothing.next = to;
-      shard.dealt = Sequence(to.value() - 1);
-      shard.pending.push_back(std::move(nothing));
+      if (shard.busy || shard.by_itself || shard.held || !shard.pending.empty()) continue;
+      if (shard.told < to) {
+        RecordBatch nothing;
+        nothing.next = to;
+        shard.dealt = Sequence(to.value() - 1);
+        shard.pending.push_back(std::move(nothing));
+      } else if (!shard.notes) {
+        continue;
+      }
       if (claim(shard)) ready.push_back(i);
     }
   }

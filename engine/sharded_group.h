@@ -73,6 +73,7 @@ class ShardedGroup final : public GroupRunner {
     bool busy = false;                   // run_shard() is on its way or running
     bool by_itself = true;  // is dealt nothing: it waits, or what it failed to apply was dropped; it reads from `told`
     bool left_behind = false;  // for that
+    bool notes = false;        // is to note its position once it has nothing else to do
     WallTime oldest{};         // by itself: arrival of the first record that is missing
     Retry retry;
     std::string error;                 // of the last try
@@ -94,7 +95,7 @@ class ShardedGroup final : public GroupRunner {
 
   Result<bool> deal();
   bool drop_failing();
-  void tell_idle(MonotonicTime now);
+  void tell_idle(MonotonicTime now, bool notes);
   void wake_due(MonotonicTime now);
   bool claim(Shard& shard);
   void post_shards(std::vector<std::size_t> shards);

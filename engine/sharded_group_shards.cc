@@ -1,4 +1,5 @@
 #include "engine/cut.h"
+#include "engine/lag.h"
 #include "engine/sharded_group.h"
 #include "storage/base/check.h"
 #include "storage/base/logger.h"
@@ -55,6 +56,7 @@ void ShardedGroup::run_shard(std::size_t index) {
     const bool tick = !ticked && due && *due <= now;
     ticked = ticked || tick;
     const bool own = !tick && !drain && shard.by_itself;
+    bool note = false;
     if (own) {
       if (shard.told >= dealt_next_) {  // from here on it is dealt its records again
         shard.by_itself = false;
@@ -65,12 +67,16 @@ void ShardedGroup::run_shard(std::size_t index) {
       again = own_batches++ == kOwnBatchesPerRun;
       if (again) break;
     } else if (!tick && !drain && !shard.held) {
-      if (shard.pending.empty()) break;
-      shard.held = take_pending(shard);
+      note = shard.pending.empty() && shard.notes;
+      if (shard.pending.empty() && !note) break;
+      if (!note) shard.held = take_pending(shard);
     }
     lock.unlock();
     done.reset();
-    const char* doing = tick ? "tick of shard " : drain ? "closing shard " : "applying to shard ";
+    const char* doing = tick    ? "tick of shard "
+                        : drain ? "closing shard "
+                        : note  ? "noting the position of shard "
+                                : "applying to shard ";
     Result<void> worked;
     if (drain) {
       worked = shard.consumer->close();  // before a child begins, all of this is on disk
@@ -81,7 +87,9 @@ void ShardedGroup::run_shard(std::size_t index) {
       if (!batch) doing = "reading for shard ";
       worked = batch ? shard.consumer->process(done.emplace(std::move(*batch))) : Result<void>(batch.error());
     } else {
-      worked = tick ? shard.consumer->tick() : shard.consumer->process(*shard.held);
+      worked = tick   ? shard.consumer->tick()
+               : note ? shard.consumer->note_position()
+                      : shard.consumer->process(*shard.held);
     }
     const std::string error =
         worked ? std::string() : doing + std::to_string(shard.id.value()) + ": " + worked.error().message();
@@ -95,7 +103,8 @@ void ShardedGroup::run_shard(std::size_t index) {
       continue;
     }
     if (std::exchange(shard.retry, {}).pause.count() != 0 && --failing_ == 0) well_again = true;
-    if (tick) continue;
+    if (note) shard.notes = false;
+    if (tick || note) continue;
     if (drain) {
       drained(shard);
       has_drained = true;
@@ -199,13 +208,18 @@ void ShardedGroup::let_go() {
 }
 
 void ShardedGroup::fill(GroupStatus& status) const {
+  // Without the lock: this may read the log.
+  const auto dealt = [this] {
+    const std::lock_guard lock(mutex_);
+    return dealt_next_;
+  };
+  const auto unread_seconds_now = lag_seconds(stream_->log(), env_.clock, dealt());
   const std::lock_guard lock(mutex_);
   const auto now = env_.clock.wall();
   const auto age = [&](WallTime t) { return std::max(0.0, std::chrono::duration<double>(now - t).count()); };
   const Sequence looked_at(dealt_next_.value() - 1);
   const std::uint64_t unread = status.durable > looked_at ? status.durable.value() - looked_at.value() : 0;
-  const auto since = behind_since();
-  const double unread_seconds = unread != 0 && since ? age(*since) : 0;
+  const std::optional<double> unread_seconds = unread != 0 ? unread_seconds_now : 0;
   status.lag_records = unread;
   status.lag_seconds = unread_seconds;
   bool first = true;
@@ -229,18 +243,15 @@ void ShardedGroup::fill(GroupStatus& status) const {
         shard.by_itself ? dealt_next_.value() - std::min(shard.told, dealt_next_).value() : shard.pending_records;
     s.lag_records = missing + unread;
     s.last_error = shard.error;
-    // What was looked through and held nothing for this shard counts as applied, and as persisted where nothing is
-    // waiting to be.
-    if (shard.pending_records == 0 && !shard.held && !shard.by_itself) {
-      const Position seen = Position::through(std::min(looked_at, Sequence(shard.end.value() - 1)));
-      if (s.persisted == s.applied) s.persisted.advance_to(seen);
-      s.applied.advance_to(seen);
-    }
+    // What was looked through and held nothing for this shard counts as applied, though not as persisted: a crash now
+    // would lead it through there again.
+    if (shard.pending_records == 0 && !shard.held && !shard.by_itself)
+      s.applied.advance_to(Position::through(std::min(looked_at, Sequence(shard.end.value() - 1))));
     s.lag_seconds = unread_seconds;
     const auto oldest = shard.by_itself ? std::optional(shard.oldest) : oldest_pending(shard);
-    if (oldest) s.lag_seconds = std::max(s.lag_seconds, age(*oldest));
+    if (oldest) s.lag_seconds = std::max(s.lag_seconds.value_or(0), age(*oldest));
     status.lag_records += missing;
-    status.lag_seconds = std::max(status.lag_seconds, s.lag_seconds);
+    status.lag_seconds = std::max(status.lag_seconds, s.lag_seconds);  // nullopt is the least
     if (first || s.applied < status.applied) status.applied = s.applied;
     if (first || s.persisted < status.persisted) status.persisted = s.persisted;
     first = false;

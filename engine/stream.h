@@ -37,6 +37,14 @@ struct StreamDefinition {
     bool wait_for_groups = false;
     bool enabled() const { return age || size_bytes; }
   } retention;
+  // Its records are made from those of another stream, by a statement, and come from nowhere else (consumers/derived).
+  // Never changes.
+  struct Derived {
+    StreamId source;
+    Sequence from{1};  // the first record of the source that counts
+    std::string sql;   // CREATE STREAM ... AS SELECT ...
+  };
+  std::optional<Derived> derived;
   WallTime created{};
 };
 

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "engine/group_runner.h"
+#include "engine/lag.h"
 #include "storage/seam/clock.h"
 
 namespace tidemill {
@@ -21,10 +22,10 @@ class StreamGroup final : public GroupRunner {
   }
 
   void run_open() override {
+    if (consumer_->waits()) return;
     const MonotonicTime now = env_.clock.monotonic();
     if (retry_.waiting(now)) return wake_at(retry_.at);
     const auto worked = work(now);
-    set_oldest(worked ? std::nullopt : oldest_of_held());
     if (!worked) {
       retry_.failed(now);
       failed(doing_, worked.error());
@@ -35,8 +36,10 @@ class StreamGroup final : public GroupRunner {
   }
 
   void run_closing() override {
+    if (consumer_->waits()) return;
     held_.reset();  // not applied; the next life reads it again
     auto result = consumer_->close();
+    if (consumer_->pending()) return;
     let_go();
     closed_with(std::move(result));
   }
@@ -50,11 +53,9 @@ class StreamGroup final : public GroupRunner {
 
   void fill(GroupStatus& status) const override {
     std::shared_ptr<Consumer> consumer;
-    std::optional<WallTime> oldest;
     {
       const std::lock_guard lock(shown_mutex_);
       consumer = consumer_;
-      oldest = oldest_;
     }
     if (consumer == nullptr) return;  // closed
     status.applied = consumer->applied();
@@ -63,8 +64,7 @@ class StreamGroup final : public GroupRunner {
     const Sequence applied = status.applied.sequence();
     if (applied >= status.durable) return;
     status.lag_records = status.durable.value() - applied.value();
-    if (!oldest) oldest = behind_since();
-    if (oldest) status.lag_seconds = std::max(0.0, std::chrono::duration<double>(env_.clock.wall() - *oldest).count());
+    status.lag_seconds = lag_seconds(stream_->log(), env_.clock, tidemill::next(applied));
   }
 
  private:
@@ -73,17 +73,21 @@ class StreamGroup final : public GroupRunner {
   Result<void> work(MonotonicTime now) {
     doing_ = "tick";
     if (const auto due = consumer_->next_tick(); due && *due <= now) RETURN_IF_ERROR(consumer_->tick());
+    doing_ = "noting its position";
+    notes_ = is_to_note() || notes_;
+    if (notes_) RETURN_IF_ERROR(consumer_->note_position());
+    notes_ = false;
+    if (consumer_->waits()) return {};
     for (int i = 0; i < kBatchesPerRun && !closing(); ++i) {
       if (!held_) {
         doing_ = "reading";
-        caught_up();  // before looking: a publish from here on says otherwise, and wakes
         ASSIGN_OR_RETURN(RecordBatch batch, read(next_));
         if (batch.next == next_) return {};
         held_ = std::move(batch);
       }
-      set_oldest(oldest_of_held());
       doing_ = "applying";
       RETURN_IF_ERROR(consumer_->process(*held_));
+      if (consumer_->pending()) return {};
       next_ = held_->next;
       held_.reset();
     }
@@ -91,30 +95,25 @@ class StreamGroup final : public GroupRunner {
     return {};
   }
 
-  std::optional<WallTime> oldest_of_held() const {
-    if (!held_ || held_->records.empty()) return std::nullopt;
-    return held_->records.front().arrival;
-  }
-  void set_oldest(std::optional<WallTime> oldest) {
-    const std::lock_guard lock(shown_mutex_);
-    oldest_ = oldest;
-  }
-
   Sequence next_;
+  bool notes_ = false;               // is to note its position
   std::optional<RecordBatch> held_;  // read and not applied yet: what a retry is given again
   Retry retry_;
   const char* doing_ = "";
 
   mutable std::mutex shown_mutex_;      // for status(); only run() changes them
   std::shared_ptr<Consumer> consumer_;  // gone when closed
-  std::optional<WallTime> oldest_;
 };
 
 }  // namespace
 
 std::shared_ptr<GroupRunner> make_stream_group(Env& env, std::string name, std::shared_ptr<Stream> stream,
                                                std::shared_ptr<Consumer> consumer) {
-  return std::make_shared<StreamGroup>(env, std::move(name), std::move(stream), std::move(consumer));
+  const auto group = std::make_shared<StreamGroup>(env, std::move(name), std::move(stream), consumer);
+  consumer->wake_with([weak = group->weak()] {
+    if (const auto self = weak.lock()) self->wake();
+  });
+  return group;
 }
 
 }  // namespace tidemill

@@ -119,12 +119,23 @@ ErrorId error_id(std::string_view views_code) {
     ErrorId id;
   };
   static constexpr Pair kPairs[] = {
-      {"invalid_sql", ErrorId::invalid_sql},         {"invalid_parameters", ErrorId::invalid_parameter},
-      {"sql_timeout", ErrorId::query_timeout},       {"view_damaged", ErrorId::damaged},
-      {"no_such_view", ErrorId::view_not_found},     {"view_exists", ErrorId::view_exists},
-      {"invalid_view", ErrorId::invalid_view},       {"invalid_name", ErrorId::invalid_view},
-      {"no_such_stream", ErrorId::stream_not_found}, {"not_stored", ErrorId::disk_error},
-      {"not_read_only", ErrorId::not_read_only},     {"not_supported", ErrorId::not_supported},
+      {"invalid_sql", ErrorId::invalid_sql},
+      {"invalid_parameters", ErrorId::invalid_parameter},
+      {"sql_timeout", ErrorId::query_timeout},
+      {"view_damaged", ErrorId::damaged},
+      {"no_such_view", ErrorId::view_not_found},
+      {"view_exists", ErrorId::view_exists},
+      {"invalid_view", ErrorId::invalid_view},
+      {"invalid_name", ErrorId::invalid_view},
+      {"no_such_stream", ErrorId::stream_not_found},
+      {"not_stored", ErrorId::disk_error},
+      {"view_changing", ErrorId::view_changing},
+      {"view_in_use", ErrorId::view_in_use},
+      {"not_in_quarantine", ErrorId::not_in_quarantine},
+      {"still_refused", ErrorId::still_refused},
+      {"too_many_decisions", ErrorId::too_many_decisions},
+      {"not_read_only", ErrorId::not_read_only},
+      {"not_supported", ErrorId::not_supported},
   };
   for (const Pair& p : kPairs) {
     if (p.code == views_code) return p.id;

@@ -36,7 +36,7 @@ inline constexpr std::size_t kInitial = 4 << 10;  // the buffers of a connection
 inline constexpr std::size_t kFilled = 16 << 10;  // and of one whose requests fill that at once
 
 // A request that a handler has, and its place in the connection's order. Pooled by its loop; touched on that thread
-// only, but for what Responder reads of it (loop).
+// only, but for what Responder reads of it (loop, orphan).
 struct Exchange {
   IoLoop* loop = nullptr;
   std::shared_ptr<Connection> connection;
@@ -51,7 +51,7 @@ struct Exchange {
   bool head_only = false;
   bool keep_alive = true;
   bool http_10 = false;
-  bool orphan = false;  // its connection has ended or will after an earlier answer
+  std::atomic<bool> orphan{false};  // its connection has ended or will after an earlier answer
   std::shared_ptr<StreamImpl> stream;
 
   std::size_t unsent() const;  // bytes of its answer, as far as it is made
@@ -171,6 +171,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write_head(std::string& to, Exchange* e, int status, std::string_view type, std::string_view headers,
                   std::ptrdiff_t length, bool close);
   void took(std::size_t sent);
+  void flush_later();
   void wait_writable();
 
   IoLoop& loop_;
@@ -211,7 +212,7 @@ class StreamImpl final : public Stream {
  public:
   StreamImpl(IoLoop& loop, Exchange* exchange) : loop_(loop), exchange_(exchange) {}
   ~StreamImpl() override { end(true); }
-  bool write(std::string bytes) override;
+  bool try_write(std::string& bytes) override;
   void finish() override { end(false); }
   void abort() override { end(true); }
   std::size_t queued() const override { return posted_->load() + backlog_.load(); }

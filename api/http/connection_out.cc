@@ -14,6 +14,7 @@ namespace tidemill::http {
 namespace {
 
 constexpr std::size_t kPiece = 64 << 10;  // answers are gathered in pieces of about this size
+constexpr std::size_t kTurn = 256 << 10;  // sent to one client before the others of the loop have their turn
 
 void append_number(std::string& out, std::uint64_t n) {
   char text[20];
@@ -184,7 +185,12 @@ void Connection::stream_end(Exchange* e, bool abort) {
   if (abort) {
     e->done = e->closes = true;
     // Waiting until a client that is behind has taken all the same would give it what it is refused for.
-    if (e == head_) return close();
+    if (e == head_) {
+      // Where the end of the connection is the end of the answer, only a reset tells this from a whole one.
+      boost::system::error_code ignored;
+      if (e->http_10) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+      return close();
+    }
   } else if (!e->http_10 && !e->head_only) {
     e->pieces.push_back({"0\r\n\r\n", {}});
   }
@@ -196,13 +202,21 @@ void Connection::stream_end(Exchange* e, bool abort) {
 // Sends what there is. Most answers fit the socket's buffer: no waiting, no call into the event loop.
 void Connection::flush() {
   if (dead_ || writing_) return;
+  std::size_t turn = kTurn;
   while (out_bytes_ > 0) {
+    if (turn == 0) {
+      flush_later();
+      break;
+    }
     iovec pieces[16];
     std::size_t count = 0;
-    for (auto piece = out_.begin(); piece != out_.end() && count < 16; ++piece) {
+    std::size_t room = turn;
+    for (auto piece = out_.begin(); piece != out_.end() && count < 16 && room > 0; ++piece) {
       const std::size_t skip = count == 0 && piece == out_.begin() ? out_at_ : 0;
       if (piece->bytes.size() == skip) continue;
-      pieces[count++] = {piece->bytes.data() + skip, piece->bytes.size() - skip};
+      const std::size_t bytes = std::min(room, piece->bytes.size() - skip);
+      pieces[count++] = {piece->bytes.data() + skip, bytes};
+      room -= bytes;
     }
     msghdr message{};
     message.msg_iov = pieces;
@@ -217,6 +231,7 @@ void Connection::flush() {
       return close();
     }
     took(static_cast<std::size_t>(sent));
+    turn -= static_cast<std::size_t>(sent);
   }
   if (head_ && head_->stream) head_->stream->backlog_ = head_->unsent() + out_bytes_;
   if (out_bytes_ == 0 && closing_ && phase_ != Phase::discarding) {
@@ -247,6 +262,15 @@ void Connection::took(std::size_t sent) {
       out_.pop_front();
     }
   }
+}
+
+// A page of megabytes that the socket would take whole keeps everybody else of this loop waiting meanwhile.
+void Connection::flush_later() {
+  writing_ = true;
+  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    self->writing_ = false;
+    self->flush();
+  });
 }
 
 void Connection::wait_writable() {

@@ -157,7 +157,8 @@ void IoLoop::give_back(Exchange* e) {
   e->pieces.clear();
   e->label = 0;
   e->status = 0;
-  e->done = e->closes = e->head_only = e->http_10 = e->orphan = false;
+  e->done = e->closes = e->head_only = e->http_10 = false;
+  e->orphan = false;
   e->keep_alive = true;
   e->next = std::exchange(free_, e);
   ++free_count_;
@@ -193,7 +194,7 @@ void IoLoop::flush_dirty() {
 
 // ---- what handlers see ----
 
-bool StreamImpl::write(std::string bytes) {
+bool StreamImpl::try_write(std::string& bytes) {
   if (gone_.load() || ended_.load()) return false;
   auto held = Held::take(loop_.shared().answers, bytes.size());
   if (!held) return false;
@@ -209,6 +210,11 @@ bool StreamImpl::write(std::string bytes) {
 void StreamImpl::end(bool abort) {
   if (ended_.exchange(true)) return;
   loop_.post([e = exchange_, abort] { e->connection->stream_end(e, abort); });
+}
+
+bool Responder::abandoned() const {
+  CHECK(exchange_);
+  return exchange_->orphan.load();
 }
 
 std::optional<Held> Responder::reserve(std::size_t bytes) const {

@@ -68,9 +68,11 @@ struct Parsed {
 class Parser final : public beast::http::basic_parser<true> {
  public:
   explicit Parser(Parsed& p) : p_(p) {
-    eager(true);
+    eager(false);  // after each put it is known where the header, or a chunk's, has ended
     body_limit(boost::none);
-    header_limit(static_cast<std::uint32_t>(p.header_bytes_max));
+    // Beast counts request line and fields each for itself; feed() counts them together. This one only bounds a search.
+    constexpr std::uint32_t kSlack = 64;
+    header_limit(static_cast<std::uint32_t>(p.header_bytes_max) + kSlack);
   }
 
  private:
@@ -106,10 +108,7 @@ class Parser final : public beast::http::basic_parser<true> {
     if (!one_line(view(name_text), value)) return refuse(ErrorId::bad_request, ec);
     if (p_.headers.size() >= p_.header_count_max) return refuse(ErrorId::header_too_large, ec);
     if (p_.header_done) {  // a trailer: counted, and dropped
-      trailer_bytes_ += name_text.size() + value.size() + 4;
-      if (++trailers_ > p_.header_count_max || trailer_bytes_ > p_.header_bytes_max) {
-        return refuse(ErrorId::header_too_large, ec);
-      }
+      if (++trailers_ > p_.header_count_max) return refuse(ErrorId::header_too_large, ec);
       // It would be too late.
       if (name == field::content_length || name == field::transfer_encoding) refuse(ErrorId::bad_framing, ec);
       return;
@@ -155,7 +154,6 @@ class Parser final : public beast::http::basic_parser<true> {
   }
 
   void on_chunk_header_impl(std::uint64_t size, beast::string_view extension, beast::error_code& ec) override {
-    if (extension.size() > p_.header_bytes_max) return refuse(ErrorId::header_too_large, ec);
     for (const char c : extension) {
       if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7f') return refuse(ErrorId::bad_framing, ec);
     }
@@ -177,7 +175,6 @@ class Parser final : public beast::http::basic_parser<true> {
 
   Parsed& p_;
   std::size_t trailers_ = 0;
-  std::size_t trailer_bytes_ = 0;
 };
 
 ErrorId refusal_of(const beast::error_code& ec) {
@@ -197,7 +194,7 @@ ErrorId refusal_of(const beast::error_code& ec) {
 struct RequestParser::Impl {
   Parsed parsed;
   std::optional<Parser> parser;
-  std::size_t header_taken = 0;
+  std::size_t framing_taken = 0;  // of the header, or of the chunk's header or trailers, at hand
   bool started = false;
 };
 
@@ -213,7 +210,7 @@ void RequestParser::begin(const Limits& limits) {
   impl_->parsed.header_count_max = limits.header_count;
   impl_->parsed.body_bytes_max = limits.body_bytes;
   impl_->parser.emplace(impl_->parsed);
-  impl_->header_taken = 0;
+  impl_->framing_taken = 0;
   impl_->started = false;
 }
 
@@ -229,38 +226,39 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
   }
   p.data = data;
   p.end = data + size;
-  const bool in_header = !p.header_done;
   beast::error_code ec;
   const char* const begin = data + taken;
-  while (taken < size && !i.parser->is_done()) {
+  // The limit holds for whole units, so that it does not matter how the network cut them: the header; a chunk's size
+  // and extension; the last chunk with its trailers.
+  const auto framing = [&] { return !p.header_done || (p.encodings != 0 && p.chunk_left == 0); };
+  const auto too_large = [&](std::size_t more) { return i.framing_taken + more > p.header_bytes_max; };
+  bool refused = false;
+  while (taken < size && !i.parser->is_done() && !refused) {
     // Beast aborts where a last chunk comes as "0", CR, LF and then one more byte alone. Between chunks at least "0"
     // and two line ends are to come, so nothing is lost by waiting for them.
     constexpr std::size_t kLastChunk = 5;
-    if (p.header_done && p.encodings != 0 && p.chunk_left == 0 && size - taken < kLastChunk) break;
+    const bool in_framing = framing();
+    if (in_framing && p.header_done && size - taken < kLastChunk) break;
     const std::size_t n = i.parser->put(boost::asio::const_buffer(data + taken, size - taken), ec);
     taken += n;
+    if (in_framing) i.framing_taken += n;
     if (ec || n == 0) break;
+    if (in_framing) {
+      refused = too_large(0);
+      i.framing_taken = 0;
+    }
   }
   if (ec && ec != beast::http::error::need_more) {
     if (!p.refusal) p.refusal = refusal_of(ec);
     if (p.refusal == ErrorId::http_version && !names_a_version({begin, p.end})) p.refusal = ErrorId::bad_request;
     return Step::refused;
   }
-  if (in_header) {
-    i.header_taken += p.header_done ? 0 : taken;
-    if (i.header_taken + (p.header_done ? 0 : size - taken) > p.header_bytes_max) {
-      p.refusal = ErrorId::header_too_large;
-      return Step::refused;
-    }
+  if (!i.parser->is_done() && framing()) refused = refused || too_large(size - taken);
+  if (refused) {
+    p.refusal = ErrorId::header_too_large;
+    return Step::refused;
   }
-  if (!i.parser->is_done()) {
-    // A body is taken as it comes; what is left over is a chunk's size and extension, or trailers, without an end.
-    if (!in_header && size - taken > p.header_bytes_max) {
-      p.refusal = ErrorId::header_too_large;
-      return Step::refused;
-    }
-    return Step::need_more;
-  }
+  if (!i.parser->is_done()) return Step::need_more;
 
   Request& r = p.request;
   r.headers = p.headers;

@@ -19,8 +19,9 @@ struct Exchange;
 class Stream {
  public:
   virtual ~Stream() = default;
-  // False: the client has gone, or there is no memory for it; stop.
-  virtual bool write(std::string bytes) = 0;
+  // False: the client has gone, or there is no memory for it (`bytes` are as they were then).
+  virtual bool try_write(std::string& bytes) = 0;
+  bool write(std::string bytes) { return try_write(bytes); }
   virtual void finish() = 0;
   virtual void abort() = 0;                // closes the connection: the client sees that something is missing
   virtual std::size_t queued() const = 0;  // bytes handed over and not yet taken by the client's socket
@@ -48,6 +49,9 @@ class Responder {
   Loop& loop() const;
   // What the request counts as in metrics: an index of the server's Observer.
   void set_label(std::uint16_t label);
+
+  // Its connection has broken: nobody waits for the answer. Any thread.
+  bool abandoned() const;
 
   // Memory for a piece of the answer (Limits::answer_bytes); nullopt: there is none left. Any thread.
   std::optional<Held> reserve(std::size_t bytes) const;

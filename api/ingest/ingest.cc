@@ -147,6 +147,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   if (context_.draining.load(std::memory_order_relaxed)) return refuse(ErrorId::draining);
   std::shared_ptr<Stream> stream = context_.engine.find(call.params[0]);
   if (!stream || stream->name().starts_with('_')) return refuse(ErrorId::stream_not_found);
+  if (stream->definition().derived) return refuse(ErrorId::derived_stream);
 
   const MediaType type = parse_media_type(request.header("Content-Type"));
   // The router let nothing else pass.

@@ -4,6 +4,7 @@
 
 #include "api/metrics/families.h"
 #include "api/metrics/process.h"
+#include "api/views/freshness.h"
 #include "storage/base/build_info.h"
 #include "storage/log/pond.h"
 #include "storage/seam/clock.h"
@@ -68,7 +69,7 @@ void add_retention(Families& out, const Stream& stream, const RetentionStatus& r
 void add_group(Families& out, const GroupStatus& g) {
   const Labels l = one("group", g.name);
   out.add("tidemill_group_lag_records", number(g.lag_records), l);
-  out.add("tidemill_group_lag_seconds", g.lag_seconds, l);
+  if (g.lag_seconds) out.add("tidemill_group_lag_seconds", *g.lag_seconds, l);
   out.add("tidemill_group_retries_total", number(g.retries), l);
   out.add("tidemill_group_failing", g.last_error.empty() ? 0 : 1, l);
   out.add("tidemill_group_applied_sequence", number(g.applied.sequence().value()), l);
@@ -88,7 +89,7 @@ void add_group(Families& out, const GroupStatus& g) {
     if (g.shards.size() > 64) continue;
     const Labels ls{{"group", g.name}, {"shard", std::to_string(s.shard.value())}};
     out.add("tidemill_group_shard_lag_records", number(s.lag_records), ls);
-    out.add("tidemill_group_shard_lag_seconds", s.lag_seconds, ls);
+    if (s.lag_seconds) out.add("tidemill_group_shard_lag_seconds", *s.lag_seconds, ls);
   }
   out.add("tidemill_group_worst_shard_lag_records", number(worst), l);
   out.add("tidemill_group_shards_failing", number(failing), l);
@@ -185,6 +186,10 @@ std::string metrics_text(const MetricSources& sources) {
   for (const auto& stream : context.engine.list()) {
     add_stream(out, *stream);
     add_retention(out, *stream, context.engine.retention(*stream));
+    if (const auto derived = context.derived ? context.derived->status(*stream) : std::nullopt) {
+      out.add("tidemill_derived_parked_records", number(derived->position.parked), one("stream", stream->name()));
+      out.add("tidemill_derived_lost_records", number(derived->position.lost), one("stream", stream->name()));
+    }
   }
   for (const GroupStatus& group : context.engine.groups().list()) add_group(out, group);
   if (context.views) {
@@ -195,8 +200,22 @@ std::string metrics_text(const MetricSources& sources) {
       const Labels l = one("view", v.name);
       out.add("tidemill_view_rows", number(v.rows), l);
       out.add("tidemill_view_parked_records", number(v.parked), l);
+      out.add("tidemill_view_audited_rows_total", number(v.audited), l);
+      out.add("tidemill_view_audit_mismatches_total", number(v.audit_mismatches), l);
+      out.add("tidemill_view_audit_time_seconds", number(v.audited_at.time_since_epoch().count()) / 1000, l);
+      const std::pair<const char*, std::uint64_t> decided[] = {
+          {"skip", v.decided.skipped}, {"redrive", v.decided.redriven}, {"edit", v.decided.edited}};
+      for (const auto& [decision, count] : decided)
+        out.add("tidemill_view_decided_records_total", number(count), {{"view", v.name}, {"decision", decision}});
+      if (v.expiry) {
+        out.add("tidemill_view_expired_rows", number(v.expiry->expired), l);
+        out.add("tidemill_view_late_records", number(v.expiry->late), l);
+      }
       out.add("tidemill_view_applied_sequence", number(v.applied.sequence().value()), l);
       out.add("tidemill_view_persisted_sequence", number(v.persisted.sequence().value()), l);
+      if (const auto age = freshness_seconds(context, v)) out.add("tidemill_view_freshness_seconds", *age, l);
+      out.add("tidemill_view_building_records",
+              v.building ? number(v.building->of.value() - std::min(v.building->at, v.building->of).value()) : 0, l);
       out.add("tidemill_view_ready", v.ready ? 1 : 0, l);
       out.add("tidemill_view_failed", 0, l);
     }
@@ -205,6 +224,9 @@ std::string metrics_text(const MetricSources& sources) {
   }
   out.add("tidemill_tails", static_cast<double>(sources.tails.open.value()));
   out.add("tidemill_tails_disconnected_total", number(sources.tails.disconnected.value()));
+  out.add("tidemill_watchers", static_cast<double>(sources.watches.open.value()));
+  out.add("tidemill_watched_rows_total", number(sources.watches.rows.value()));
+  out.add("tidemill_watch_refetches_total", number(sources.watches.refetches.value()));
   out.add("tidemill_waiting_requests", number(context.waits.waiting()));
   return out.text();
 }

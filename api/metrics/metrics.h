@@ -10,6 +10,7 @@
 #include "api/ingest/ingest.h"
 #include "api/records/read.h"
 #include "api/router/router.h"
+#include "api/views/feed.h"
 #include "storage/base/metrics.h"
 
 namespace tidemill {
@@ -40,6 +41,7 @@ struct MetricSources {
   const RequestMetrics& requests;
   const IngestMetrics& ingest;
   const TailMetrics& tails;
+  const WatchMetrics& watches;
 };
 
 // The text that Prometheus scrapes, collected from everybody's counters. Milliseconds with thousands of series: on a

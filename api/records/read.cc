@@ -9,6 +9,7 @@
 #include "api/records/tail.h"
 #include "api/views/rows_json.h"
 #include "engine/cut.h"
+#include "engine/start_of.h"
 #include "storage/base/errors.h"
 
 namespace tidemill {
@@ -56,10 +57,7 @@ void Records::get(Call& call, http::Responder responder) {
     if (!number(last)) return refuse(ErrorId::invalid_parameter, "`Last-Event-ID` is not one of ours.");
     ask.from = last;
   }
-  if (ask.from != "earliest" && ask.from != "latest" && !number(ask.from) && !parse_rfc3339(ask.from)) {
-    return refuse(ErrorId::invalid_parameter,
-                  "`from` is earliest, latest, a sequence number or an RFC 3339 time such as 2011-12-09T12:50:00Z.");
-  }
+  if (!is_from(ask.from)) return refuse(ErrorId::invalid_parameter, std::string("`from` is ") + kFromSentence + ".");
   if (!wait_of(call.query)) return refuse(ErrorId::invalid_parameter, kWaitSentence);
   if (const auto limit = call.query.get("limit")) {
     if (live) return refuse(ErrorId::invalid_parameter, "A live tail has no end: leave `limit` out.");
@@ -99,32 +97,6 @@ namespace {
 http::Response beyond_end(const Log& log) {
   return problem(ErrorId::invalid_parameter, "`from` lies beyond the end of the stream: the next record is " +
                                                  std::to_string(log.durable().value() + 1) + ".");
-}
-
-// The first record that arrived then or later. The log finds the commit, whose first records may be older.
-Result<Sequence> since(Log& log, WallTime time) {
-  ASSIGN_OR_RETURN(const Sequence commit, log.find(time));
-  Sequence at = commit;
-  ReadOptions options;
-  options.records_max = 100;  // most commits are small, and what is read beyond the record is read in vain
-  options.bytes_max = 1 << 20;
-  for (int round = 0; round < 32; ++round) {
-    const auto batch = log.read(at, options);
-    if (!batch || batch->next <= at) return at;
-    for (const Record& record : batch->records) {
-      if (record.arrival >= time) return record.sequence;
-    }
-    at = batch->next;
-    options.records_max = 10'000;
-  }
-  return commit;  // the clock went back: too much before to look through
-}
-
-Result<Sequence> start_of(Log& log, std::string_view from) {
-  if (from == "earliest") return log.start();
-  if (from == "latest") return next(log.durable());
-  if (const auto n = number(from)) return *n == 0 ? log.start() : Sequence(*n);
-  return since(log, *parse_rfc3339(from));
 }
 
 }  // namespace

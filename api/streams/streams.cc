@@ -4,6 +4,7 @@
 
 #include "api/errors/problem.h"
 #include "api/json_input.h"
+#include "api/streams/derived.h"
 #include "engine/json/writer.h"
 #include "storage/base/text.h"
 #include "storage/log/pond.h"
@@ -80,6 +81,7 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
     json.field("shards", static_cast<std::uint64_t>(table->open()));
     json.field("closed_shards", static_cast<std::uint64_t>(table->all().size() - table->open()));
   }
+  write_derived(json, context, stream);
   json.field("created", format_rfc3339(d.created));
   json.field("first_sequence", status.start.value()).field("last_sequence", status.durable.value());
   json.field("bytes", status.bytes).field("accepting", status.accepting);
@@ -105,10 +107,20 @@ http::Response answer(int status, std::string body) {
   return response;
 }
 
+void write_seconds(JsonWriter& json, std::string_view name, std::optional<double> seconds) {
+  json.name(name);
+  if (seconds) {
+    json.value(*seconds);
+  } else {
+    json.null();
+  }
+}
+
 void write_group(JsonWriter& json, const GroupStatus& g) {
   json.begin_object().field("name", g.name).field("stream", g.stream).field("consumer", g.consumer);
   json.field("applied", g.applied.sequence().value()).field("persisted", g.persisted.sequence().value());
-  json.field("durable", g.durable.value()).field("lag_records", g.lag_records).field("lag_seconds", g.lag_seconds);
+  json.field("durable", g.durable.value()).field("lag_records", g.lag_records);
+  write_seconds(json, "lag_seconds", g.lag_seconds);
   json.field("retries", g.retries).name("last_error");
   if (g.last_error.empty()) {
     json.null();
@@ -119,7 +131,9 @@ void write_group(JsonWriter& json, const GroupStatus& g) {
   for (const GroupShardStatus& s : g.shards) {
     json.begin_object().field("shard", s.shard.value()).field("applied", s.applied.sequence().value());
     json.field("persisted", s.persisted.sequence().value());
-    json.field("lag_records", s.lag_records).field("lag_seconds", s.lag_seconds).name("last_error");
+    json.field("lag_records", s.lag_records);
+    write_seconds(json, "lag_seconds", s.lag_seconds);
+    json.name("last_error");
     if (s.last_error.empty())
       json.null();
     else
@@ -198,8 +212,8 @@ void Streams::remove(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   on_worker(context_, std::move(responder),
             [&context = context_, &records = records_, name = call.params[0]](http::Responder r) {
-              if (name.starts_with('_') || !context.engine.find(name))
-                return r.send(problem(ErrorId::stream_not_found));
+              const auto stream = context.engine.find(name);
+              if (name.starts_with('_') || !stream) return r.send(problem(ErrorId::stream_not_found));
               if (context.views) {
                 if (const auto readers = context.views->reading(name); !readers.empty()) {
                   std::string members;
@@ -212,6 +226,19 @@ void Streams::remove(Call& call, http::Responder responder) {
                   return r.send(problem(ErrorId::stream_in_use, "Views over this stream: " + names + ".",
                                         ",\"views\":" + members));
                 }
+              }
+              if (const auto streams = context.engine.derived_from(stream->definition().id); !streams.empty()) {
+                std::string members;
+                JsonWriter json(members);
+                json.begin_array();
+                std::string names;
+                for (const auto& reader : streams) {
+                  json.value(reader);
+                  names.append(names.empty() ? "" : ", ").append(reader);
+                }
+                json.end_array();
+                return r.send(problem(ErrorId::stream_in_use, "Streams derived from this one: " + names + ".",
+                                      ",\"streams\":" + members));
               }
               if (const auto removed = context.engine.remove(name); !removed) {
                 return r.send(problem(error_id(removed.error())));

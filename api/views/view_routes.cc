@@ -1,11 +1,13 @@
 #include "api/views/view_routes.h"
 
 #include <charconv>
-#include <cmath>
 
 #include "api/errors/problem.h"
 #include "api/json_input.h"
 #include "api/media_type.h"
+#include "api/views/change.h"
+#include "api/views/freshness.h"
+#include "api/views/key_input.h"
 #include "api/views/rows_json.h"
 #include "engine/json/writer.h"
 #include "storage/base/errors.h"
@@ -27,87 +29,38 @@ http::Response view_problem(const views::SqlError& error) {
   return problem(error_id(error.code), error.message);
 }
 
-void write_view(JsonWriter& json, views::Views& views, const views::ViewInfo& info, bool whole) {
+// The caller ends the object.
+void write_view(JsonWriter& json, ApiContext& context, const views::ViewInfo& info, bool whole) {
   json.begin_object().field("name", info.name).field("stream", info.stream);
   if (whole) json.field("source", info.source).field("sql", info.sql);
-  json.name("columns").begin_array();
-  for (const views::Column& c : info.columns) {
-    json.begin_object().field("name", c.name).field("type", c.type).field("key", c.key).end_object();
-  }
-  json.end_array();
+  json.name("columns");
+  write_columns(json, info.columns);
+  json.name("lineage_from");
+  info.lineage ? json.value(info.lineage->value()) : json.null();
   json.field("applied", info.applied.sequence().value()).field("persisted", info.persisted.sequence().value());
-  json.field("since", info.since.value());
-  json.field("rows", info.rows).field("parked", info.parked).field("ready", info.ready).name("as_of");
+  json.field("since", info.since.value()).name("freshness_seconds");
+  if (const auto age = freshness_seconds(context, info)) {
+    json.value(*age);
+  } else {
+    json.null();
+  }
+  json.field("rows", info.rows).field("parked", info.parked);
+  write_lookups(json, info);
+  json.name("decided").begin_object().field("skipped", info.decided.skipped).field("redriven", info.decided.redriven);
+  json.field("edited", info.decided.edited).end_object().name("audit").begin_object();
+  json.field("rows", info.audited).field("mismatches", info.audit_mismatches).name("time");
+  if (info.audited_at == WallTime()) {
+    json.null();
+  } else {
+    json.value(format_rfc3339(info.audited_at));
+  }
+  json.end_object().field("ready", info.ready).name("as_of");
   std::string as_of;
-  const auto at = views.as_of(info.name);
+  const auto at = context.views->as_of(info.name);
   append_as_of(as_of, at ? at->value_or(views::AsOf{}) : views::AsOf{});
-  json.raw(as_of).end_object();
-}
-
-// Text of a path or a query as a value of the column's type. nullopt: it is none.
-std::optional<views::Value> typed(const std::string& type, const std::string& text) {
-  if (type == "integer") {
-    std::int64_t n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return views::Value(n);
-  }
-  if (type == "real") {
-    double d = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), d);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(d)) return std::nullopt;
-    return views::Value(d);
-  }
-  return views::Value(text);
-}
-
-std::vector<const views::Column*> key_columns(const views::ViewInfo& info) {
-  std::vector<const views::Column*> keys;
-  for (const views::Column& c : info.columns) {
-    if (c.key) keys.push_back(&c);
-  }
-  return keys;
-}
-
-// Values joined by commas; each is percent-decoded if the text is still as sent. Or a JSON array.
-std::optional<views::Row> key_of(const views::ViewInfo& info, std::string_view text, bool encoded) {
-  if (!encoded && text.starts_with('[')) {
-    auto input = parse_key_input(text);
-    if (auto* row = std::get_if<views::Row>(&input)) return std::move(*row);
-    return std::nullopt;
-  }
-  const auto keys = key_columns(info);
-  views::Row row;
-  for (std::size_t i = 0;; ++i) {
-    if (i >= std::max(keys.size(), info.key_columns)) return std::nullopt;
-    const std::size_t comma = text.find(',');
-    std::string_view part = text.substr(0, comma);
-    auto decoded = encoded ? http::percent_decode(part) : std::string(part);
-    if (!decoded) return std::nullopt;
-    auto value = typed(i < keys.size() ? keys[i]->type : "text", *decoded);
-    if (!value) return std::nullopt;
-    row.push_back(std::move(*value));
-    if (comma == std::string_view::npos) return row;
-    text.remove_prefix(comma + 1);
-  }
-}
-
-// Where a key column may hold text and numbers, `2011` in a path may mean either: what is looked for, text first.
-std::vector<views::Row> meanings(const views::ViewInfo& info, const views::Row& key) {
-  std::vector<views::Row> rows{key};
-  const auto keys = key_columns(info);
-  for (std::size_t i = 0; i < key.size() && rows.size() <= 8; ++i) {
-    const auto* text = std::get_if<std::string>(&key[i]);
-    if (!text || i >= keys.size() || keys[i]->type != "any") continue;
-    auto number = typed("integer", *text);
-    if (!number) number = typed("real", *text);
-    if (!number) continue;
-    for (std::size_t n = rows.size(), r = 0; r < n; ++r) {
-      rows.push_back(rows[r]);
-      rows.back()[i] = *number;
-    }
-  }
-  return rows;
+  json.raw(as_of);
+  write_expiry(json, info);
+  write_building(json, info);
 }
 
 }  // namespace
@@ -129,7 +82,10 @@ void ViewRoutes::list(Call& call, http::Responder responder) {
       JsonWriter json(out);
       json.begin_object().name("views").begin_array();
       if (context.views) {
-        for (const auto& info : context.views->list()) write_view(json, *context.views, info, false);
+        for (const auto& info : context.views->list()) {
+          write_view(json, context, info, false);
+          json.end_object();
+        }
       }
       json.end_array().name("failed").begin_array();
       if (context.views) {
@@ -153,7 +109,8 @@ void ViewRoutes::get(Call& call, http::Responder responder) {
       if (!info) return r.send(problem(ErrorId::view_not_found));
       std::string out;
       JsonWriter json(out);
-      write_view(json, *context.views, *info, true);
+      write_view(json, context, *info, true);
+      json.end_object();
       r.send(answer(std::move(out)));
     });
   });
@@ -172,22 +129,23 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
     }
     sql = std::get<std::string>(std::move(input));
   }
-  on_worker(context_, std::move(responder),
-            [&context = context_, name = call.params[0], sql = std::move(sql)](http::Responder r) {
-              if (const auto existing = context.views->find(name)) {
-                if (existing->sql != sql && existing->source != sql) return r.send(problem(ErrorId::view_exists));
-                std::string out;
-                JsonWriter json(out);
-                write_view(json, *context.views, *existing, true);
-                return r.send(answer(std::move(out)));
-              }
-              const auto made = context.views->create(name, sql);
-              if (const auto* error = std::get_if<views::SqlError>(&made)) return r.send(view_problem(*error));
-              std::string out;
-              JsonWriter json(out);
-              write_view(json, *context.views, std::get<views::ViewInfo>(made), true);
-              r.send(answer(std::move(out), 201));
-            });
+  on_worker(
+      context_, std::move(responder),
+      [&context = context_, name = call.params[0], sql = std::move(sql)](http::Responder r) {
+        using Did = views::ViewChange::Did;
+        const auto defined = context.views->define(name, sql);
+        if (const auto* error = std::get_if<views::SqlError>(&defined)) return r.send(view_problem(*error));
+        const auto& change = std::get<views::ViewChange>(defined);
+        if (!change.view) return r.send(problem(ErrorId::view_not_found));  // ALTER VIEW IF EXISTS
+        std::string out;
+        JsonWriter json(out);
+        write_view(json, context, *change.view, true);
+        const bool aside = change.did == Did::building && change.view->building;
+        write_findings(json, change.warnings, change.trial ? &*change.trial : nullptr,
+                       aside ? change.view->building->columns : change.view->columns);
+        json.end_object();
+        r.send(answer(std::move(out), change.did == Did::created ? 201 : change.did == Did::building ? 202 : 200));
+      });
 }
 
 void ViewRoutes::remove(Call& call, http::Responder responder) {
@@ -195,8 +153,9 @@ void ViewRoutes::remove(Call& call, http::Responder responder) {
   if (!context_.views) return responder.send(problem(ErrorId::view_not_found));
   on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
     const auto dropped = context.views->drop(name);
-    if (!dropped) return r.send(problem(error_id(dropped.error())));
-    if (!*dropped) return r.send(problem(ErrorId::view_not_found));
+    if (const auto* error = std::get_if<views::SqlError>(&dropped))
+      return r.send(problem(error_id(error->code), error->message));
+    if (!std::get<bool>(dropped)) return r.send(problem(ErrorId::view_not_found));
     http::Response response;
     response.status = 204;
     r.send(std::move(response));
@@ -218,6 +177,7 @@ void ViewRoutes::verify(Call& call, http::Responder responder) {
     JsonWriter json(out);
     json.begin_object().field("view", name).name("as_of");
     json.raw(as_of).field("difference_count", static_cast<std::uint64_t>(differences->size()));
+    if (const auto info = context.views->find(name)) write_lookups(json, *info);
     json.name("differences").begin_array();
     std::size_t shown = 0;
     for (const auto& d : *differences) {
@@ -232,11 +192,8 @@ void ViewRoutes::verify(Call& call, http::Responder responder) {
 void ViewRoutes::read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key) {
   const auto info = context_.views ? context_.views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
-  const auto json_key = call.query.get("key");
-  auto key = json_key && raw_key.empty() ? key_of(*info, *json_key, false) : key_of(*info, raw_key, true);
-  if (!key || key->size() != info->key_columns) return responder.send(problem(ErrorId::invalid_key));
-  const bool spelled_out = json_key && raw_key.empty() && json_key->starts_with('[');
-  std::vector<views::Row> tries = spelled_out ? std::vector<views::Row>{std::move(*key)} : meanings(*info, *key);
+  std::vector<views::Row> tries = key_of(call, *info, raw_key);
+  if (tries.empty()) return responder.send(problem(ErrorId::invalid_key));
   when_visible(call, std::move(responder), {view}, info->stream,
                [this, view, columns = info->columns, tries = std::move(tries)](http::Responder ready) {
                  on_worker(context_, std::move(ready), [&context = context_, view, columns, tries](http::Responder r) {
@@ -277,15 +234,9 @@ void ViewRoutes::rows(Call& call, http::Responder responder) {
     }
     return read_row(call, std::move(responder), view, {});
   }
-  views::RangeOptions options;
-  if (const auto prefix = call.query.get("prefix")) options.prefix = std::string(*prefix);
-  for (const bool lower : {true, false}) {
-    const auto text = call.query.get(lower ? "from" : "to");
-    if (!text) continue;
-    auto key = key_of(*info, *text, false);
-    if (!key || key->size() > info->key_columns) return responder.send(problem(ErrorId::invalid_key));
-    (lower ? options.from : options.to) = std::move(*key);
-  }
+  auto bounds = bounds_of(*info, call.query);
+  if (!bounds) return responder.send(problem(ErrorId::invalid_key));
+  views::RangeOptions options = std::move(*bounds);
   if (const auto cursor = call.query.get("cursor")) options.cursor = *cursor;
   if (const auto limit = call.query.get("limit")) {
     const auto [end, error] = std::from_chars(limit->data(), limit->data() + limit->size(), options.limit);

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "api/context.h"
 #include "api/router/router.h"
+#include "api/views/sql_writer.h"
+#include "api/views/watches.h"
 
 namespace tidemill {
 
@@ -13,7 +16,7 @@ namespace tidemill {
 // not ready yet are waited for without holding one.
 class ViewRoutes {
  public:
-  explicit ViewRoutes(ApiContext& context) : context_(context) {}
+  explicit ViewRoutes(ApiContext& context) : context_(context), watches_(context) {}
   void list(Call& call, http::Responder responder);
   void get(Call& call, http::Responder responder);
   void put(Call& call, http::Responder responder);
@@ -21,8 +24,14 @@ class ViewRoutes {
   void verify(Call& call, http::Responder responder);
   void row(Call& call, http::Responder responder);
   void rows(Call& call, http::Responder responder);
+  void why(Call& call, http::Responder responder);
+  void why_row(Call& call, http::Responder responder);
   void short_form(const char* view, Call& call, http::Responder responder);
+  void quarantine(Call& call, http::Responder responder);
+  void decide(Call& call, http::Responder responder);
   void sql(Call& call, http::Responder responder);
+  void changes(Call& call, http::Responder responder);  // watches.cc
+  Watches& watches() { return watches_; }
 
  private:
   using Then = std::function<void(http::Responder)>;
@@ -32,9 +41,13 @@ class ViewRoutes {
   void when_ready(std::shared_ptr<http::Responder> responder, std::vector<std::string> names, MonotonicTime until,
                   Then then);
   void about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream, Then then);
+  void answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r);
+  void why(Call& call, http::Responder responder, std::string_view raw_key);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
 
   ApiContext& context_;
+  Watches watches_;
+  const std::shared_ptr<std::atomic<int>> sql_streams_ = std::make_shared<std::atomic<int>>(0);
 };
 
 }  // namespace tidemill

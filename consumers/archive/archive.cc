@@ -122,6 +122,9 @@ class LaneArchive final : public Consumer {
   Position persisted() const override {
     return least([](const Unit& lane) { return lane.persisted(); });
   }
+  Result<void> note_position() override {
+    return all([](Unit& lane) { return lane.note_position(); });
+  }
   std::optional<Filed> filed() const override {
     Filed sum;
     for (const auto& lane : lanes_) {

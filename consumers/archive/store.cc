@@ -101,12 +101,12 @@ Result<void> Store::make_directory_for(const std::string& path) {
 
 Result<void> Store::place(const std::string& path) {
   const std::string full = directory + "/" + path;
-  const auto renamed = env.files.rename(directory + "/" + part_path(path), full);
-  // Not there: an earlier attempt renamed it and could not flush the directory.
-  const bool done =
-      renamed || (renamed.error() == ErrorCode(ENOENT, boost::system::generic_category()) && exists(env.files, full));
-  if (!done) return renamed.error();
-  return env.files.sync_directory(directory_of(full));
+  const std::string part = directory + "/" + part_path(path);
+  RETURN_IF_ERROR(env.files.rename(part, full));
+  auto synced = env.files.sync_directory(directory_of(full));
+  // Whether the name is on disk is not known then, and a second flush would not tell: it is to be given anew.
+  if (!synced) (void)env.files.rename(full, part).has_value();
+  return synced;
 }
 
 }  // namespace tidemill::archive

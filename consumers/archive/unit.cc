@@ -149,10 +149,16 @@ Result<void> Unit::tick() {
   return is_due() ? seal() : Result<void>();
 }
 
+// Without it a unit that had no records for long would go back to where retention has removed what was never its own,
+// and call that lost.
+Result<void> Unit::note_position() {
+  if (file_ || placing_ || taken_.value() <= persisted_) return {};
+  return note(SeenLine{name_, taken_});
+}
+
 Result<void> Unit::close() {
   RETURN_IF_ERROR(seal());
-  if (taken_.value() > persisted_) return note(SeenLine{name_, taken_});
-  return {};
+  return note_position();
 }
 
 // The same records as a new file aside, synced.
@@ -194,8 +200,11 @@ Result<void> Unit::bring_back(const FileLine& line) {
   RETURN_IF_ERROR(store_->make_directory_for(line.path));
   // Under its own name it is whole, for it got that name after its bytes were on disk; the size is asked all the same.
   const auto placed = store_->env.files.info(path);
-  if (placed && placed->size == line.bytes) return store_->env.files.sync_directory(directory_of(path));
   const std::string part = store_->directory + "/" + part_path(line.path);
+  if (placed && placed->size == line.bytes) {
+    if (store_->env.files.sync_directory(directory_of(path))) return {};
+    RETURN_IF_ERROR(store_->env.files.rename(path, part));  // as in Store::place
+  }
   ASSIGN_OR_RETURN(const auto aside, facts_of(store_->env, part));
   if (aside && aside->bytes == line.bytes && aside->hash == line.hash) {
     RETURN_IF_ERROR(write_again(store_->env, part));

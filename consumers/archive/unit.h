@@ -58,6 +58,7 @@ class Unit final : public Consumer {
   Position applied() const override { return Position::through(Sequence(applied_.load())); }
   Position persisted() const override { return Position::through(Sequence(persisted_.load())); }
   std::optional<Filed> filed() const override { return Filed{files_.load(), bytes_.load()}; }
+  Result<void> note_position() override;
   Result<void> close() override;
 
   const HashRange& range() const { return range_; }

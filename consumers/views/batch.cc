@@ -65,12 +65,14 @@ class Arena {
 
 struct Path {
   std::uint32_t slot;
+  bool written;
   std::vector<std::string> steps;  // after the first
 };
 
 // What to do with a top-level name.
 struct Wanted {
   std::optional<std::uint32_t> slot;
+  std::optional<std::uint32_t> written;  // of the value as JSON
   std::vector<Path> paths;
 };
 
@@ -101,14 +103,15 @@ struct ParsedBatch::Parser {
 
   explicit Parser(const FieldSet& fields) {
     for (std::uint32_t slot = 0; slot < fields.size(); ++slot) {
-      const std::string& name = fields.name(slot);
+      const bool written = fields.name(slot).starts_with(kAsWritten);
+      const std::string name = fields.name(slot).substr(written ? 1 : 0);
       if (Metadata m = metadata_of(name); m != Metadata::none) {
         metadata.emplace_back(slot, m);
         continue;
       }
-      wanted[name].slot = slot;
+      (written ? wanted[name].written : wanted[name].slot) = slot;
       if (auto dot = name.find('.'); dot != std::string::npos) {
-        Path path{slot, {}};
+        Path path{slot, written, {}};
         for (std::size_t at = dot + 1;;) {
           auto end = name.find('.', at);
           path.steps.push_back(name.substr(at, end == std::string::npos ? end : end - at));
@@ -184,6 +187,15 @@ struct ParsedBatch::Parser {
     return {};
   }
 
+  // Of a scalar, before it is read: the token runs up to the next one.
+  static std::string_view written(ondemand::value& value) {
+    std::string_view token = value.raw_json_token();
+    while (!token.empty() &&
+           (token.back() == ' ' || token.back() == '\t' || token.back() == '\n' || token.back() == '\r'))
+      token.remove_suffix(1);
+    return token;
+  }
+
   static std::string_view raw_of(ondemand::value& value) {
     if (value.type() == ondemand::json_type::object) return value.get_object().value().raw_json();
     return value.get_array().value().raw_json();
@@ -226,7 +238,11 @@ struct ParsedBatch::Parser {
         if (!there) break;
         at = inner;
       }
-      if (there) row[path.slot] = read(at);
+      if (there && path.written) {
+        row[path.slot] = Cell::text(arena.copy(simdjson::minify(at)), CellType::json);
+      } else if (there) {
+        row[path.slot] = read(at);
+      }
     }
   }
 
@@ -242,7 +258,10 @@ struct ParsedBatch::Parser {
         const Wanted* found = find(position++, field.key(), copy + json.size() + SIMDJSON_PADDING);
         if (found == nullptr) continue;
         ondemand::value value = field.value();
+        const std::string_view token = found->written ? written(value) : std::string_view();
         Cell cell = read(value);
+        if (found->written)
+          row[*found->written] = cell.type() == CellType::json ? cell : Cell::text(token, CellType::json);
         if (found->slot) row[*found->slot] = cell;
         if (!found->paths.empty() && cell.type() == CellType::json) read_paths(cell.text(), found->paths, row);
       }

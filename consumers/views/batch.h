@@ -14,6 +14,9 @@
 
 namespace tidemill::views {
 
+// In front of a field's name: its value as JSON, spelled as the producer did (inside a path, as it is parsed).
+inline constexpr char kAsWritten = '\x1f';
+
 // The fields that the views of one stream want, numbered. A name matches the JSON name exactly, case included; a name
 // with dots is a path ("address.city", "lines.0.sku") unless the object has that very name. Metadata: _sequence,
 // _shard, _time, _key, and data (the JSON text).

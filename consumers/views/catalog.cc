@@ -1,32 +1,21 @@
 #include "consumers/views/catalog.h"
 
 #include <algorithm>
+#include <set>
 
 #include "consumers/views/compare.h"
+#include "consumers/views/expiry_options.h"
 #include "consumers/views/sqlite.h"
 #include "consumers/views/store_status.h"
+#include "consumers/views/why.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
+#include "storage/seam/random.h"
 
 namespace tidemill::views {
 namespace {
 
 constexpr std::uint32_t kShownSlot = 0;
-constexpr std::size_t kNameMax = 63;
-const std::string kCreated = "view.created";
-const std::string kDropped = "view.dropped";
-
-bool valid_view_name(std::string_view name) {
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && name.size() <= kNameMax && letter(name[0]) && name[0] != '_' &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); }) &&
-         !name.starts_with("sqlite_");
-}
-
-ErrorCode exists_already() {
-  return {EEXIST, boost::system::generic_category()};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Views>> Views::open(Env& env, Engine& engine, const Options& options) {
@@ -45,133 +34,85 @@ Catalog::Catalog(Env& env, Engine& engine, const Options& options, std::unique_p
       database_(std::move(database)),
       bases_(std::make_shared<Bases>(
           env, options.directory + kBasesSuffix, *database_, [this] { return families(); },
-          [this] { engine_.check_retention(); })) {}
+          [this] { engine_.check_retention(); })) {
+  link_->catalog = this;
+}
 
 Catalog::~Catalog() {
   (void)close();
 }
 
 Result<void> Catalog::start() {
-  RETURN_IF_ERROR(fold_definitions());
+  RETURN_IF_ERROR(engine_.system().fold("view.", [this](const SystemStream::Event& event) {
+    const std::lock_guard lock(mutex_);
+    defined_.fold(event);
+  }));
   RETURN_IF_ERROR(bases_->open());
-  std::map<std::string, Defined, std::less<>> defined;
+  ViewDefinitions defined;
   {
     const std::lock_guard lock(mutex_);
     defined = defined_;
   }
-  // Families that no definition names: of a view dropped just before a crash, or of a comparison cut short.
+  // Families that no definition names: of a view dropped or changed just before a crash, or of a comparison cut short.
+  std::set<std::string> known;
+  defined.each_family([&](const Defined& d) { known.insert(family_name(d.id)); });
   for (const std::string& name : database_->names()) {
-    const bool known =
-        std::any_of(defined.begin(), defined.end(), [&](const auto& d) { return family_name(d.second.id) == name; });
-    if (!known) RETURN_IF_ERROR(database_->drop(name));
+    if (!known.contains(name)) RETURN_IF_ERROR(database_->drop(name));
   }
-  for (const auto& [name, d] : defined) {
-    const auto stream = engine_.find(d.event.stream);
-    auto split_up = split(d.event.sql, {stream ? stream->definition().fields : decltype(SplitOptions::fields){}});
-    SqlResult<bool> attached = SqlError{"no_such_stream", "The view's stream is gone."};
-    if (auto* error = std::get_if<SqlError>(&split_up)) {
-      attached = *error;
-    } else if (stream) {
-      attached = attach(d, std::get<Definition>(split_up), true);
-    }
-    if (auto* error = std::get_if<SqlError>(&attached)) {
-      // The others go on: one view must not keep the server down.
-      env_.logger.error("a view cannot be opened", {{"view", name}, {"cause", error->message}});
-      const std::lock_guard lock(mutex_);
-      failed_.insert_or_assign(name, error->message);
-    }
-  }
+  attach_all_at_start(defined);
   std::vector<std::pair<std::shared_ptr<Stream>, std::shared_ptr<StreamViews>>> groups;
   for (const auto& [id, consumer] : consumers_) groups.emplace_back(engine_.find(id), consumer);
   for (auto& [stream, consumer] : groups) {
     RETURN_IF_ERROR(engine_.groups().add(stream->name() + ":views", stream, std::shared_ptr<Consumer>(consumer)));
   }
+  // Somewhere within the first interval: a server that is started anew each day has one all the same.
+  if (options_.audit.count() > 0) audit_later(options_.audit / 64 * static_cast<int>(env_.random.next() % 64 + 1));
   return {};
 }
 
-Result<void> Catalog::fold_definitions() {
-  return engine_.system().fold("view.", [this](const SystemStream::Event& event) {
-    const std::lock_guard lock(mutex_);
-    if (event.type == kCreated) {
-      if (auto created = decode_created(event.json)) {
-        const std::string name = created->name;
-        defined_.insert_or_assign(name, Defined{event.sequence.value(), std::move(*created)});
-      }
-    } else if (event.type == kDropped) {
-      if (const auto name = decode_dropped(event.json)) defined_.erase(*name);
-    }
-  });
+// The others go on where one fails: it must not keep the server down.
+void Catalog::attach_at_start(const Defined& d, bool aside) {
+  const auto stream = engine_.find(d.event.stream);
+  auto split_up = split(d.event.sql, {stream ? stream->definition().fields : decltype(SplitOptions::fields){},
+                                      [this](std::string_view name) { return view_named(name); }});
+  SqlResult<bool> attached = SqlError{"no_such_stream", "The view's stream is gone."};
+  if (auto* error = std::get_if<SqlError>(&split_up)) {
+    attached = *error;
+  } else if (stream) {
+    attached = attach(d, std::get<Definition>(split_up), aside ? Attach::aside_at_start : Attach::at_start);
+  }
+  const auto* error = std::get_if<SqlError>(&attached);
+  if (error == nullptr) return;
+  env_.logger.error(
+      aside ? "a view's new definition cannot be built; the one of before is served" : "a view cannot be opened",
+      {{"view", d.event.name}, {"cause", error->message}});
+  const std::lock_guard lock(mutex_);
+  if (!aside) failed_.insert_or_assign(d.event.name, error->message);
 }
 
-SqlResult<ViewInfo> Catalog::create(std::string_view name, std::string_view sql) {
-  const std::lock_guard changes(changes_);
-  constexpr std::string_view builtin = "builtin:";
-  std::string text(sql);
-  if (sql.starts_with(builtin)) {
-    const auto found = builtin_sql(sql.substr(builtin.size()));
-    if (!found) {
-      std::string names;
-      for (const auto known : builtin_names()) names.append(names.empty() ? "" : ", ").append(known);
-      return SqlError{"invalid_view", "There is no built-in view of that name. There are: " + names + "."};
-    }
-    text = *found;
-  }
-  // Twice where the stream is only known afterwards: its declared fields make better types.
-  auto first = split(text);
-  if (auto* error = std::get_if<SqlError>(&first)) return *error;
-  const std::string stream_name = std::get<Definition>(first).stream;
-  const auto stream = engine_.find(stream_name);
-  if (!stream) {
-    return SqlError{"no_such_stream",
-                    "There is no stream " + stream_name + ". Create it first: PUT /v1/streams/" + stream_name + "."};
-  }
-  auto second = split(text, {stream->definition().fields});
-  if (auto* error = std::get_if<SqlError>(&second)) return *error;
-  const Definition& definition = std::get<Definition>(second);
-  const std::string chosen = name.empty() ? definition.name : std::string(name);
-  if (!definition.name.empty() && definition.name != chosen) {
-    return SqlError{"invalid_view", "The definition creates the view " + definition.name +
-                                        ", but it was given as the definition of " + chosen + ". Use one name."};
-  }
-  if (!valid_view_name(chosen)) {
-    return SqlError{"invalid_name",
-                    "A view's name has 1 to 63 letters, digits and underscores and begins with a letter."};
-  }
-  if (definition.if_not_exists) {
-    if (const auto there = entry(chosen)) return info(*there);
-  }
-  const auto appended = engine_.system().append(
-      kCreated, encode_created({chosen, stream->definition().id, std::string(sql), text}), [&]() -> Result<void> {
-        const std::lock_guard lock(mutex_);
-        if (closed_) return make_error_code(StorageErrc::closed);
-        if (defined_.contains(chosen)) return exists_already();
-        return {};
-      });
-  if (!appended) {
-    if (appended.error() == exists_already()) {
-      return SqlError{"view_exists", "There is a view " + chosen + " already. Drop it first, or use another name."};
-    }
-    return SqlError{"not_stored", "The definition could not be stored: " + appended.error().message() + "."};
-  }
-  Defined defined;
-  {
-    const std::lock_guard lock(mutex_);
-    defined = defined_.find(chosen)->second;
-  }
-  auto attached = attach(defined, definition, false);
-  if (auto* error = std::get_if<SqlError>(&attached)) return *error;
-  return info(*entry(chosen));
-}
-
-SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& definition, bool starting) {
+SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& definition, Attach how) {
+  const bool starting = how == Attach::at_start || how == Attach::aside_at_start;
+  const bool aside = how == Attach::aside || how == Attach::aside_at_start;
   const auto stream = engine_.find(defined.event.stream);
   if (!stream) return SqlError{"no_such_stream", "The view's stream is gone."};
   auto family = family_of(defined, *stream, starting);
   if (!family) return SqlError{"view_damaged", "The view's store cannot be opened: " + family.error().message() + "."};
   auto view = std::make_shared<const View>(defined.id, defined.event.name, defined.event.source, definition, *family);
-  Position shown;
-  if (starting) shown = Position::through(stream->log().noted(kShownSlot).value_or(stream->log().durable()));
-  auto live = std::make_shared<LiveView>(std::move(view), shown);
+  auto lookups = lookups_of(definition);
+  if (auto* error = std::get_if<SqlError>(&lookups)) return *error;
+  LiveView::Begin begin;
+  begin.lookups = std::get<0>(std::move(lookups));
+  begin.from = defined.event.from;
+  begin.aside = aside;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto* there = defined_.find(defined.event.name)) begin.decisions = there->decisions;
+  }
+  // What is built aside must not be shown before it is where its predecessor was, either.
+  if (starting)
+    begin.shown_before = Position::through(stream->log().noted(kShownSlot).value_or(stream->log().durable()));
+  if (!starting) begin.build_until = Position::through(stream->log().durable());
+  auto live = std::make_shared<LiveView>(std::move(view), begin);
 
   std::shared_ptr<StreamViews> consumer;
   bool made = false;
@@ -179,14 +120,22 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
     const std::lock_guard lock(mutex_);
     auto& slot = consumers_[stream->definition().id];
     if (!slot) {
-      slot = std::make_shared<StreamViews>(env_, *database_, stream, options_.memory_bytes / 12);
+      StreamViews::Options options{options_.memory_bytes / 12, options_.builds, pace_};
+      slot = std::make_shared<StreamViews>(env_, *database_, stream, std::move(options));
       made = true;
     }
     consumer = slot;
+    if (aside) builds_.insert_or_assign(defined.id, Entry{live, stream});
   }
-  auto added = consumer->add(live);
-  if (std::holds_alternative<SqlError>(added)) return added;
-  {
+  std::function<void()> joined;
+  if (aside) joined = later([id = defined.id](Catalog& catalog) { catalog.built(id); });
+  auto added = consumer->add(live, std::move(joined));
+  if (std::holds_alternative<SqlError>(added)) {
+    const std::lock_guard lock(mutex_);
+    builds_.erase(defined.id);
+    return added;
+  }
+  if (!aside) {
     const std::lock_guard lock(mutex_);
     entries_.insert_or_assign(defined.event.name, Entry{live, stream});
     ++version_;
@@ -195,48 +144,6 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
     const auto started = engine_.groups().add(stream->name() + ":views", stream, std::shared_ptr<Consumer>(consumer));
     if (!started) return SqlError{"not_stored", "The view's group cannot start: " + started.error().message() + "."};
   }
-  return true;
-}
-
-Result<bool> Catalog::drop(std::string_view name) {
-  const std::lock_guard changes(changes_);
-  const auto there = entry(name);
-  if (!there) return drop_failed(name);
-  RETURN_IF_ERROR(engine_.system().append(kDropped, encode_dropped(name)));
-  std::shared_ptr<StreamViews> consumer;
-  {
-    const std::lock_guard lock(mutex_);
-    entries_.erase(entries_.find(name));
-    ++version_;
-    consumer = consumers_[there->stream->definition().id];
-  }
-  consumer->remove(std::string(name));
-  RETURN_IF_ERROR(database_->drop(family_name(there->live->view->id())));
-  if (consumer->empty()) {
-    {
-      const std::lock_guard lock(mutex_);
-      consumers_.erase(there->stream->definition().id);
-    }
-    RETURN_IF_ERROR(engine_.groups().remove(there->stream->name() + ":views"));
-  }
-  bases_->drop_unwanted();
-  return true;
-}
-
-Result<bool> Catalog::drop_failed(std::string_view name) {
-  std::uint64_t id = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!failed_.contains(name)) return false;
-    id = defined_.find(name)->second.id;
-  }
-  RETURN_IF_ERROR(engine_.system().append(kDropped, encode_dropped(name)));
-  {
-    const std::lock_guard lock(mutex_);
-    failed_.erase(failed_.find(name));
-  }
-  RETURN_IF_ERROR(database_->drop(family_name(id)));
-  bases_->drop_unwanted();
   return true;
 }
 
@@ -256,12 +163,26 @@ ViewInfo Catalog::info(const Entry& entry) const {
   info.sql = live.view->definition().text;
   info.columns = live.view->definition().output();
   info.key_columns = live.view->definition().groups.size();
+  for (const Lookup& l : live.view->definition().lookups) info.lookups.push_back(l.view);
   info.applied = live.applied();
   info.persisted = Position::through(Sequence(live.persisted));
   info.since = Sequence(live.since);
   info.rows = live.rows;
   info.parked = live.parked;
+  info.audited = live.audited;
+  info.audit_mismatches = live.audit_mismatches;
+  info.audited_at = WallTime(std::chrono::milliseconds(live.audited_time_ms));
+  if (live.decisions) {
+    const Decisions::Counts counts = live.decisions->counts();
+    info.decided = {counts.skipped, counts.redriven, counts.edited};
+  }
+  if (live.lineage != 0) info.lineage = Sequence(live.lineage);
   info.ready = live.ready();
+  info.building = building(entry);
+  if (const auto& expiry = live.view->definition().expiry) {
+    const WallTime stream_time{std::chrono::milliseconds(live.stream_time_ms)};
+    info.expiry = {in_words(*expiry, live.view->definition().groups), stream_time, live.expired, live.late};
+  }
   return info;
 }
 
@@ -331,9 +252,31 @@ Result<std::optional<RangeResult>> Catalog::range(std::string_view view, const R
   return std::optional<RangeResult>(std::move(result));
 }
 
-SqlResult<QueryEnd> Catalog::query(std::string_view sql, const Row& params, const QueryLimits& limits,
-                                   QuerySink& sink) {
-  return executor_.query(sql, params, limits, sink);
+Result<std::optional<Views::WhyAnswer>> Catalog::why(std::string_view view, const Row& key, const WhyOptions& options) {
+  const auto there = entry(view);
+  if (!there) return std::optional<WhyAnswer>();
+  const auto snapshot = database_->snapshot();
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, there->live->view->checkpoint(*snapshot));
+  WhyAnswer answer{std::nullopt, as_of(*there, checkpoint)};
+  ASSIGN_OR_RETURN(answer.why, views::why(*there->live->view, *snapshot, *there->stream, there->live->decisions.get(),
+                                          key, options));
+  return std::optional<WhyAnswer>(std::move(answer));
+}
+
+Result<std::optional<QuarantineResult>> Catalog::quarantine(std::string_view view, Sequence from, std::uint32_t limit) {
+  const auto there = entry(view);
+  if (!there) return std::optional<QuarantineResult>();
+  const auto snapshot = database_->snapshot();
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, there->live->view->checkpoint(*snapshot));
+  ASSIGN_OR_RETURN(auto result, there->live->view->quarantine(*snapshot, from, limit));
+  result.count = checkpoint.parked;
+  result.as_of = as_of(*there, checkpoint);
+  return std::optional<QuarantineResult>(std::move(result));
+}
+
+SqlResult<std::unique_ptr<QueryCursor>> Catalog::query(std::string_view sql, const Row& params,
+                                                       const QueryLimits& limits) {
+  return executor_.query(sql, params, limits);
 }
 
 Catalog::Tables Catalog::tables() const {
@@ -374,7 +317,8 @@ Result<std::vector<Views::Difference>> Catalog::rebuild_and_compare(std::string_
   const auto from_base = [&](Database& database, const Family& family, Sequence first, Sequence durable) {
     return bases_->rebuild(there->live->view->family()->name(), database, family, first, durable);
   };
-  return views::rebuild_and_compare(env_, *database_, *database_, *there->stream, *there->live->view, from_base);
+  return views::rebuild_and_compare(env_, *database_, *database_, *there->stream, *there->live->view,
+                                    there->live->looked_up(), there->live->decisions, from_base);
 }
 
 StoreStatus Catalog::store() const {
@@ -382,6 +326,10 @@ StoreStatus Catalog::store() const {
 }
 
 Result<void> Catalog::close() {
+  {
+    const std::unique_lock lock(link_->mutex);
+    link_->catalog = nullptr;
+  }
   const std::lock_guard changes(changes_);
   std::vector<std::shared_ptr<StreamViews>> consumers;
   {
@@ -390,6 +338,7 @@ Result<void> Catalog::close() {
     for (const auto& [id, consumer] : consumers_) consumers.push_back(consumer);
   }
   bases_->stop();
+  audit_.reset();
   Result<void> result;
   // The groups' runtime has closed them before, in an orderly stop; closing again flushes nothing.
   for (const auto& consumer : consumers) {

@@ -3,21 +3,28 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
+#include "consumers/views/audit.h"
 #include "consumers/views/bases.h"
 #include "consumers/views/database.h"
+#include "consumers/views/definitions.h"
 #include "consumers/views/query.h"
+#include "consumers/views/statement.h"
 #include "consumers/views/stream_views.h"
-#include "consumers/views/view_events.h"
 #include "consumers/views/views.h"
 #include "engine/engine.h"
 
 namespace tidemill::views {
 
 // All views: their definitions (folded from the system stream), the database, and for each stream that has views the
-// consumer that keeps them. Any thread; create() and drop() one at a time.
+// consumer that keeps them. Any thread; create(), define() and drop() one at a time.
+//
+// A definition that is to take the place of another (`view.altering`) is built aside, in a family of its own, and kept
+// up with the others when it has caught up. Then `view.created` makes it the one that counts, and after that is durable
+// readers are shown it: a crash leaves the old one, which goes on being served while the build goes on, or the new one.
 class Catalog final : public Views, private QuerySource {
  public:
   Catalog(Env& env, Engine& engine, const Options& options, std::unique_ptr<Database> database);
@@ -25,7 +32,9 @@ class Catalog final : public Views, private QuerySource {
   Result<void> start();
 
   SqlResult<ViewInfo> create(std::string_view name, std::string_view sql) override;
-  Result<bool> drop(std::string_view name) override;
+  SqlResult<bool> drop(std::string_view name) override;
+  SqlResult<ViewChange> define(std::string_view name, std::string_view sql) override;
+  std::optional<SqlResult<StatementResult>> run(std::string_view sql) override;
   std::vector<ViewInfo> list() const override;
   std::vector<FailedView> failed() const override;
   std::optional<ViewInfo> find(std::string_view name) const override;
@@ -33,9 +42,14 @@ class Catalog final : public Views, private QuerySource {
   std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) override;
   Result<std::optional<GetResult>> get(std::string_view view, const Row& key) override;
   Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) override;
-  SqlResult<QueryEnd> query(std::string_view sql, const Row& params, const QueryLimits& limits,
-                            QuerySink& sink) override;
+  Result<std::optional<WhyAnswer>> why(std::string_view view, const Row& key, const WhyOptions& options) override;
+  Result<std::optional<QuarantineResult>> quarantine(std::string_view view, Sequence from,
+                                                     std::uint32_t limit) override;
+  SqlResult<DecisionResult> decide(std::string_view view, const DecisionRequest& request) override;
+  SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view sql, const Row& params,
+                                                const QueryLimits& limits) override;
   std::shared_ptr<void> when_applied(std::string_view view, Position position, std::function<void()> then) override;
+  std::shared_ptr<Watch> watch(std::string_view view) override;
   bool ready() const override;
   Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) override;
   StoreStatus store() const override;
@@ -47,9 +61,14 @@ class Catalog final : public Views, private QuerySource {
     std::shared_ptr<LiveView> live;
     std::shared_ptr<Stream> stream;
   };
-  struct Defined {
-    std::uint64_t id;
-    ViewCreated event;
+  using Defined = ViewDefinitions::Defined;
+  enum class Existing { refuse, keep, replace, require };  // what becomes of a view of that name
+  struct Wanted {                                          // a definition that was understood
+    std::string name;
+    std::string source;
+    Definition definition;
+    StatementHead head;
+    std::shared_ptr<Stream> stream;
   };
 
   Tables tables() const override;
@@ -58,10 +77,50 @@ class Catalog final : public Views, private QuerySource {
   Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const override;
 
   Result<void> fold_definitions();
-  SqlResult<bool> attach(const Defined& defined, const Definition& definition, bool starting);
+  enum class Attach { at_start, anew, aside_at_start, aside };
+  SqlResult<bool> attach(const Defined& defined, const Definition& definition, Attach how);
+  void attach_at_start(const Defined& defined, bool aside);
+
+  // catalog_change.cc; with changes_ held
+  SqlResult<Wanted> understand(std::string_view name, std::string_view sql) const;
+  SqlResult<ViewChange> define(std::string_view name, std::string_view sql, Existing existing);
+  SqlResult<ViewChange> make(const Wanted& wanted, ViewChange change, bool mends);
+  SqlResult<ViewChange> alter(const Wanted& wanted, ViewChange change);
+  SqlResult<ViewChange> drop_statement(const StatementHead& head);
+  Result<bool> drop_held(std::string_view name);
+  SqlResult<Sequence> first_of(const Wanted& wanted) const;
+  void look(const Wanted& wanted, ViewChange& change) const;
+  SqlResult<Explanation> explain(std::string_view sql) const;
+
+  // catalog_lookups.cc
+  std::vector<std::string> looking_up(std::string_view name) const;  // names of the views that look it up
+  std::optional<SqlError> refuse_in_use(std::string_view name, std::string_view to_do) const;
+  std::optional<SqlError> refuse_lookups(const Wanted& wanted) const;
+  std::shared_ptr<const View> view_named(std::string_view name) const;
+  SqlResult<std::vector<std::shared_ptr<const LiveView>>> lookups_of(const Definition& definition) const;
+  void attach_all_at_start(const ViewDefinitions& defined);
+
+  // catalog_decide.cc
+  struct Meant {
+    std::vector<Decided> decided;
+    std::optional<Sequence> next;
+  };
+  Result<Meant> meant(const Entry& entry, const DecisionRequest& request) const;
+  static Result<void> show_changes(const View& view, StreamViews::Trial& trial, DecisionResult& result);
+
+  // catalog_audit.cc
+  void audit_later(std::chrono::nanoseconds pause);
+  void go_on_with_audit();
+  std::optional<Entry> next_to_audit();
+
+  // catalog_builds.cc
+  std::function<void()> later(std::function<void(Catalog&)> work);
+  void built(std::uint64_t id);
+  void show_built(std::uint64_t id);
+  Result<void> give_up_build(const std::string& name);
+  std::optional<Building> building(const Entry& entry) const;
   Result<std::shared_ptr<Family>> family_of(const Defined& defined, const Stream& stream, bool starting);
   std::map<std::string, Sequence> families() const;
-  Result<bool> drop_failed(std::string_view name);
   std::optional<Entry> entry(std::string_view name) const;
   ViewInfo info(const Entry& entry) const;
   AsOf as_of(const Entry& entry, const Checkpoint& checkpoint) const;
@@ -71,11 +130,20 @@ class Catalog final : public Views, private QuerySource {
   const Options options_;
   const std::unique_ptr<Database> database_;
   const std::shared_ptr<Bases> bases_;
-  std::mutex changes_;  // create, drop, close, release: one at a time
+  const std::shared_ptr<BuildPace> pace_ = std::make_shared<BuildPace>();
+  struct Link {  // to this, for what runs later
+    std::shared_mutex mutex;
+    Catalog* catalog = nullptr;
+  };
+  const std::shared_ptr<Link> link_ = std::make_shared<Link>();
+  std::unique_ptr<Audit> audit_;  // under way: of one task after the other
+  std::string audited_last_;      // likewise
+  std::mutex changes_;            // define, drop, close, release, a build that ends: one at a time
 
-  mutable std::mutex mutex_;                             // what follows; never held while anything blocks
-  std::map<std::string, Defined, std::less<>> defined_;  // as the system stream says
+  mutable std::mutex mutex_;  // what follows; never held while anything blocks
+  ViewDefinitions defined_;   // as the system stream says
   std::map<std::string, Entry, std::less<>> entries_;
+  std::map<std::uint64_t, Entry> builds_;                   // what is not shown yet, by the id of its definition
   std::map<std::string, std::string, std::less<>> failed_;  // defined, and not in entries_: why
   std::map<StreamId, std::shared_ptr<StreamViews>> consumers_;
   std::uint64_t version_ = 0;  // of entries_

@@ -17,7 +17,7 @@ Result<std::shared_ptr<Family>> Catalog::family_of(const Defined& defined, const
   const auto read = read_checkpoint(*database_, *family);
   if (!read && read.error() != StorageErrc::damaged) return read.error();
   const bool empty = read && !*read;
-  if (empty && (!starting || first == Sequence(1))) return family;
+  if (empty && (!starting || first <= defined.event.from)) return family;
   if (read && *read && next((*read)->position.sequence()) >= first && (*read)->position.sequence() <= durable)
     return family;
   const auto anew = [&]() -> Result<void> {
@@ -53,8 +53,12 @@ Result<std::shared_ptr<Family>> Catalog::family_of(const Defined& defined, const
 std::map<std::string, Sequence> Catalog::families() const {
   std::map<std::string, Sequence> out;
   const std::lock_guard lock(mutex_);
-  for (const auto& [name, d] : defined_)
-    if (const auto stream = engine_.find(d.event.stream)) out.emplace(family_name(d.id), stream->log().durable());
+  defined_.each_family([&](const Defined& d) {
+    const auto stream = engine_.find(d.event.stream);
+    if (!stream) return;
+    const bool kept = builds_.contains(d.id) || defined_.find(d.event.name)->serving.id == d.id;
+    if (kept) out.emplace(family_name(d.id), stream->log().durable());
+  });
   return out;
 }
 
@@ -72,13 +76,18 @@ std::string Catalog::release(const Stream& stream, Sequence target, const std::f
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return "The server is stopping.";
-    for (const auto& [name, d] : defined_) {
+    for (const auto& [name, view] : defined_.all()) {
+      const Defined& d = view.serving;
       if (d.event.stream != stream.definition().id) continue;
       const auto there = entries_.find(name);
       if (there == entries_.end())
         return "The view " + name + " could not be opened and needs the records. Drop it, or remove the cause " +
                "(GET /v1/views names it) and start the server again.";
       views.push_back({name, family_name(d.id), there->second.live->applied().sequence()});
+      const auto build = view.building ? builds_.find(view.building->id) : builds_.end();
+      if (build != builds_.end())
+        views.push_back(
+            {name + ", as it is being built,", family_name(build->first), build->second.live->applied().sequence()});
     }
   }
   const Bases::State base = bases_->state();

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "consumers/views/expression.h"
+#include "consumers/views/from_clause.h"
 #include "consumers/views/words.h"
 
 namespace tidemill::views {
@@ -13,21 +14,7 @@ constexpr char kShape[] =
     "A view is written CREATE MATERIALIZED VIEW name AS SELECT ... FROM stream [WHERE ...] GROUP BY ..., or the SELECT "
     "alone.";
 
-// Words that begin a clause, or end the FROM clause, outside of parentheses.
-bool is_clause_word(const Token& t) {
-  static constexpr std::string_view kWords[] = {
-      "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "WINDOW",  "UNION", "INTERSECT", "EXCEPT",
-      "JOIN", "LEFT",  "RIGHT", "FULL",   "INNER", "CROSS", "OUTER",  "NATURAL", "ON",    "USING",     "SELECT"};
-  return t.kind == TokenKind::word &&
-         std::any_of(std::begin(kWords), std::end(kWords), [&](std::string_view w) { return t.is_word(w); });
-}
-
-bool is_identifier(std::string_view s) {
-  if (s.empty() || s.size() > 128 || (s[0] >= '0' && s[0] <= '9')) return false;
-  return std::all_of(s.begin(), s.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  });
-}
+constexpr char kStreamShape[] = "A derived stream is written CREATE STREAM name AS SELECT ... FROM stream [WHERE ...].";
 
 class Reader {
  public:
@@ -40,14 +27,19 @@ class Reader {
     if (auto e = read_from(out)) return e;
     if (word("WHERE")) {
       const Token& where = tokens_[at_++];
-      out.where = until_clause();
+      out.where = until_clause(tokens_, at_);
       if (out.where.empty()) return error(where, "A condition is missing after WHERE.");
+    }
+    if (word("GROUP") && of_stream_) {
+      return error(tokens_[at_],
+                   "GROUP BY makes a row of many records, and that is a view: write CREATE MATERIALIZED VIEW, or leave "
+                   "GROUP BY out.");
     }
     if (word("GROUP")) {
       const Token& group = tokens_[at_++];
       if (!word("BY")) return error(group, "GROUP is followed by BY.");
       ++at_;
-      out.group_by = split_list(until_clause());
+      out.group_by = split_list(until_clause(tokens_, at_));
       if (out.group_by.empty()) return error(group, "An expression is missing after GROUP BY.");
       for (auto term : out.group_by) {
         if (term.empty()) return error(group, "An expression is missing in GROUP BY.");
@@ -87,7 +79,7 @@ class Reader {
         }
         head = false;
       }
-      if (t.is_word("WITH") && head && depth == 0) {
+      if (t.is_word("WITH") && head && depth == 0 && (i == 0 || tokens_[i - 1].is_word("AS"))) {
         return error(t, "WITH cannot be kept up record by record: write a view of its own for each part.");
       }
     }
@@ -97,67 +89,43 @@ class Reader {
 
   std::optional<SqlError> read_head(Clauses& out) {
     if (tokens_.empty()) return at_end(std::string("The definition is empty. ") + kShape);
-    if (word("CREATE")) {
-      ++at_;
-      if (!word("MATERIALIZED")) {
-        return error(tokens_[0],
-                     "Write CREATE MATERIALIZED VIEW: every view is kept up as records come, and a changed definition "
-                     "is dropped and created anew.");
-      }
-      ++at_;
-      if (!word("VIEW")) return error(tokens_[at_ - 1], kShape);
-      ++at_;
-      if (word("IF")) {
-        if (at_ + 2 >= tokens_.size() || !tokens_[at_ + 1].is_word("NOT") || !tokens_[at_ + 2].is_word("EXISTS")) {
-          return error(tokens_[at_], "Write IF NOT EXISTS.");
-        }
-        out.if_not_exists = true;
-        at_ += 3;
-      }
-      if (at_ == tokens_.size() || !tokens_[at_].is_name())
-        return at_ == tokens_.size() ? at_end(kShape) : error(tokens_[at_], kShape);
-      const Token& name = tokens_[at_++];
-      out.name = name.name();
-      if (!is_identifier(out.name)) {
-        return error(
-            name,
-            "A view's name has letters, digits and _, does not begin with a digit, and has at most 128 characters.");
-      }
-      if (at_ < tokens_.size() && tokens_[at_].is('('))
-        return error(tokens_[at_], "Name the columns in the SELECT, with AS.");
-      if (!word("AS")) return at_ == tokens_.size() ? at_end(kShape) : error(tokens_[at_], kShape);
-      ++at_;
-    }
+    auto read = views::read_head(sql_, tokens_);
+    if (auto* e = std::get_if<SqlError>(&read)) return *e;
+    const auto& head = std::get<StatementHead>(read);
+    if (head.kind == StatementHead::Kind::drop || head.kind == StatementHead::Kind::drop_stream)
+      return error(tokens_[0], kShape);
+    of_stream_ = out.of_stream = head.kind == StatementHead::Kind::create_stream;
+    out.name = head.name;
+    out.if_not_exists = head.if_not_exists;
+    out.expiry = head.expiry;
+    out.lineage = head.lineage.value_or(true);
+    at_ = head.body;
+    const char* const shape = of_stream_ ? kStreamShape : kShape;
     if (word("VALUES")) return error(tokens_[at_], "A view reads a stream: write SELECT ... FROM stream.");
-    if (!word("SELECT")) return at_ == tokens_.size() ? at_end(kShape) : error(tokens_[at_], kShape);
+    if (!word("SELECT")) return at_ == tokens_.size() ? at_end(shape) : error(tokens_[at_], shape);
     ++at_;
+    if (word("DISTINCT") && of_stream_) {
+      return error(tokens_[at_],
+                   "DISTINCT would have to remember all records, and a stream is made of each by itself: leave it out, "
+                   "and write a view with GROUP BY over the stream.");
+    }
     if (word("DISTINCT")) return error(tokens_[at_], "Write GROUP BY with the same columns instead of DISTINCT.");
     if (word("ALL")) ++at_;
     return std::nullopt;
   }
 
-  // From here to the next clause word outside of parentheses.
-  std::span<const Token> until_clause() {
-    std::size_t start = at_;
-    int depth = 0;
-    for (; at_ < tokens_.size(); ++at_) {
-      if (tokens_[at_].is('(')) ++depth;
-      if (tokens_[at_].is(')')) --depth;
-      if (depth > 0 || !is_clause_word(tokens_[at_])) continue;
-      // x IS [NOT] DISTINCT FROM y
-      if (tokens_[at_].is_word("FROM") && at_ >= start + 2 && tokens_[at_ - 1].is_word("DISTINCT")) continue;
-      break;
-    }
-    return tokens_.subspan(start, at_ - start);
-  }
-
   std::optional<SqlError> read_items(Clauses& out) {
     const Token& select = tokens_[at_ - 1];
-    auto list = split_list(until_clause());
+    auto list = split_list(until_clause(tokens_, at_));
     if (list.empty()) return error(select, "The output columns are missing after SELECT.");
     for (auto tokens : list) {
       if (tokens.empty()) return error(select, "An output column is missing between two commas.");
       bool star = tokens.back().is('*') && (tokens.size() == 1 || tokens[tokens.size() - 2].is('.'));
+      if (star && of_stream_) {
+        if (tokens.size() > 1) return error(tokens.back(), "Write * alone: it passes records on as they are.");
+        out.items.push_back({tokens, ""});
+        continue;
+      }
       if (star) return error(tokens.back(), "Name the columns instead of *: a view has fixed columns.");
       ItemText item{tokens, ""};
       std::size_t n = tokens.size();
@@ -199,32 +167,28 @@ class Reader {
       return error(name, "A stream's name with a dot or a dash is written in double quotes.");
     }
     if (at_ < tokens_.size() && tokens_[at_].is('(')) {
-      return error(name, "Table functions are not supported yet: name a stream after FROM.", "not_supported");
+      return error(name, "A view reads a stream, and the elements of its records: FROM stream, json_each(field).");
     }
     if (word("AS")) ++at_;
     if (at_ < tokens_.size() && tokens_[at_].is_name() && !is_clause_word(tokens_[at_])) {
       out.alias = tokens_[at_++].name();
     }
-    return std::nullopt;
+    return read_behind_stream(sql_, tokens_, at_, out);
   }
 
   SqlError refuse_clause(const Token& t) const {
+    if (of_stream_) return refuse_of_stream(t);
     if (t.is_word("RIGHT") || t.is_word("FULL")) {
-      return error(t,
-                   "RIGHT and FULL joins give rows without a record, which a stream cannot keep up: leave the join out "
-                   "and join when reading.");
-    }
-    for (std::string_view w : {"JOIN", "LEFT", "INNER", "CROSS", "OUTER", "NATURAL", "ON", "USING"}) {
-      if (t.is_word(w)) {
-        return error(
-            t, "Lookups into other views are not supported yet: group by the key here and join the views when reading.",
-            "not_supported");
-      }
-    }
-    if (t.is(',')) {
       return error(
-          t, "Lookups into other views are not supported yet: name one stream here and join the views when reading.",
-          "not_supported");
+          t,
+          "RIGHT and FULL joins give rows without a record, which a stream cannot keep up: write LEFT JOIN view "
+          "ON view.column = field, or join when reading.");
+    }
+    for (std::string_view w : {"JOIN", "LEFT", "INNER", "CROSS", "OUTER", "ON", "USING"}) {
+      if (!t.is_word(w)) continue;
+      return error(t,
+                   "A lookup is written CROSS JOIN view ON view.column = field, or LEFT JOIN view ON ..., behind the "
+                   "stream.");
     }
     if (t.is_word("HAVING"))
       return error(t, "HAVING hides rows that may come back: filter the view's rows with WHERE when reading.");
@@ -241,9 +205,41 @@ class Reader {
     return error(t, "This is not understood here. " + std::string(kShape));
   }
 
+  SqlError refuse_of_stream(const Token& t) const {
+    for (std::string_view w : {"RIGHT", "FULL", "JOIN", "LEFT", "INNER", "CROSS", "OUTER", "NATURAL", "ON", "USING"}) {
+      if (t.is_word(w)) {
+        return error(t,
+                     "Joins are not supported in a derived stream: each of its records is made of one record of its "
+                     "source. Keep the other side in a view, and join when reading.",
+                     "not_supported");
+      }
+    }
+    if (t.is(',')) {
+      return error(
+          t,
+          "A derived stream has one source. For records of several, have the producers write to one stream, or "
+          "derive a stream from each and read them together.",
+          "not_supported");
+    }
+    if (t.is_word("ORDER"))
+      return error(t, "A stream keeps the order of its source: leave ORDER BY out, and sort when reading.");
+    if (t.is_word("LIMIT") || t.is_word("OFFSET"))
+      return error(t, "A stream has no end: leave LIMIT out. WITH (from = ...) says where it begins.");
+    if (t.is_word("HAVING"))
+      return error(t, "HAVING filters groups, and a stream has none: write the condition in WHERE.");
+    if (t.is_word("UNION") || t.is_word("INTERSECT") || t.is_word("EXCEPT"))
+      return error(t, "A derived stream is one SELECT: write a stream for each.");
+    if (t.is_word("WINDOW"))
+      return error(t,
+                   "Window functions look at other records, and a stream is made of each by itself: use them when "
+                   "reading.");
+    return error(t, "This is not understood here. " + std::string(kStreamShape));
+  }
+
   std::string_view sql_;
   std::span<const Token> tokens_;
   std::size_t at_ = 0;
+  bool of_stream_ = false;
 };
 
 }  // namespace

@@ -16,8 +16,10 @@
 #include <mutex>
 
 #include "consumers/views/rocks_env.h"
+#include "storage/base/check.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
+#include "storage/seam/clock.h"
 #include "storage/seam/file_system.h"
 
 namespace tidemill::views {
@@ -131,21 +133,43 @@ class SnapshotImpl final : public Snapshot {
 void WriteSet::put(std::string_view key, std::string_view value) {
   const std::size_t at = memory_.size();
   memory_.append(key).append(value);
-  entries_.push_back({at, at + key.size(), memory_.size(), false});
+  entries_.push_back({at, at + key.size(), memory_.size(), Entry::Kind::put});
   bytes_ = memory_.size();
 }
 
 void WriteSet::remove(std::string_view key) {
   const std::size_t at = memory_.size();
   memory_.append(key);
-  entries_.push_back({at, memory_.size(), memory_.size(), true});
+  entries_.push_back({at, memory_.size(), memory_.size(), Entry::Kind::remove});
   bytes_ = memory_.size();
+}
+
+void WriteSet::remove_range(std::string_view first, std::string_view end) {
+  put(first, end);
+  entries_.back().kind = Entry::Kind::remove_range;
 }
 
 void WriteSet::clear() {
   memory_.clear();
   entries_.clear();
   bytes_ = 0;
+}
+
+WriteSet::Changes WriteSet::changes() const {
+  Changes out;
+  for (const Entry& e : entries_) {
+    std::string key = memory_.substr(e.key, e.value - e.key);
+    std::string value = memory_.substr(e.value, e.end - e.value);
+    if (e.kind == Entry::Kind::remove_range) {
+      out.keys.erase(out.keys.lower_bound(key), out.keys.lower_bound(value));
+      out.removed.emplace_back(std::move(key), std::move(value));
+    } else if (e.kind == Entry::Kind::remove) {
+      out.keys.insert_or_assign(std::move(key), std::nullopt);
+    } else {
+      out.keys.insert_or_assign(std::move(key), std::move(value));
+    }
+  }
+  return out;
 }
 
 struct Database::Impl {
@@ -166,6 +190,19 @@ struct Database::Impl {
     handle->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &unflushed);
     if (space->free_bytes < unflushed + kSpareBytes) return ErrorCode(ENOSPC, boost::system::generic_category());
     return {};
+  }
+
+  // RocksDB 7.8 that has once met a full disk flushes when it is told to, but does not wait for that any more, and says
+  // that all is well (facebook/rocksdb#8046). So it is asked what is left.
+  Result<void> wait_for_flush(rocksdb::ColumnFamilyHandle* family) const {
+    constexpr int kTimes = 2'000;
+    for (int i = 0; i < kTimes; ++i) {
+      std::uint64_t unflushed = 0;
+      handle->db->GetIntProperty(family, rocksdb::DB::Properties::kNumImmutableMemTable, &unflushed);
+      if (unflushed == 0) return {};
+      env->clock.sleep(std::chrono::milliseconds(5));
+    }
+    return ErrorCode(EAGAIN, boost::system::generic_category());
   }
 
   ErrorCode fail(const char* what, const rocksdb::Status& status) const {
@@ -324,14 +361,20 @@ void Database::verify_files(const FindingSink& sink, const std::string& kind, co
   }
 }
 
-Result<void> Database::write(const Family& family, const WriteSet& set) {
-  rocksdb::WriteBatch batch(set.bytes_ + set.entries_.size() * 16);
-  for (const auto& entry : set.entries_) {
-    const rocksdb::Slice key(set.memory_.data() + entry.key, entry.value - entry.key);
-    const rocksdb::Status status =
-        entry.removed ? batch.Delete(native(family), key)
-                      : batch.Put(native(family), key, {set.memory_.data() + entry.value, entry.end - entry.value});
-    if (!status.ok()) return impl_->fail("put", status);
+Result<void> Database::write(std::span<const FamilyWrite> writes) {
+  std::size_t bytes = 0;
+  for (const auto& [family, set] : writes) bytes += set->bytes_ + set->entries_.size() * 16;
+  rocksdb::WriteBatch batch(bytes);
+  for (const auto& [family, set] : writes) {
+    for (const auto& entry : set->entries_) {
+      const rocksdb::Slice key(set->memory_.data() + entry.key, entry.value - entry.key);
+      const rocksdb::Slice value(set->memory_.data() + entry.value, entry.end - entry.value);
+      using Kind = WriteSet::Entry::Kind;
+      const rocksdb::Status status = entry.kind == Kind::put      ? batch.Put(native(*family), key, value)
+                                     : entry.kind == Kind::remove ? batch.Delete(native(*family), key)
+                                                                  : batch.DeleteRange(native(*family), key, value);
+      if (!status.ok()) return impl_->fail("put", status);
+    }
   }
   RETURN_IF_ERROR(impl_->room());
   rocksdb::WriteOptions options;
@@ -383,10 +426,7 @@ Result<void> Database::flush(const Family& family, bool wait) {
   options.allow_write_stall = true;
   const rocksdb::Status status = impl_->handle->db->Flush(options, native(family));
   if (!status.ok()) return impl_->fail("flush", status);
-  // While RocksDB recovers from an error, a flush may return well that did nothing.
-  std::uint64_t unflushed = 0;
-  impl_->handle->db->GetIntProperty(native(family), rocksdb::DB::Properties::kNumImmutableMemTable, &unflushed);
-  if (wait && unflushed > 0) return ErrorCode(EAGAIN, boost::system::generic_category());
+  if (wait) return impl_->wait_for_flush(native(family));
   return {};
 }
 
@@ -413,7 +453,11 @@ Result<void> Database::close() {
   } else {
     for (const auto& [name, family] : impl_->families) {
       const rocksdb::Status status = impl_->handle->db->Flush(rocksdb::FlushOptions(), family->get());
-      if (!status.ok()) result = impl_->fail("flush", status);
+      if (!status.ok()) {
+        result = impl_->fail("flush", status);
+      } else if (const Result<void> flushed = impl_->wait_for_flush(family->get()); !flushed) {
+        result = flushed;
+      }
     }
   }
   impl_->families.clear();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,15 +30,23 @@ class WriteSet {
  public:
   void put(std::string_view key, std::string_view value);
   void remove(std::string_view key);
+  // All from `first` on and before `end`. For many keys at once: reading past it costs more than past single ones.
+  void remove_range(std::string_view first, std::string_view end);
   void clear();
   std::size_t bytes() const { return bytes_; }
+  // What each key becomes; nullopt: it is removed. And the ranges that are, but for those keys.
+  struct Changes {
+    std::map<std::string, std::optional<std::string>, std::less<>> keys;
+    std::vector<std::pair<std::string, std::string>> removed;  // the second of each is exclusive
+  };
+  Changes changes() const;
 
  private:
   friend class Database;
   struct Entry {
     std::size_t key, value;  // offsets in memory_
     std::size_t end;
-    bool removed;
+    enum class Kind : std::uint8_t { put, remove, remove_range } kind;  // the value of a range is its end
   };
   std::string memory_;
   std::vector<Entry> entries_;
@@ -97,7 +106,16 @@ class Database {
   // Reads every block of every file of it and says which are damaged, one finding a file.
   void verify_files(const FindingSink& sink, const std::string& kind, const std::string& remedy) const;
 
-  Result<void> write(const Family& family, const WriteSet& set);
+  struct FamilyWrite {
+    const Family* family;
+    const WriteSet* set;
+  };
+  // Readers see all of it or nothing, whatever the families. After a crash each family has all of its own or nothing.
+  Result<void> write(std::span<const FamilyWrite> writes);
+  Result<void> write(const Family& family, const WriteSet& set) {
+    const FamilyWrite one{&family, &set};
+    return write({&one, 1});
+  }
   // In the order of the keys; nullopt: not there. The present state.
   Result<void> get(const Family& family, std::span<const std::string_view> keys,
                    std::vector<std::optional<std::string>>& out) const;

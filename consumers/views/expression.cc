@@ -1,6 +1,7 @@
 #include "consumers/views/expression.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "consumers/views/words.h"
 
@@ -18,15 +19,38 @@ bool ends_operand(const Parts& parts) {
   return last.kind != Kind::function;
 }
 
+bool is_element(std::string_view name) {
+  return name == "key" || name == "value" || name == "type";
+}
+
 bool is_string(const Token& t, std::string_view lower) {
   return t.kind == TokenKind::string && equal_ignoring_case(t.name(), lower);
+}
+
+std::size_t argument_count(std::string_view aggregate) {
+  std::string_view list = aggregate_arguments(aggregate);
+  return 1 + static_cast<std::size_t>(std::count(list.begin(), list.end(), ','));
+}
+
+std::optional<double> fraction_of(std::span<const Token> tokens) {
+  double v = 0;
+  if (tokens.size() != 1 || tokens[0].kind != TokenKind::number) return std::nullopt;
+  const char* end = tokens[0].text.data() + tokens[0].text.size();
+  auto read = std::from_chars(tokens[0].text.data(), end, v);
+  if (read.ec != std::errc() || read.ptr != end || v < 0 || v > 1) return std::nullopt;
+  return v;
+}
+
+std::string wrong_arguments(const std::string& aggregate) {
+  if (argument_count(aggregate) == 1) return aggregate + " takes one argument.";
+  return aggregate + " takes two arguments: " + aggregate + "(" + std::string(aggregate_arguments(aggregate)) + ").";
 }
 
 }  // namespace
 
 bool AggregateDraft::same_as(const AggregateDraft& o) const {
-  return function == o.function && distinct == o.distinct && star == o.star && arguments == o.arguments &&
-         filter == o.filter;
+  return function == o.function && distinct == o.distinct && star == o.star && fraction == o.fraction &&
+         arguments == o.arguments && filter == o.filter;
 }
 
 std::size_t closing(std::span<const Token> tokens, std::size_t open) {
@@ -143,6 +167,10 @@ std::optional<SqlError> ExpressionReader::read_into(std::span<const Token> token
                          "FILTER (WHERE y > 0), or filter the view's rows when reading.");
           case Where::group_by:
             return error(t, "An aggregate cannot be part of the key: group by fields of the record.");
+          case Where::from:
+            return error(t, "json_each takes a field of the record, not an aggregate.");
+          case Where::on:
+            return error(t, "An aggregate cannot decide which row is looked up: compare with fields of the record.");
           case Where::argument:
           case Where::filter:
             return error(t,
@@ -165,6 +193,20 @@ std::optional<SqlError> ExpressionReader::read_into(std::span<const Token> token
                                [&](const std::string& s) { return equal_ignoring_case(s, before); });
       if (i + 2 >= tokens.size() || !tokens[i + 2].is_name()) return error(t, "Name the columns: * is not a column.");
       std::string after = tokens[i + 2].name();
+      if (!elements_.empty() && equal_ignoring_case(elements_, before)) {
+        std::string column = to_lower(after);
+        if (!is_element(column)) return error(tokens[i + 2], "json_each gives key, value and type, not " + after + ".");
+        push(Kind::element, column);
+        i += 2;
+        continue;
+      }
+      if (lookup_named(before) != nullptr) {
+        auto column = lookup_column(t, tokens[i + 2]);
+        if (auto* e = std::get_if<SqlError>(&column)) return *e;
+        out.push_back(std::get<Part>(std::move(column)));
+        i += 2;
+        continue;
+      }
       if (!known) {
         return error(t, "There is no table " + before +
                             " here. For a field inside a field write its path in double quotes: \"" + before + "." +
@@ -177,9 +219,32 @@ std::optional<SqlError> ExpressionReader::read_into(std::span<const Token> token
       }
       continue;
     }
+    if (!elements_.empty() && is_element(t.name())) {
+      bare_elements.insert(t.name());
+      push(Kind::element, t.name());
+      continue;
+    }
     push(Kind::column, t.name());
   }
   return std::nullopt;
+}
+
+const LookedUpColumns* ExpressionReader::lookup_named(std::string_view name) const {
+  const auto there =
+      std::find_if(lookups.begin(), lookups.end(), [&](const auto& l) { return equal_ignoring_case(l.alias, name); });
+  return there == lookups.end() ? nullptr : &*there;
+}
+
+// As in SQL, upper and lower case do not matter in a view's columns.
+SqlResult<Part> ExpressionReader::lookup_column(const Token& before, const Token& column) const {
+  const LookedUpColumns& lookup = *lookup_named(before.name());
+  std::string names;
+  for (const Column& c : lookup.columns) {
+    if (equal_ignoring_case(c.name, column.name()))
+      return Part{Kind::lookup, c.name, before.offset, static_cast<std::uint32_t>(&lookup - lookups.data())};
+    names += (names.empty() ? "" : ", ") + c.name;
+  }
+  return error(column, lookup.alias + " has no column " + column.name() + ". It has: " + names + ".");
 }
 
 std::optional<SqlError> ExpressionReader::read_aggregate(std::span<const Token> tokens, std::size_t& i, Parts& out) {
@@ -215,11 +280,23 @@ std::optional<SqlError> ExpressionReader::read_aggregate(std::span<const Token> 
     auto arguments = split_list(inside);
     if (draft.function == "count" && arguments.empty()) {
       draft.star = true;  // count() is count(*) in SQLite
-    } else if (arguments.size() != 1) {
-      return error(name, draft.function + " takes one argument.");
+    } else if (arguments.size() != argument_count(draft.function)) {
+      return error(name, wrong_arguments(draft.function));
+    }
+    if (draft.function == "median") {
+      draft.function = "quantile";
+      draft.fraction = 0.5;
+    } else if (draft.function == "quantile") {
+      auto fraction = fraction_of(arguments[1]);
+      if (!fraction) {
+        return error(arguments[1].empty() ? name : arguments[1][0],
+                     "Which quantile is a number from 0 to 1, written out: quantile(x, 0.95).");
+      }
+      draft.fraction = *fraction;
+      arguments.pop_back();
     }
     for (auto argument : arguments) {
-      if (argument.empty()) return error(name, draft.function + " takes one argument.");
+      if (argument.empty()) return error(name, wrong_arguments(draft.function));
       Parts parts;
       if (auto e = read_into(argument, Where::argument, parts)) return e;
       draft.arguments.push_back(std::move(parts));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,11 +17,18 @@ struct AggregateDraft {
   std::string function;
   bool distinct = false;
   bool star = false;
+  double fraction = 0;  // of quantile
   std::vector<Parts> arguments;
   std::optional<Parts> filter;
   std::string text;
   std::size_t offset = 0;
   bool same_as(const AggregateDraft& other) const;
+};
+
+// The columns of a view that is looked up, under the name that the definition gives it.
+struct LookedUpColumns {
+  std::string alias;
+  std::vector<Column> columns;
 };
 
 // Reads expressions of one definition: checks every name, function and keyword, and collects the aggregate calls.
@@ -29,14 +37,23 @@ class ExpressionReader {
   // `source`: what may stand before the dot of a column: the stream's name and its alias.
   ExpressionReader(std::string_view sql, std::vector<std::string> source);
 
-  enum class Where { output, where, group_by, argument, filter };
+  enum class Where { output, where, group_by, argument, filter, from, on };
   SqlResult<Parts> read(std::span<const Token> tokens, Where where);
+  // From here on key, value and type are json_each's, which goes by this name.
+  void read_elements_as(std::string alias) { elements_ = std::move(alias); }
+
+  // From here on its columns can be named, with its name in front.
+  void look_up(LookedUpColumns view) { lookups.push_back(std::move(view)); }
 
   std::vector<AggregateDraft> aggregates;  // of the output list, equal calls once
+  std::set<std::string> bare_elements;     // key, value, type where no name stood before
+  std::vector<LookedUpColumns> lookups;
 
  private:
   std::optional<SqlError> read_into(std::span<const Token> tokens, Where where, Parts& out);
   std::optional<SqlError> read_aggregate(std::span<const Token> tokens, std::size_t& i, Parts& out);
+  SqlResult<Part> lookup_column(const Token& before, const Token& column) const;
+  const LookedUpColumns* lookup_named(std::string_view name) const;
   std::optional<SqlError> check_function(std::span<const Token> tokens, std::size_t i);
   std::optional<SqlError> check_time_function(std::span<const Token> tokens, std::size_t i);
   SqlError error(const Token& at, std::string_view sentence, std::string_view code = "invalid_view") const;
@@ -44,6 +61,7 @@ class ExpressionReader {
 
   std::string_view sql_;
   std::vector<std::string> source_;
+  std::string elements_;  // empty: there is no json_each
 };
 
 // The index of the parenthesis that closes tokens[open]; tokens.size() if none does.

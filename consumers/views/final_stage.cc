@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+
 #include "consumers/views/row_statement.h"
 #include "consumers/views/sqlite_cell.h"
 #include "storage/base/check.h"
@@ -32,8 +34,7 @@ struct FinalStage::Impl {
   Definition definition;
   std::unique_ptr<Connection> connection;
   Statement statement;
-  std::vector<bool> needed;   // stored columns, for the row at hand
-  std::vector<Value> stored;  // likewise
+  std::vector<Value> stored;  // group terms and aggregates that expressions use, of the row at hand
 };
 
 FinalStage::FinalStage(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -53,57 +54,75 @@ SqlResult<std::unique_ptr<FinalStage>> FinalStage::prepare(const Definition& def
   return std::unique_ptr<FinalStage>(new FinalStage(std::move(impl)));
 }
 
-Result<void> FinalStage::run(const Row& group_key, const RowState& state, const MemberSource& members,
-                             std::span<const bool> wanted, Row& out) {
+FinalStage::Selection FinalStage::select(const StateLayout& layout, std::span<const bool> wanted) const {
   const Definition& d = impl_->definition;
-  CHECK(group_key.size() == d.groups.size());
-  auto is_wanted = [&](std::size_t i) { return wanted.empty() || wanted[i]; };
+  const auto groups = static_cast<std::uint32_t>(d.groups.size());
+  using Source = OutputColumn::Source;
+  Selection selection;
+  const auto needs = [&](std::uint32_t stored) {
+    if (stored < groups) {
+      selection.groups = true;
+    } else {
+      selection.aggregates_end = std::max(selection.aggregates_end, layout.end_for(stored - groups));
+    }
+  };
+  for (std::uint32_t i = 0; i < d.columns.size(); ++i) {
+    const OutputColumn& column = d.columns[i];
+    if (!wanted.empty() && !wanted[i]) continue;
+    selection.columns.push_back(i);
+    if (column.source == Source::group) needs(column.index);
+    if (column.source == Source::aggregate) needs(groups + column.index);
+    if (column.source != Source::expression) continue;
+    selection.expressions = true;
+    for (const std::uint32_t stored : column.needs) {
+      needs(stored);
+      selection.stored.push_back(stored);
+    }
+  }
+  std::sort(selection.stored.begin(), selection.stored.end());
+  selection.stored.erase(std::unique(selection.stored.begin(), selection.stored.end()), selection.stored.end());
+  return selection;
+}
+
+Result<void> FinalStage::run(const Row& group_key, const RowState& state, const MemberSource& members,
+                             const Selection& selection, Row& out) {
+  const Definition& d = impl_->definition;
+  const auto groups = static_cast<std::uint32_t>(d.groups.size());
+  CHECK(!selection.groups || group_key.size() == groups);
   using Source = OutputColumn::Source;
 
-  // Which stored columns this needs, each worked out once.
-  std::size_t groups = d.groups.size();
-  impl_->needed.assign(groups + d.aggregates.size(), false);
-  bool expressions = false;
-  for (std::size_t i = 0; i < d.columns.size(); ++i) {
-    const OutputColumn& column = d.columns[i];
-    if (!is_wanted(i)) continue;
-    if (column.source == Source::aggregate) impl_->needed[groups + column.index] = true;
-    if (column.source != Source::expression) continue;
-    expressions = true;
-    for (std::uint32_t stored : column.needs) impl_->needed[stored] = true;
-  }
-  impl_->stored.assign(impl_->needed.size(), Value());
-  for (std::size_t i = 0; i < impl_->needed.size(); ++i) {
-    if (!impl_->needed[i]) continue;
-    if (i < groups) {
-      impl_->stored[i] = group_key[i];
-      continue;
-    }
-    auto index = static_cast<std::uint32_t>(i - groups);
-    // The layout gives the aggregates of this definition, in its order.
-    ASSIGN_OR_RETURN(impl_->stored[i], state.value(index, members));
-  }
-
-  out.assign(d.columns.size(), Value());
+  // What expressions use is worked out once for all of them.
+  impl_->stored.resize(groups + d.aggregates.size());
   bool stepped = false;
-  if (expressions) {
-    for (std::size_t i = 0; i < impl_->stored.size(); ++i) {
-      if (impl_->needed[i]) bind_cell(impl_->statement.get(), static_cast<int>(i + 1), to_cell(impl_->stored[i]));
+  if (selection.expressions) {
+    for (const std::uint32_t i : selection.stored) {
+      if (i < groups) {
+        impl_->stored[i] = group_key[i];
+      } else {
+        // The layout gives the aggregates of this definition, in its order.
+        ASSIGN_OR_RETURN(impl_->stored[i], state.value(i - groups, members));
+      }
+      bind_cell(impl_->statement.get(), static_cast<int>(i + 1), to_cell(impl_->stored[i]));
     }
     stepped = sqlite3_step(impl_->statement.get()) == SQLITE_ROW;
   }
-  for (std::size_t i = 0; i < d.columns.size(); ++i) {
+  out.resize(d.columns.size());
+  for (const std::uint32_t i : selection.columns) {
     const OutputColumn& column = d.columns[i];
-    if (!is_wanted(i)) continue;
     if (column.source == Source::group) {
       out[i] = group_key[column.index];
     } else if (column.source == Source::aggregate) {
-      out[i] = impl_->stored[groups + column.index];
-    } else if (stepped) {
-      out[i] = read(impl_->statement.get(), static_cast<int>(column.index), column.type);
+      const auto stored = static_cast<std::uint32_t>(groups + column.index);
+      if (std::binary_search(selection.stored.begin(), selection.stored.end(), stored)) {
+        out[i] = impl_->stored[stored];
+      } else {
+        ASSIGN_OR_RETURN(out[i], state.value(column.index, members));
+      }
+    } else {
+      out[i] = stepped ? read(impl_->statement.get(), static_cast<int>(column.index), column.type) : Value();
     }
   }
-  if (expressions) {
+  if (selection.expressions) {
     sqlite3_reset(impl_->statement.get());
     sqlite3_clear_bindings(impl_->statement.get());
   }

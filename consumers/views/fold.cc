@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "consumers/views/key.h"
 #include "storage/base/check.h"
@@ -10,6 +11,7 @@ namespace tidemill::views {
 namespace {
 
 constexpr std::size_t kKeyBytesMax = 16 << 10;
+constexpr char kNoWindow[] = "the window's column is not the time when one begins: timestamp(x) and date(x) make such";
 
 std::uint64_t hash_bytes(std::string_view s, std::uint64_t seed) {
   // Eight bytes at a time, multiplied and folded: good enough for tables that live for one batch.
@@ -110,21 +112,27 @@ class Arena {
 struct Fold::Impl final : MemberSink {
   explicit Impl(const StateLayout& l) : layout(l) {
     for (std::uint32_t i = 0; i < layout.size(); ++i) {
+      if (!layout.has_state(i)) continue;
       const AggregateCall& call = layout.call(i);
-      Step step{&layout.aggregate(i), call.filter, call.arguments.empty() ? 0 : call.arguments[0],
-                static_cast<std::uint32_t>(call.arguments.size()), layout.aggregate(i).members()};
-      CHECK(step.count <= 1);  // arguments are handed on as they lie
-      steps.push_back(step);
+      steps.push_back({i, &layout.aggregate(i), call.filter, call.arguments, layout.aggregate(i).members()});
     }
   }
 
   struct Step {
+    std::uint32_t index;  // of the aggregate
     const Aggregate* aggregate;
     std::optional<std::uint32_t> filter;
-    std::uint32_t first;  // argument
-    std::uint32_t count;
+    std::vector<std::uint32_t> arguments;
     Members members;
   };
+
+  // What the aggregate is handed: one argument as it lies, several side by side.
+  std::span<const Cell> arguments_of(const Step& step, std::span<const Cell> arguments) {
+    if (step.arguments.size() == 1) return arguments.subspan(step.arguments[0], 1);
+    gathered.clear();
+    for (std::uint32_t i : step.arguments) gathered.push_back(arguments[i]);
+    return gathered;
+  }
 
   static bool passes(const Step& step, std::span<const Cell> arguments) {
     if (!step.filter) return true;
@@ -140,9 +148,43 @@ struct Fold::Impl final : MemberSink {
     if (found == kNone) {
       found = static_cast<std::uint32_t>(groups.size());
       table.insert(hash, found, [&](std::uint32_t i) { return hash_bytes(groups[i].key, 0); });
-      groups.push_back({arena.copy(key), layout.make(), kNone, kNone});
+      groups.push_back({arena.copy(key), layout.make(), kNone, kNone, 0, 0, kNone, kNone});
     }
     return last = found;
+  }
+
+  std::int64_t time_of(std::uint32_t record) const { return record < times.size() ? times[record] : time; }
+
+  // Rows go with time: false: it is late. The deadline of a window is that of takes().
+  bool in_time(std::uint32_t record) {
+    const std::int64_t now = time_of(record);
+    if (!expiry->window) deadline = expiry->deadline_after(now);
+    if (deadline > now) return true;
+    if (std::exchange(last_late, record) != record) ++late;
+    return false;
+  }
+
+  void touch(std::uint32_t record) {
+    const std::int64_t now = time_of(record);
+    Group& g = groups[group];
+    if (g.state.header().count == 0) {
+      g.first_time = now;
+    } else if (g.state.header().deadline <= now) {
+      for (std::uint32_t m = g.first_member; m != kNone; m = members[m].next) owners[m] = kNone;
+      g.first_member = g.last_member = kNone;
+      g.first_record = g.last_record = kNone;
+      g.state = layout.make();
+      ++g.ended;
+    }
+    g.state.header_ref().deadline = deadline;
+  }
+
+  void remember(std::uint64_t sequence) {
+    const auto index = static_cast<std::uint32_t>(records.size());
+    records.push_back({sequence, kNone});
+    Group& g = groups[group];
+    (g.last_record == kNone ? g.first_record : records[g.last_record].next) = index;
+    g.last_record = index;
   }
 
   std::uint64_t member_hash(std::uint32_t i) const {
@@ -150,12 +192,16 @@ struct Fold::Impl final : MemberSink {
   }
 
   bool member(std::string_view member_key, std::string_view value) override {
-    if (steps[aggregate].members == Members::set) {
+    const std::uint32_t aggregate = step->index;
+    if (step->members == Members::set || step->members == Members::latest) {
       std::uint64_t hash = hash_bytes(member_key, group * 1024ull + aggregate);
       auto same = [&](std::uint32_t i) {
         return owners[i] == group && members[i].aggregate == aggregate && members[i].key == member_key;
       };
-      if (member_table.find(hash, same) != kNone) return false;
+      if (std::uint32_t there = member_table.find(hash, same); there != kNone) {
+        if (step->members == Members::latest && members[there].value < value) members[there].value = arena.copy(value);
+        return false;
+      }
       member_table.insert(hash, static_cast<std::uint32_t>(members.size()),
                           [&](std::uint32_t i) { return member_hash(i); });
     }
@@ -177,13 +223,21 @@ struct Fold::Impl final : MemberSink {
   std::vector<Group> groups;
   std::vector<Member> members;
   std::vector<std::uint32_t> owners;  // group of each member
+  std::vector<GroupRecord> records;
   std::vector<Parked> parked;
   IndexTable table, member_table;
   Arena arena;
   std::string key;
   std::uint32_t last = kNone;
-  std::uint32_t group = 0;      // whose add() is running
-  std::uint32_t aggregate = 0;  // likewise
+  std::vector<Cell> gathered;
+  std::uint32_t group = 0;     // whose add() is running
+  const Step* step = nullptr;  // likewise
+  const Expiry* expiry = layout.expiry();
+  std::span<const std::int64_t> times;
+  std::int64_t time = 0;      // of what is not the batch's
+  std::int64_t deadline = 0;  // of the row at hand
+  std::uint64_t late = 0;
+  std::uint32_t last_late = kNone;
 };
 
 Fold::Fold(const StateLayout& layout) : impl_(std::make_unique<Impl>(layout)) {}
@@ -193,41 +247,71 @@ void Fold::clear() {
   impl_->groups.clear();
   impl_->members.clear();
   impl_->owners.clear();
+  impl_->records.clear();
   impl_->parked.clear();
   impl_->table.clear();
   impl_->member_table.clear();
   impl_->arena.clear();
   impl_->last = kNone;
+  impl_->times = {};
+  impl_->late = 0;
+  impl_->last_late = kNone;
 }
 
-void Fold::row(std::uint32_t record, Order order, std::span<const Cell> groups, std::span<const Cell> arguments) {
+void Fold::times(std::span<const std::int64_t> stream_times_ms) {
+  impl_->times = stream_times_ms;
+}
+void Fold::at_time(std::int64_t stream_time_ms) {
+  impl_->time = stream_time_ms;
+  impl_->last_late = kNone;
+}
+
+// All say yes before any adds: a record is in whole or not at all. Leaves the encoded key.
+bool Fold::takes(std::uint32_t record, std::span<const Cell> groups, std::span<const Cell> arguments) {
   Impl& m = *impl_;
-  // All say yes before any adds: a record is in a row whole or not at all.
-  for (std::size_t i = 0; i < m.steps.size(); ++i) {
-    const Impl::Step& step = m.steps[i];
-    if (step.count == 0 || !Impl::passes(step, arguments)) continue;
-    if (const char* reason = step.aggregate->refuse(arguments.subspan(step.first, step.count))) {
-      m.parked.push_back({record, m.layout.call(static_cast<std::uint32_t>(i)).text + ": " + reason});
-      return;
+  for (const Impl::Step& step : m.steps) {
+    if (step.arguments.empty() || !Impl::passes(step, arguments)) continue;
+    if (const char* reason = step.aggregate->refuse(m.arguments_of(step, arguments))) {
+      m.parked.push_back({record, m.layout.call(step.index).text + ": " + reason});
+      return false;
     }
   }
   m.key.clear();
   encode_key(groups, m.key);
   if (m.key.size() > kKeyBytesMax) {
     m.parked.push_back({record, "the group key has more than 16 KiB"});
-    return;
+    return false;
   }
+  if (m.expiry != nullptr && m.expiry->window) {
+    const auto deadline = m.expiry->deadline_of(groups[*m.expiry->window]);
+    if (!deadline) {
+      m.parked.push_back({record, kNoWindow});
+      return false;
+    }
+    m.deadline = *deadline;
+  }
+  return true;
+}
+
+void Fold::row(std::uint32_t record, Order order, std::span<const Cell> groups, std::span<const Cell> arguments) {
+  if (!takes(record, groups, arguments)) return;
+  Impl& m = *impl_;
+  if (m.expiry != nullptr && !m.in_time(record)) return;
   m.group = m.group_of_key();
+  if (m.expiry != nullptr) m.touch(record);
   RowState& state = m.groups[m.group].state;
   RowHeader& header = state.header_ref();
   header.first = header.count == 0 ? order.sequence : std::min(header.first, order.sequence);
+  // Rows come in order: one that is of the last record is counted with it.
+  if (header.count == 0 || header.last != order.sequence) {
+    ++header.count;
+    if (m.layout.lineage()) m.remember(order.sequence);
+  }
   header.last = std::max(header.last, order.sequence);
-  ++header.count;
-  for (std::size_t i = 0; i < m.steps.size(); ++i) {
-    const Impl::Step& step = m.steps[i];
+  for (const Impl::Step& step : m.steps) {
     if (!Impl::passes(step, arguments)) continue;
-    m.aggregate = static_cast<std::uint32_t>(i);
-    step.aggregate->add(state.state(m.aggregate), arguments.subspan(step.first, step.count), order, m);
+    m.step = &step;
+    step.aggregate->add(state.state(step.index), m.arguments_of(step, arguments), order, m);
   }
 }
 
@@ -241,8 +325,18 @@ std::span<Fold::Group> Fold::groups() {
 const Fold::Member& Fold::member(std::uint32_t index) const {
   return impl_->members[index];
 }
+const Fold::GroupRecord& Fold::record(std::uint32_t index) const {
+  return impl_->records[index];
+}
 std::span<const Fold::Parked> Fold::parked() const {
   return impl_->parked;
+}
+std::uint64_t Fold::late() const {
+  return impl_->late;
+}
+const Fold::Group* Fold::find(std::string_view key) const {
+  const auto i = impl_->table.find(hash_bytes(key, 0), [&](std::uint32_t g) { return impl_->groups[g].key == key; });
+  return i == kNone ? nullptr : &impl_->groups[i];
 }
 
 }  // namespace tidemill::views

@@ -13,6 +13,7 @@ enum Tag : char { kNull = 0x10, kNumber = 0x20, kText = 0x30 };
 // Text: a zero byte is written 00 FF, the end 00 01. No text's bytes are then the beginning of another's.
 constexpr char kZero = '\0', kEscaped = '\xFF', kEnd = '\x01';
 constexpr std::uint16_t kMiddle = 0x8000;
+constexpr std::size_t kNumberBytes = 10;  // behind the tag
 
 // The bits of a double so that unsigned order is numeric order.
 std::uint64_t sortable(double v) {
@@ -97,6 +98,22 @@ void encode_key(Cell term, std::string& out) {
 
 void encode_key(std::span<const Cell> terms, std::string& out) {
   for (Cell term : terms) encode_key(term, out);
+}
+
+std::string_view key_in_front(std::string_view bytes, std::size_t terms) {
+  std::size_t at = 0;
+  for (; terms > 0; --terms) {
+    if (at >= bytes.size()) return {};
+    const char tag = bytes[at++];
+    if (tag == kNumber) at += kNumberBytes;
+    if (tag != kText) continue;
+    for (bool end = false; !end; at += 2) {
+      at = bytes.find(kZero, at);
+      if (at == std::string_view::npos || at + 1 >= bytes.size()) return {};
+      end = bytes[at + 1] == kEnd;
+    }
+  }
+  return at <= bytes.size() ? bytes.substr(0, at) : std::string_view();
 }
 
 bool decode_key(std::string_view in, std::size_t terms, Row& out) {

@@ -61,13 +61,14 @@ Parts exchange(const Parts& parts, const Parts& term, std::uint32_t stored) {
   return out;
 }
 
-std::string infer_type(std::span<const Part> parts, const std::function<std::string(const std::string&)>& column_type) {
+std::string infer_type(std::span<const Part> parts, const std::function<std::string(const Part&)>& column_type) {
   // Outer parentheses say nothing.
   while (parts.size() > 2 && parts[0].is("(") && encloses(parts, 0)) parts = parts.subspan(1, parts.size() - 2);
   if (parts.empty()) return "any";
   if (parts.size() == 1) {
     const Part& p = parts[0];
-    if (p.kind == Kind::column) return column_type(p.text);
+    if (p.kind == Kind::column || p.kind == Kind::lookup) return column_type(p);
+    if (p.kind == Kind::element) return p.text == "type" ? "text" : "any";
     if (p.kind == Kind::literal) {
       if (p.text[0] == '\'') return "text";
       if (p.text == "NULL") return "any";
@@ -83,9 +84,10 @@ std::string infer_type(std::span<const Part> parts, const std::function<std::str
   for (const Part& p : parts) {
     if (p.is("(")) ++depth;
     if (p.is(")")) --depth;
-    if (p.kind == Kind::column && column_type(p.text) != "integer") integers = false;
+    if ((p.kind == Kind::column || p.kind == Kind::lookup) && column_type(p) != "integer") integers = false;
     if (p.kind == Kind::literal && p.text.find_first_not_of("0123456789") != std::string::npos) integers = false;
-    if (p.kind == Kind::function || p.kind == Kind::aggregate || p.kind == Kind::stored) integers = false;
+    if (p.kind == Kind::function || p.kind == Kind::aggregate || p.kind == Kind::stored || p.kind == Kind::element)
+      integers = false;
     if (depth > 0) continue;
     if (p.kind == Kind::keyword) {
       static constexpr std::string_view kLogic[] = {"AND",  "OR",   "NOT",     "IS",     "IN",

@@ -20,6 +20,8 @@ struct Part {
     symbol,     // operators and punctuation
     aggregate,  // index of the call; its tokens are in AggregateDraft
     stored,     // index of a stored column
+    element,    // key, value or type of json_each
+    lookup,     // column of a view that is looked up; index is the view's
   };
   Kind kind;
   std::string text;
@@ -40,8 +42,8 @@ bool is_primary(const Parts& parts);
 Parts exchange(const Parts& parts, const Parts& term, std::uint32_t stored);
 
 // The type of an expression's result, as far as tokens tell: integer, real, text, json, any. `column_type` gives a
-// field's; `stored` parts are not looked into.
-std::string infer_type(std::span<const Part> parts, const std::function<std::string(const std::string&)>& column_type);
+// field's, and a looked up one's; `stored` parts are not looked into.
+std::string infer_type(std::span<const Part> parts, const std::function<std::string(const Part&)>& column_type);
 
 // A generated statement, and from where in the definition each piece came: SQLite's complaints get the user's line.
 class Rendered {

@@ -4,49 +4,59 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
+#include <utility>
 
 #include "consumers/views/cell.h"
-#include "consumers/views/query_gate.h"
-#include "consumers/views/query_table.h"
-#include "consumers/views/sqlite.h"
+#include "consumers/views/query_explain.h"
 #include "consumers/views/sqlite_cell.h"
 #include "engine/json/writer.h"
-#include "storage/base/text.h"
 
 namespace tidemill::views {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kProgressSteps = 2'000;  // of SQLite's machine between two looks at the clock
-constexpr std::size_t kSqlBytesMax = 100'000;
+constexpr std::size_t kIdleMax = 16;               // sessions kept
+constexpr std::chrono::milliseconds kMoment{20};   // rows that were made are handed out after it
+constexpr std::uint64_t kBatchBytes = 128u << 10;  // or when they are this many
 
 SqlError error(std::string code, std::string message) {
   return {std::move(code), std::move(message)};
 }
 
-bool blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n;") == std::string_view::npos;
-}
-
-Value value_of(sqlite3_stmt* statement, int column, bool json) {
-  switch (sqlite3_column_type(statement, column)) {
+// Into a value that had one before: text keeps its memory.
+void take_value(sqlite3_stmt* statement, int column, bool json, Value& out) {
+  const int type = sqlite3_column_type(statement, column);
+  switch (type) {
     case SQLITE_INTEGER:
-      return std::int64_t{sqlite3_column_int64(statement, column)};
+      out = std::int64_t{sqlite3_column_int64(statement, column)};
+      return;
     case SQLITE_FLOAT:
-      return sqlite3_column_double(statement, column);
+      out = sqlite3_column_double(statement, column);
+      return;
     case SQLITE_TEXT:
     case SQLITE_BLOB: {
       const auto* data = static_cast<const char*>(sqlite3_column_blob(statement, column));
-      std::string text(data == nullptr ? "" : data, static_cast<std::size_t>(sqlite3_column_bytes(statement, column)));
-      if (json) return Json{std::move(text)};
-      if (sqlite3_column_type(statement, column) == SQLITE_TEXT) return text;
-      Json bytes;
-      append_bytes_json(bytes.text, text);
-      return bytes;
+      const std::string_view text(data == nullptr ? "" : data,
+                                  static_cast<std::size_t>(sqlite3_column_bytes(statement, column)));
+      if (!json && type == SQLITE_TEXT) {
+        if (auto* there = std::get_if<std::string>(&out)) {
+          there->assign(text);
+        } else {
+          out.emplace<std::string>(text);
+        }
+        return;
+      }
+      Json value;
+      if (json) {
+        value.text = text;
+      } else {
+        append_bytes_json(value.text, text);
+      }
+      out = std::move(value);
+      return;
     }
     default:
-      return {};
+      out = {};
   }
 }
 
@@ -62,245 +72,187 @@ std::uint64_t bytes_of(const Row& row) {
 
 }  // namespace
 
-struct QueryExecutor::Session {
-  QueryScope scope;  // before the connection: its tables point here
-  std::vector<std::shared_ptr<const View>> views;
-  std::uint64_t version = ~0ull;
-  std::set<std::string> read;  // tables of the statement
-  std::string no_function;     // what the gate kept out
-  std::string no_table;
-  Clock::time_point deadline;
-  bool late = false;
-  std::unique_ptr<Connection> connection;
-
-  sqlite3* db() const { return connection->handle(); }
-  const View* find(std::string_view name) const {
-    const auto found = std::find_if(views.begin(), views.end(), [&](const auto& v) { return v->name() == name; });
-    return found == views.end() ? nullptr : found->get();
-  }
-  SqlError explain(int code) const;
-  SqlError unknown_table(const std::string& name) const;
-  static int gate(void* session, int action, const char* a, const char* b, const char*, const char*);
-};
-
-// SQLite's authorizer: asked about each thing that a statement would do, before it runs.
-int QueryExecutor::Session::gate(void* session, int action, const char* a, const char* b, const char*, const char*) {
-  auto& s = *static_cast<Session*>(session);
-  switch (action) {
-    case SQLITE_SELECT:
-    case SQLITE_RECURSIVE:
-      return SQLITE_OK;
-    case SQLITE_READ:
-      if (a == nullptr || b == nullptr) return SQLITE_DENY;
-      if (*b == 0) {
-        // No column of it is read, its rows are counted. `a` is the name as the statement spells it, perhaps a CTE's.
-        for (const auto& view : s.views) {
-          if (sqlite3_stricmp(view->name().c_str(), a) == 0) s.read.insert(view->name());
-        }
-        return SQLITE_OK;
-      }
-      s.read.insert(a);
-      if (s.find(a) != nullptr || query_may_read(a)) return SQLITE_OK;
-      s.no_table = a;
-      return SQLITE_DENY;
-    case SQLITE_FUNCTION:
-      if (b != nullptr && query_may_call(b)) return SQLITE_OK;
-      s.no_function = b == nullptr ? "" : b;
-      return SQLITE_DENY;
-    default:
-      return SQLITE_DENY;
-  }
-}
-
-SqlError QueryExecutor::Session::unknown_table(const std::string& name) const {
-  std::string message = "There is no view " + name + ".";
-  const View* nearest = nullptr;
-  std::size_t least = 4;
-  for (const auto& view : views) {
-    const std::size_t d = edit_distance(view->name(), name);
-    if (d < least) {
-      least = d;
-      nearest = view.get();
-    }
-  }
-  if (nearest != nullptr) message += " Did you mean " + nearest->name() + "?";
-  message += " GET /v1/views lists them.";
-  return error("no_such_view", message);
-}
-
-SqlError QueryExecutor::Session::explain(int code) const {
-  const std::string text = sqlite3_errmsg(db());
-  if (!no_function.empty()) {
-    return error("invalid_sql", "There is no function " + no_function + " here. docs/sql.md says which there are.");
-  }
-  if (!no_table.empty()) return unknown_table(no_table);
-  if (code == SQLITE_AUTH || text.find("not authorized") != std::string::npos ||
-      text.find("may not be modified") != std::string::npos) {
-    return error("not_read_only", "Only SELECT is allowed here.");
-  }
-  // A table that SQLite brings along, but that was not made ready when the connection was opened, is one of the latter.
-  for (const std::string_view words : {"no such table: ", "vtable constructor failed: "}) {
-    if (const std::size_t at = text.find(words); at != std::string::npos) {
-      return unknown_table(text.substr(at + words.size()));
-    }
-  }
-  std::string message = "SQLite says: " + text + ".";
-  if (text.find("no such column") != std::string::npos) {
-    message += " Text stands in single quotes; GET /v1/views/NAME shows a view's columns.";
-  }
-  return error("invalid_sql", message);
-}
-
 QueryExecutor::QueryExecutor(const QuerySource& source) : source_(source) {}
 QueryExecutor::~QueryExecutor() = default;
 
-SqlResult<std::unique_ptr<QueryExecutor::Session>> QueryExecutor::take() {
+SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take() {
   auto tables = source_.tables();
   {
     const std::lock_guard lock(mutex_);
-    std::erase_if(idle_, [&](const auto& s) { return s->version != tables.version; });
+    std::erase_if(idle_, [&](const auto& s) { return s->version() != tables.version; });
     if (!idle_.empty()) {
       auto session = std::move(idle_.back());
       idle_.pop_back();
       return session;
     }
   }
-  auto session = std::make_unique<Session>();
-  session->version = tables.version;
-  session->views = std::move(tables.views);
-  auto opened = Connection::open();
-  if (auto* failed = std::get_if<SqlError>(&opened)) return *failed;
-  session->connection = std::move(std::get<0>(opened));
-  for (const auto& view : session->views) {
-    const int rc = add_view_table(session->db(), view, &session->scope);
-    if (rc != SQLITE_OK) return error("internal", std::string("SQLite: ") + sqlite3_errmsg(session->db()));
-  }
-  sqlite3* db = session->db();
-  sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, kSqlBytesMax);
-  sqlite3_limit(db, SQLITE_LIMIT_EXPR_DEPTH, 200);
-  sqlite3_limit(db, SQLITE_LIMIT_COMPOUND_SELECT, 50);
-  sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, 1'000);
-  sqlite3_limit(db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1'000);
-  // The first use makes such a table, which the gate would not let pass.
-  if (sqlite3_exec(db, "SELECT 1 FROM json_each('1'), json_tree('1')", nullptr, nullptr, nullptr) != SQLITE_OK) {
-    return error("internal", std::string("SQLite: ") + sqlite3_errmsg(db));
-  }
-  sqlite3_set_authorizer(db, Session::gate, session.get());
-  sqlite3_progress_handler(
-      db, kProgressSteps,
-      [](void* p) {
-        auto& s = *static_cast<Session*>(p);
-        s.late = Clock::now() >= s.deadline;
-        return s.late ? 1 : 0;
-      },
-      session.get());
-  return session;
+  return QuerySession::open(std::move(tables));
 }
 
-SqlResult<QueryEnd> QueryExecutor::query(std::string_view sql, const Row& params, const QueryLimits& limits,
-                                         QuerySink& sink) {
+void QueryExecutor::give_back(std::unique_ptr<QuerySession> session) {
+  rows_visited_last_ = session->scope.rows_visited;
+  session->rest();
+  const std::lock_guard lock(mutex_);
+  if (idle_.size() < kIdleMax) idle_.push_back(std::move(session));
+}
+
+// One statement on a session of its own.
+class QueryExecutor::Running final : public QueryCursor {
+ public:
+  Running(QueryExecutor& executor, std::unique_ptr<QuerySession> session, std::unique_ptr<Snapshot> snapshot,
+          std::string_view sql, const Row& params, const QueryLimits& limits)
+      : executor_(executor),
+        sql_(sql),
+        params_(params),
+        limits_(limits),
+        left_(limits.time_max),
+        snapshot_(std::move(snapshot)),
+        session_(std::move(session)) {}
+  ~Running() override {
+    if (prepared_) session_->keep(std::move(prepared_));
+    plan_.reset();
+    executor_.give_back(std::move(session_));
+  }
+
+  std::optional<SqlError> prepare(const QuerySource& source);
+  const std::vector<Column>& columns() const override { return prepared_ ? prepared_->columns : plan_columns_; }
+  const AsOf& as_of() const override { return as_of_; }
+  SqlResult<std::span<const Row>> next(std::size_t rows_max) override;
+  bool truncated() const override { return truncated_; }
+
+ private:
+  SqlError failure(int rc) const;
+  std::optional<SqlError> explain_plan(std::size_t from);
+  bool cut() {
+    truncated_ = ended_ = true;
+    return true;
+  }
+
+  QueryExecutor& executor_;
+  std::string sql_;
+  const Row params_;  // the statement points into it
+  const QueryLimits limits_;
+  Clock::duration left_;  // of the time
+  const std::unique_ptr<Snapshot> snapshot_;
+  std::unique_ptr<QuerySession> session_;
+  std::unique_ptr<PreparedQuery> prepared_;  // none: an explanation
+  Statement plan_;                           // what SQLite says of one that is to be explained
+  std::vector<Column> plan_columns_;
+  AsOf as_of_;
+  std::vector<Row> rows_;  // their memory is used again
+  std::uint64_t count_ = 0;
+  std::uint64_t bytes_ = 0;
+  bool ended_ = false;
+  bool truncated_ = false;
+};
+
+SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view sql, const Row& params,
+                                                             const QueryLimits& limits) {
   auto taken = take();
   if (auto* failed = std::get_if<SqlError>(&taken)) return *failed;
-  auto& session = std::get<0>(taken);
-  auto result = run(*session, sql, params, limits, sink);
-  rows_visited_last_ = session->scope.rows_visited;
-  session->scope.snapshot = nullptr;
-  const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(session));
-  return result;
+  auto running =
+      std::make_unique<Running>(*this, std::move(std::get<0>(taken)), source_.snapshot(), sql, params, limits);
+  if (auto failed = running->prepare(source_)) return *failed;
+  return std::unique_ptr<QueryCursor>(std::move(running));
 }
 
-SqlResult<QueryEnd> QueryExecutor::run(Session& session, std::string_view sql, const Row& params,
-                                       const QueryLimits& limits, QuerySink& sink) {
-  if (blank(sql)) return error("invalid_sql", "The statement is empty. Write one SELECT.");
-  if (sql.size() > kSqlBytesMax) return error("invalid_sql", "The statement is longer than 100,000 bytes.");
-  const auto snapshot = source_.snapshot();
-  session.scope.snapshot = snapshot.get();
-  session.scope.casts = numeric_casts(sql);
-  session.scope.rows_visited = 0;
-  session.scope.error = {};
-  session.read.clear();
-  session.no_function.clear();
-  session.no_table.clear();
-  session.late = false;
-  session.deadline = Clock::now() + limits.time_max;
+std::optional<SqlError> QueryExecutor::Running::prepare(const QuerySource& source) {
+  QuerySession& session = *session_;
+  const auto explained = explained_from(sql_);
+  // Blanks instead of the word, so that what SQLite says of places stays true.
+  if (explained)
+    std::replace_if(
+        sql_.begin(), sql_.begin() + static_cast<std::ptrdiff_t>(*explained), [](char c) { return c != '\n'; }, ' ');
+  session.begin(*snapshot_, left_, limits_.cancelled ? &limits_.cancelled : nullptr);
+  auto prepared = session.prepare(sql_, explained.has_value());
+  if (auto* failed = std::get_if<SqlError>(&prepared)) return *failed;
+  prepared_ = std::move(std::get<0>(prepared));
 
-  sqlite3_stmt* prepared = nullptr;
-  const char* tail = nullptr;
-  int rc = sqlite3_prepare_v2(session.db(), sql.data(), static_cast<int>(sql.size()), &prepared, &tail);
-  const Statement statement(prepared);
-  if (rc != SQLITE_OK) return session.explain(rc);
-  if (!statement) return error("invalid_sql", "The statement is empty. Write one SELECT.");
-  if (!blank({tail, static_cast<std::size_t>(sql.data() + sql.size() - tail)})) {
-    sqlite3_stmt* second = nullptr;
-    rc = sqlite3_prepare_v2(session.db(), tail, static_cast<int>(sql.data() + sql.size() - tail), &second, nullptr);
-    const Statement owned(second);
-    if (rc != SQLITE_OK || owned)
-      return error("invalid_sql", "Only one statement at a time. Send the others on their own.");
-  }
-  if (sqlite3_stmt_readonly(statement.get()) == 0 || sqlite3_column_count(statement.get()) == 0)
-    return error("not_read_only", "Only SELECT is allowed here.");
-  const int wanted = sqlite3_bind_parameter_count(statement.get());
-  if (wanted != static_cast<int>(params.size())) {
+  const int wanted = sqlite3_bind_parameter_count(prepared_->statement.get());
+  const bool as_it_is = explained && params_.empty();  // a plan needs no values
+  if (wanted != static_cast<int>(params_.size()) && !as_it_is) {
     return error("invalid_parameters", "`params` needs a value for each parameter of the statement: it has " +
-                                           std::to_string(wanted) + ", and " + std::to_string(params.size()) +
+                                           std::to_string(wanted) + ", and " + std::to_string(params_.size()) +
                                            " came.");
   }
-  for (int i = 0; i < wanted; ++i) bind_cell(statement.get(), i + 1, to_cell(params[static_cast<std::size_t>(i)]));
+  for (int i = 0; i < wanted && !as_it_is; ++i)
+    bind_cell(prepared_->statement.get(), i + 1, to_cell(params_[static_cast<std::size_t>(i)]));
 
-  std::vector<std::string> used;
-  for (const auto& name : session.read) {
-    if (session.find(name) != nullptr) used.push_back(name);
-  }
-  const auto as_of = source_.as_of(*snapshot, used);
+  const auto as_of = source.as_of(*snapshot_, prepared_->views);
   if (!as_of) return error("view_damaged", "A view's store cannot be read: " + as_of.error().message() + ".");
+  as_of_ = *as_of;
+  if (explained) return explain_plan(*explained);
+  return std::nullopt;
+}
 
-  // A result column that is a view's column as it stands has that column's type.
-  std::vector<Column> columns;
-  std::vector<bool> json;
-  for (int i = 0; i < sqlite3_column_count(statement.get()); ++i) {
-    Column column{sqlite3_column_name(statement.get(), i), "any", false};
-    const char* table = sqlite3_column_table_name(statement.get(), i);
-    const char* origin = sqlite3_column_origin_name(statement.get(), i);
-    if (const View* view = table != nullptr && origin != nullptr ? session.find(table) : nullptr) {
-      for (const Column& c : view->definition().output()) {
-        if (c.name == origin) column = {column.name, c.type, c.key};
-      }
-    }
-    json.push_back(column.type == "json");
-    columns.push_back(std::move(column));
+std::optional<SqlError> QueryExecutor::Running::explain_plan(std::size_t from) {
+  prepared_.reset();  // made to be explained, not to be kept
+  sqlite3_stmt* made = nullptr;
+  const std::string plan = "EXPLAIN QUERY PLAN " + sql_.substr(from);
+  const int rc = sqlite3_prepare_v2(session_->db(), plan.data(), static_cast<int>(plan.size()), &made, nullptr);
+  plan_.reset(made);
+  if (rc != SQLITE_OK) return session_->explain(rc, plan);
+  const auto lines = explain_in_words(plan_.get(), sql_);
+  if (!lines) return failure(SQLITE_ERROR);
+  for (const std::string& line : *lines) rows_.push_back({line});
+  plan_columns_ = {{"plan", "text", false}};
+  plan_.reset();
+  return std::nullopt;
+}
+
+SqlResult<std::span<const Row>> QueryExecutor::Running::next(std::size_t rows_max) {
+  if (!prepared_) {  // a plan in words
+    const std::size_t from = std::min<std::size_t>(count_, rows_.size());
+    const std::size_t some = std::min(rows_max, rows_.size() - from);
+    count_ += some;
+    return std::span<const Row>(rows_).subspan(from, some);
   }
-  QueryEnd end;
-  if (!sink.columns(columns, *as_of)) return end;
-
-  std::uint64_t bytes = 0;
-  Row row;
-  for (;;) {
-    rc = sqlite3_step(statement.get());
-    if (rc == SQLITE_DONE) return end;
+  sqlite3_stmt* const statement = prepared_->statement.get();
+  const std::vector<bool>& json = prepared_->json;
+  std::size_t made = 0;
+  const auto begun = Clock::now();
+  session_->work_until(begun + (limits_.whole ? limits_.time_max : left_), begun + kMoment);
+  int rc = SQLITE_ROW;
+  std::uint64_t bytes = 0;  // of these rows
+  while (!ended_ && made < rows_max && bytes < kBatchBytes && !(made > 0 && session_->moment_over())) {
+    rc = sqlite3_step(statement);
     if (rc != SQLITE_ROW) break;
-    if (end.rows == limits.rows_max || bytes >= limits.bytes_max) {
-      end.truncated = true;
-      return end;
+    if (count_ == limits_.rows_max || bytes_ >= limits_.bytes_max) {
+      cut();
+      break;
     }
-    row.clear();
-    for (std::size_t i = 0; i < json.size(); ++i)
-      row.push_back(value_of(statement.get(), static_cast<int>(i), json[i]));
-    bytes += bytes_of(row);
-    ++end.rows;
-    if (!sink.row(row)) return end;
+    if (rows_.size() == made) rows_.emplace_back();
+    Row& row = rows_[made++];
+    row.resize(json.size());
+    for (std::size_t i = 0; i < json.size(); ++i) take_value(statement, static_cast<int>(i), json[i], row[i]);
+    const std::uint64_t size = bytes_of(row);
+    bytes += size;
+    bytes_ += size;
+    ++count_;
+    if (limits_.whole) session_->row_made(limits_.time_max);
   }
-  if (session.late) {
-    if (end.rows > 0) {
-      end.truncated = true;
-      return end;
-    }
-    return error("sql_timeout", "The statement gave no row within " + std::to_string(limits.time_max.count()) + " ms.");
+  left_ -= Clock::now() - begun;
+  const std::span<const Row> rows(rows_.data(), made);
+  if (rc == SQLITE_ROW) return rows;
+  ended_ = true;
+  if (rc == SQLITE_DONE) return rows;
+  if (session_->late() && !limits_.whole && count_ > 0 && !session_->was_cancelled()) {
+    truncated_ = true;
+    return rows;
   }
-  if (session.scope.error) {
-    return error("view_damaged", "A view's store cannot be read: " + session.scope.error.message() + ".");
+  return failure(rc);
+}
+
+SqlError QueryExecutor::Running::failure(int rc) const {
+  if (session_->was_cancelled()) return error("cancelled", "The statement was cancelled.");
+  if (session_->late()) {
+    return error("sql_timeout",
+                 "The statement gave no row within " + std::to_string(limits_.time_max.count()) + " ms.");
   }
-  return session.explain(rc);
+  if (session_->scope.error) {
+    return error("view_damaged", "A view's store cannot be read: " + session_->scope.error.message() + ".");
+  }
+  return session_->explain(rc, sql_);
 }
 
 }  // namespace tidemill::views

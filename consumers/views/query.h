@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "consumers/views/database.h"
+#include "consumers/views/query_session.h"
 #include "consumers/views/view.h"
 #include "consumers/views/views.h"
 
@@ -17,40 +18,36 @@ namespace tidemill::views {
 class QuerySource {
  public:
   virtual ~QuerySource() = default;
-  struct Tables {
-    std::uint64_t version = 0;  // another whenever the set is another
-    std::vector<std::shared_ptr<const View>> views;
-  };
+  using Tables = QueryTables;
   virtual Tables tables() const = 0;
   virtual std::unique_ptr<Snapshot> snapshot() const = 0;
   // What an answer over these views was true of: of the one that is least far.
   virtual Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const = 0;
 };
 
-// Read-only SQL. One statement at a time per connection; connections are kept, at most as many as there were callers
-// at once (the workers of the server, a few). Any thread; blocks on the store.
+// Read-only SQL. One statement at a time per connection; a few connections are kept for the next, each with the
+// statements that it has prepared. Any thread; blocks on the store. Outlives its cursors.
 //
 // Let through: SELECT, VALUES, WITH, EXPLAIN. One statement. Everything else is refused by SQLite's authorizer before
-// it runs. Limits: rows and bytes of the result and time cut it (truncated); a statement that gave no row in its time
-// is an error. Memory: values up to 32 MiB, sorting beyond SQLite's page cache goes to temporary files.
+// it runs. Limits: QueryLimits. Memory: values up to 32 MiB, sorting beyond SQLite's page cache goes to temporary
+// files.
 class QueryExecutor {
  public:
   explicit QueryExecutor(const QuerySource& source);
   ~QueryExecutor();
 
-  SqlResult<QueryEnd> query(std::string_view sql, const Row& params, const QueryLimits& limits, QuerySink& sink);
+  SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view sql, const Row& params, const QueryLimits& limits);
   std::uint64_t rows_visited_last() const { return rows_visited_last_; }  // in the store, by some latest statement
 
  private:
-  struct Session;
-  SqlResult<std::unique_ptr<Session>> take();
-  SqlResult<QueryEnd> run(Session& session, std::string_view sql, const Row& params, const QueryLimits& limits,
-                          QuerySink& sink);
+  class Running;
+  SqlResult<std::unique_ptr<QuerySession>> take();
+  void give_back(std::unique_ptr<QuerySession> session);
 
   const QuerySource& source_;
   std::atomic<std::uint64_t> rows_visited_last_{0};
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Session>> idle_;
+  std::vector<std::unique_ptr<QuerySession>> idle_;
 };
 
 }  // namespace tidemill::views

@@ -10,6 +10,7 @@
 
 #include "consumers/views/cell.h"
 #include "consumers/views/key_ranges.h"
+#include "consumers/views/query_explain.h"
 #include "consumers/views/sqlite_cell.h"
 #include "consumers/views/tokenizer.h"
 #include "storage/base/hash.h"
@@ -48,10 +49,10 @@ struct TableCursor {
   std::unique_ptr<Cursor> cursor;
   std::vector<KeyRanges::Range> ranges;
   std::size_t range = 0;
+  bool whole_keys = false;           // each range is one row's
+  std::optional<std::string> found;  // that row
   bool descending = false;
   bool end = true;
-  std::unique_ptr<bool[]> wanted;
-  std::size_t wanted_count = 0;
   Row row;
   bool row_ready = false;
 };
@@ -68,21 +69,12 @@ TableCursor& cursor(sqlite3_vtab_cursor* c) {
   return *reinterpret_cast<TableCursor*>(c);
 }
 
-std::string quoted(std::string_view name) {
-  std::string out = "\"";
-  for (const char c : name) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + '"';
-}
-
 int connect(sqlite3* db, void* aux_pointer, int, const char* const*, sqlite3_vtab** out, char**) {
   const auto& aux = *static_cast<Aux*>(aux_pointer);
   std::string schema = "CREATE TABLE x(";
   const auto& columns = aux.view->definition().columns;
   for (std::size_t i = 0; i < columns.size(); ++i)
-    schema += (i == 0 ? "" : ",") + quoted(columns[i].name) + (columns[i].always_text ? " TEXT" : "");
+    schema += (i == 0 ? "" : ",") + quoted_name(columns[i].name) + (columns[i].always_text ? " TEXT" : "");
   schema += ")";
   const int rc = sqlite3_declare_vtab(db, schema.c_str());
   if (rc != SQLITE_OK) return rc;
@@ -114,6 +106,13 @@ bool always_text(const View& view, int term) {
   });
 }
 
+std::string_view key_of(const TableCursor& c) {
+  return c.whole_keys ? std::string_view(c.ranges[c.range - 1].lower) : c.cursor->key();
+}
+std::string_view value_of(const TableCursor& c) {
+  return c.whole_keys ? std::string_view(*c.found) : c.cursor->value();
+}
+
 Cell operand(sqlite3_value* value, bool as_text) {
   const int type = sqlite3_value_type(value);
   if (as_text && (type == SQLITE_INTEGER || type == SQLITE_FLOAT))
@@ -135,16 +134,54 @@ bool plain_equality(NumericCasts casts, sqlite3_index_info* info, int constraint
   return sqlite3_vtab_rhs_value(info, constraint, &value) == SQLITE_OK && sqlite3_value_type(value) == SQLITE_TEXT;
 }
 
+// For each term: the constraint that fixes it, the bounds, a pattern. -1: none.
+struct Found {
+  int equal = -1, maybe = -1, in = -1, null = -1, low = -1, high = -1, glob = -1;
+};
+
+std::string term_name(const View& view, int term) {
+  for (const OutputColumn& c : view.definition().columns)
+    if (c.source == OutputColumn::Source::group && static_cast<int>(c.index) == term) return c.name;
+  return "key " + std::to_string(term + 1);
+}
+
+// What a plan reads, for EXPLAIN SELECT. `fixed` terms are, the next one as `f` says.
+std::string in_words(const View& view, int fixed, const Found& f, bool strict_low, bool strict_high, bool ordered,
+                     bool descending) {
+  const int terms = static_cast<int>(view.definition().groups.size());
+  std::string names;
+  for (int i = 0; i < fixed; ++i) names += (i == 0 ? "" : ", ") + term_name(view, i);
+  const std::string of = " of " + view.name();
+  const std::string name = fixed < terms ? term_name(view, fixed) : "";
+  std::string out;
+  if (fixed == terms && terms > 0) {
+    out = "one row" + of + " by its whole key (" + names + ")";
+  } else if (f.in >= 0 || f.maybe >= 0) {
+    const std::string given = fixed == 0 ? "" : " (" + names + " given)";
+    out = f.in >= 0 ? "a read" + of + " for each entry of the IN list of " + name + given
+                    : "the rows" + of + " by " + name + given + ", all where the value is a number";
+  } else if (f.glob >= 0 || f.low >= 0 || f.high >= 0) {
+    out = "a range" + of + ": ";
+    // Of a pattern SQLite makes bounds, too: its beginning says it all.
+    if (f.glob >= 0) out += name + " begins as the pattern does";
+    if (f.glob < 0 && f.low >= 0) out += name + (strict_low ? " >" : " >=");
+    if (f.glob < 0 && f.high >= 0) out += (f.low >= 0 ? ", " : "") + name + (strict_high ? " <" : " <=");
+    if (fixed > 0) out += " (" + names + " given)";
+  } else if (fixed > 0) {
+    out = "the rows" + of + " whose key begins with " + names;
+  } else {
+    out = "the whole view" + (view.name().empty() ? "" : " " + view.name());
+  }
+  if (ordered) out += std::string(", in the order asked for without sorting") + (descending ? ", backwards" : "");
+  return out;
+}
+
 int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
   const View& view = *table(t).view;
   const NumericCasts casts = table(t).scope->casts;
   const int terms = static_cast<int>(view.definition().groups.size());
   const double all = 1'000'000;  // nobody counts them for a plan; the ratios are what matters
 
-  // For each term: the constraint that fixes it, the bounds, a pattern. -1: none.
-  struct Found {
-    int equal = -1, maybe = -1, in = -1, null = -1, low = -1, high = -1, glob = -1;
-  };
   std::vector<Found> found(static_cast<std::size_t>(terms));
   for (int i = 0; i < info->nConstraint; ++i) {
     const auto& c = info->aConstraint[i];
@@ -251,6 +288,12 @@ int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
   char wanted[24];
   const auto end = std::to_chars(wanted, wanted + sizeof wanted, info->colUsed, 16).ptr;
   plan = std::string(ordered && descending ? "D" : "A") + std::string(wanted, end) + ":" + plan;
+  if (table(t).scope->explain) {
+    const Found next = fixed < terms ? found[static_cast<std::size_t>(fixed)] : Found();
+    const auto is = [&](int constraint, int op) { return constraint >= 0 && info->aConstraint[constraint].op == op; };
+    plan += kInWords + in_words(view, fixed, next, is(next.low, SQLITE_INDEX_CONSTRAINT_GT),
+                                is(next.high, SQLITE_INDEX_CONSTRAINT_LT), ordered, descending);
+  }
   info->idxStr = sqlite3_mprintf("%s", plan.c_str());
   info->needToFreeIdxStr = 1;
   return info->idxStr == nullptr ? SQLITE_NOMEM : SQLITE_OK;
@@ -273,22 +316,43 @@ int fail(TableCursor& c, const ErrorCode& error) {
   return SQLITE_IOERR;
 }
 
+void move_on(TableCursor& c) {
+  if (c.descending) {
+    c.cursor->previous();
+  } else {
+    c.cursor->next();
+  }
+}
+
 // Stands on the next row of the ranges, or at the end.
 int settle(TableCursor& c) {
   Table& t = table(c.base.pVtab);
   c.row_ready = false;
   for (;;) {
     if (c.cursor && c.cursor->valid()) {
-      ++t.scope->rows_visited;
-      return SQLITE_OK;
+      if (++t.scope->rows_visited > t.scope->rows_visited_max) return SQLITE_ABORT;
+      if (!c.reader->gone(c.cursor->value())) return SQLITE_OK;
+      move_on(c);
+      continue;
     }
     if (c.cursor && c.cursor->error()) return fail(c, c.cursor->error());
+    if (c.found) {
+      ++t.scope->rows_visited;
+      if (!c.reader->gone(*c.found)) return SQLITE_OK;
+      c.found.reset();
+    }
     if (c.range == c.ranges.size()) {
       c.end = true;
       c.cursor.reset();
       return SQLITE_OK;
     }
     const auto& range = c.ranges[c.range++];
+    if (c.whole_keys) {  // there is a filter for whole keys, and none for ranges
+      auto found = t.scope->snapshot->get(*t.view->family(), range.lower);
+      if (!found) return fail(c, found.error());
+      c.found = std::move(*found);
+      continue;
+    }
     c.cursor = t.scope->snapshot->cursor(*t.view->family(), range.lower, range.upper);
     if (c.descending) c.cursor->seek_to_last();
   }
@@ -305,24 +369,30 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
   c.range = 0;
   c.end = false;
   c.cursor.reset();
-  if (!c.reader) {
-    auto reader = RowReader::open(*t.view, *t.scope->snapshot);
-    if (!reader) return fail(c, reader.error());
-    c.reader.emplace(std::move(*reader));
-  }
+  c.found.reset();
   std::string_view plan(plan_text);
   c.descending = plan[0] == 'D';
   const std::size_t colon = plan.find(':');
-  std::uint64_t used = 0;
-  std::from_chars(plan.data() + 1, plan.data() + colon, used, 16);
-  c.wanted_count = t.view->definition().columns.size();
-  c.wanted = std::make_unique<bool[]>(c.wanted_count);
-  for (std::size_t i = 0; i < c.wanted_count; ++i) c.wanted[i] = (used >> std::min<std::size_t>(i, 63)) & 1;
+  if (!c.reader) {  // a cursor keeps its plan
+    std::uint64_t used = 0;
+    std::from_chars(plan.data() + 1, plan.data() + colon, used, 16);
+    const std::size_t columns = t.view->definition().columns.size();
+    const auto wanted = std::make_unique<bool[]>(columns);
+    for (std::size_t i = 0; i < columns; ++i) wanted[i] = (used >> std::min<std::size_t>(i, 63)) & 1;
+    auto reader = RowReader::open(*t.view, *t.scope->snapshot, {wanted.get(), columns});
+    if (!reader) return fail(c, reader.error());
+    c.reader.emplace(std::move(*reader));
+  }
 
   KeyRanges ranges;
+  std::size_t fixed = 0;
+  const auto one_of = [&](std::span<const Cell> values) {
+    ranges.one_of(values);
+    ++fixed;
+  };
   const NumericCasts casts = t.scope->casts;
   int argument = 0;
-  for (std::string_view rest = plan.substr(colon + 1); !rest.empty(); ++argument) {
+  for (std::string_view rest = plan.substr(colon + 1); !rest.empty() && rest[0] != kInWords; ++argument) {
     const Op op = static_cast<Op>(rest[0]);
     int term = 0;
     std::from_chars(rest.data() + 1, rest.data() + rest.find(','), term);
@@ -331,13 +401,13 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
     sqlite3_value* value = values[argument];
     switch (op) {
       case Op::is_null:
-        ranges.one_of({{Cell()}});
+        one_of({{Cell()}});
         break;
       case Op::equal:
-        ranges.one_of({{operand(value, as_text)}});
+        one_of({{operand(value, as_text)}});
         break;
       case Op::maybe:
-        if (!as_number(casts, value)) ranges.one_of({{operand(value, as_text)}});
+        if (!as_number(casts, value)) one_of({{operand(value, as_text)}});
         break;
       case Op::in: {
         // SQLite may use the memory of one for the next.
@@ -353,7 +423,7 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
         if (numbers) break;
         std::vector<Cell> list;
         for (const Value& v : kept) list.push_back(to_cell(v));
-        ranges.one_of(list);
+        one_of(list);
         break;
       }
       case Op::above:
@@ -379,16 +449,17 @@ int filter(sqlite3_vtab_cursor* base, int, const char* plan_text, int, sqlite3_v
     }
   }
   c.ranges = ranges.take();
+  c.whole_keys = fixed > 0 && fixed == t.view->definition().groups.size();
   if (c.descending) std::reverse(c.ranges.begin(), c.ranges.end());
   return settle(c);
 }
 
 int next_row(sqlite3_vtab_cursor* base) {
   TableCursor& c = cursor(base);
-  if (c.descending) {
-    c.cursor->previous();
+  if (c.whole_keys) {
+    c.found.reset();
   } else {
-    c.cursor->next();
+    move_on(c);
   }
   return settle(c);
 }
@@ -400,8 +471,7 @@ int at_end(sqlite3_vtab_cursor* base) {
 int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int index) {
   TableCursor& c = cursor(base);
   if (!c.row_ready) {
-    const auto shown =
-        c.reader->show(c.cursor->key().substr(1), c.cursor->value(), {c.wanted.get(), c.wanted_count}, c.row);
+    const auto shown = c.reader->show(key_of(c).substr(1), value_of(c), c.row);
     if (!shown) return fail(c, shown.error());
     c.row_ready = true;
   }
@@ -413,7 +483,7 @@ int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int index) {
 // Rows have keys, not numbers, but SQLite tells them apart by number where it takes the branches of an OR one by one. A
 // 64-bit hash of the key: two of a million rows that an OR gives share one with a probability of 3 in 10^8.
 int row_id(sqlite3_vtab_cursor* base, sqlite3_int64* out) {
-  *out = static_cast<sqlite3_int64>(xxh3(cursor(base).cursor->key()));
+  *out = static_cast<sqlite3_int64>(xxh3(key_of(cursor(base))));
   return SQLITE_OK;
 }
 
@@ -470,9 +540,10 @@ NumericCasts numeric_casts(std::string_view sql) {
   return compound ? NumericCasts::any : NumericCasts::numbers;
 }
 
-int add_view_table(sqlite3* db, std::shared_ptr<const View> view, QueryScope* scope) {
-  const std::string module = "view_" + view->name();
-  const std::string create = "CREATE VIRTUAL TABLE " + quoted(view->name()) + " USING " + quoted(module);
+int add_view_table(sqlite3* db, std::shared_ptr<const View> view, QueryScope* scope, std::string name) {
+  if (name.empty()) name = view->name();
+  const std::string module = "view_" + name;
+  const std::string create = "CREATE VIRTUAL TABLE " + quoted_name(name) + " USING " + quoted_name(module);
   auto aux = std::make_unique<Aux>(Aux{std::move(view), scope});
   const int rc = sqlite3_create_module_v2(db, module.c_str(), &kModule, aux.release(),
                                           [](void* p) { delete static_cast<Aux*>(p); });

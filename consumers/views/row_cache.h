@@ -38,6 +38,14 @@ class RowCache {
       entries_.pop_back();
     }
   }
+  void erase(std::string_view key) {
+    const auto found = index_.find(key);
+    if (found == index_.end()) return;
+    const auto entry = found->second;
+    bytes_ -= entry->bytes;
+    index_.erase(found);
+    entries_.erase(entry);
+  }
   void clear() {
     index_.clear();
     entries_.clear();

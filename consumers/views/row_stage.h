@@ -10,10 +10,12 @@
 
 namespace tidemill::views {
 
+class Snapshot;
+
 // Where a row came from; orders first, last, collect.
 struct Order {
   std::uint64_t sequence = 0;
-  std::uint32_t ordinal = 0;  // within the record; 0 until one record may give several rows
+  std::uint32_t ordinal = 0;  // within the record, which json_each lets give several rows
   auto operator<=>(const Order&) const = default;
 };
 
@@ -21,7 +23,12 @@ struct Order {
 class RowSink {
  public:
   virtual ~RowSink() = default;
-  // A record that passed WHERE.
+  // Asked of all rows of a record that may give several, before the first is handed over: a record is in whole or not
+  // at all. false: the record is parked.
+  virtual bool takes(std::uint32_t /*record*/, std::span<const Cell> /*groups*/, std::span<const Cell> /*arguments*/) {
+    return true;
+  }
+  // A row of a record that passed WHERE, in order.
   virtual void row(std::uint32_t record, Order order, std::span<const Cell> groups,
                    std::span<const Cell> arguments) = 0;
   // A record that SQL could not work out (number('x'), malformed JSON in json_extract, ...): park it. The rest goes on.
@@ -34,10 +41,15 @@ class RowStage {
  public:
   // Adds the definition's fields to `fields`; batches handed to run() must have been made from that set or a later
   // state of it (slots never move).
-  static SqlResult<std::unique_ptr<RowStage>> prepare(const Definition& definition, FieldSet& fields);
+  static SqlResult<std::unique_ptr<RowStage>> prepare(const Definition& definition, FieldSet& fields,
+                                                      const LookedUp& lookups = {});
   ~RowStage();
 
-  // Calls the sink in record order. `first` and `count` cut the batch. An error is SQLite out of memory, nothing else.
+  // What the views that the definition looks up are read from, until another is given. It outlives the runs.
+  void look_in(const Snapshot& snapshot);
+
+  // Calls the sink in record order. `first` and `count` cut the batch. An error is SQLite out of memory, or one of the
+  // store where views are looked up; nothing else.
   Result<void> run(const ParsedBatch& batch, RowSink& sink);
   Result<void> run(const ParsedBatch& batch, std::uint32_t first, std::uint32_t count, RowSink& sink);
 

@@ -53,10 +53,13 @@ int close_cursor(sqlite3_vtab_cursor* cursor) {
 int filter(sqlite3_vtab_cursor* cursor, int, const char*, int, sqlite3_value**) {
   BatchTable& t = table_of(cursor);
   t.current = t.first;
+  if (t.lookups != nullptr) t.lookups->rows_visited = 0;
   return SQLITE_OK;
 }
 int next_record(sqlite3_vtab_cursor* cursor) {
-  ++table_of(cursor).current;
+  BatchTable& t = table_of(cursor);
+  ++t.current;
+  if (t.lookups != nullptr) t.lookups->rows_visited = 0;
   return SQLITE_OK;
 }
 int at_end(sqlite3_vtab_cursor* cursor) {
@@ -114,7 +117,8 @@ int authorize(void* aux, int action, const char* a, const char* b, const char*, 
     case SQLITE_SELECT:
       return SQLITE_OK;
     case SQLITE_READ:
-      if (a != nullptr && std::strcmp(a, "batch") == 0) return SQLITE_OK;
+      if (a != nullptr && (std::strcmp(a, "batch") == 0 || std::strcmp(a, "json_each") == 0 || is_lookup_table(a)))
+        return SQLITE_OK;
       refusal->reason = std::string("It may read the stream only, not ") + (a == nullptr ? "?" : a) + ".";
       return SQLITE_DENY;
     case SQLITE_FUNCTION: {
@@ -163,15 +167,20 @@ std::variant<Statement, PrepareError> prepare(sqlite3* db, const std::string& sq
 }  // namespace
 
 std::variant<Statement, PrepareError> prepare_row_statement(Connection& connection, BatchTable& table,
-                                                            const std::string& sql) {
+                                                            const std::string& sql, const LookedUp& lookups) {
   sqlite3* db = connection.handle();
   if (sqlite3_create_module_v2(db, "batch", &kModule, &table, nullptr) != SQLITE_OK) {
     return PrepareError{"SQL: " + connection.error() + ".", -1};
   }
-  // Declaring the table writes to SQLite's own schema: before the authorizer watches.
-  if (sqlite3_exec(db, "SELECT 1 FROM batch LIMIT 0", nullptr, nullptr, nullptr) != SQLITE_OK) {
+  // Declaring the tables writes to SQLite's own schema: before the authorizer watches.
+  if (sqlite3_exec(db, "SELECT 1 FROM batch, json_each('[]') LIMIT 0", nullptr, nullptr, nullptr) != SQLITE_OK) {
     return PrepareError{"SQL: " + connection.error() + ".", -1};
   }
+  for (std::uint32_t i = 0; i < lookups.size(); ++i) {
+    if (add_view_table(db, lookups[i], table.lookups, lookup_table(i)) != SQLITE_OK)
+      return PrepareError{"SQL: " + connection.error() + ".", -1};
+  }
+  if (!lookups.empty()) table.lookups->casts = numeric_casts(sql.substr(sql.find(" FROM batch")));
   return prepare(db, sql);
 }
 

@@ -6,6 +6,7 @@
 
 #include "consumers/views/batch.h"
 #include "consumers/views/definition.h"
+#include "consumers/views/lookup.h"
 #include "consumers/views/sqlite.h"
 
 namespace tidemill::views {
@@ -19,17 +20,14 @@ struct BatchTable {
   std::uint32_t current = 0;  // record being read
   std::uint32_t first = 0;    // where the next scan begins
   std::uint32_t end = 0;
+  QueryScope* lookups = nullptr;  // what the looked up views are read from; its rows_visited are the record's at hand
 };
 
 // Prepares one of the two statements of a definition and refuses whatever the splitter let through and must not run:
 // aggregates, unknown tables or functions, writes. The table must outlive the connection. `offset`: where in `sql`
-// SQLite found the error, -1 unknown.
-struct PrepareError {
-  std::string message;
-  int offset = -1;
-};
+// SQLite found the error, -1 unknown. `lookups`: what look1, look2, ... are; table.lookups is set where there are any.
 std::variant<Statement, PrepareError> prepare_row_statement(Connection& connection, BatchTable& table,
-                                                            const std::string& sql);
+                                                            const std::string& sql, const LookedUp& lookups = {});
 std::variant<Statement, PrepareError> prepare_final_statement(Connection& connection, const std::string& sql);
 
 }  // namespace tidemill::views

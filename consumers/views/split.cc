@@ -4,16 +4,20 @@
 
 #include "consumers/views/clauses.h"
 #include "consumers/views/definition.h"
+#include "consumers/views/expiry_options.h"
 #include "consumers/views/expression.h"
+#include "consumers/views/lookup.h"
+#include "consumers/views/result_types.h"
 #include "consumers/views/row_statement.h"
 #include "consumers/views/warnings.h"
+#include "consumers/views/words.h"
 #include "storage/base/check.h"
 
 namespace tidemill::views {
 namespace {
 
 using Kind = Part::Kind;
-constexpr std::uint64_t kCollectLimit = 10'000;
+constexpr std::uint64_t kJsonLimit = 10'000;  // values of a collected list, keys of a map
 
 struct Item {
   Parts parts;
@@ -25,13 +29,19 @@ struct Item {
 class Splitter {
  public:
   Splitter(std::string_view sql, const SplitOptions& options, const Clauses& clauses)
-      : sql_(sql), options_(options), clauses_(clauses), reader_(sql, {clauses.stream, clauses.alias}) {}
+      : sql_(sql),
+        options_(options),
+        clauses_(clauses),
+        reader_(sql, {clauses.stream, clauses.alias}),
+        types_(options.fields, reader_.lookups) {}
 
   std::optional<SqlError> run(Definition& out) {
     out.name = clauses_.name;
     out.if_not_exists = clauses_.if_not_exists;
     out.stream = clauses_.stream;
     out.text = sql_;
+    if (auto e = read_elements(out)) return e;
+    if (auto e = read_lookups(out)) return e;
     if (auto e = read_items()) return e;
     if (!clauses_.where.empty()) {
       auto parts = reader_.read(clauses_.where, ExpressionReader::Where::where);
@@ -48,6 +58,10 @@ class Splitter {
                       "GROUP BY is missing: it names the key of the view's rows. Without it a view has one row, made "
                       "of aggregates such as count(*).");
     }
+    auto expiry = read_expiry(sql_, clauses_.expiry, out.groups);
+    if (auto* e = std::get_if<SqlError>(&expiry)) return *e;
+    out.expiry = std::get<0>(std::move(expiry));
+    out.lineage = clauses_.lineage;
     if (auto e = make_final(out)) return e;
     make_row(out);
     warn(out);
@@ -55,6 +69,42 @@ class Splitter {
   }
 
  private:
+  std::optional<SqlError> read_elements(Definition& out) {
+    if (!clauses_.elements) return std::nullopt;
+    auto parts = reader_.read(clauses_.elements->arguments, ExpressionReader::Where::from);
+    if (auto* e = std::get_if<SqlError>(&parts)) return *e;
+    elements_ = std::get<Parts>(parts);
+    reader_.read_elements_as(clauses_.elements->alias);
+    out.several_rows = true;
+    return std::nullopt;
+  }
+
+  std::optional<SqlError> read_lookups(Definition& out) {
+    for (const LookupText& text : clauses_.lookups) {
+      if (!out.name.empty() && text.view == out.name) {
+        return error_at(sql_, text.at,
+                        "A view cannot look up itself: aggregates know a key's earlier records, as last(x) does.");
+      }
+      auto view = options_.view ? options_.view(text.view) : nullptr;
+      if (!view) {
+        return error_at(sql_, text.at,
+                        "There is no view " + text.view +
+                            ", and only views are looked up. For a stream create a view of it first that keeps what is "
+                            "needed, as in SELECT id, last(name) AS name FROM " +
+                            text.view + " GROUP BY id.",
+                        "no_such_view");
+      }
+      reader_.look_up({text.alias, view->definition().output()});
+      views_.push_back(std::move(view));
+      out.lookups.push_back({text.view, text.alias, text.optional, false, {}});
+      auto parts = reader_.read(text.on, ExpressionReader::Where::on);
+      if (auto* e = std::get_if<SqlError>(&parts)) return *e;
+      on_.push_back(std::get<Parts>(std::move(parts)));
+    }
+    out.deterministic = out.lookups.empty();
+    return std::nullopt;
+  }
+
   std::optional<SqlError> read_items() {
     std::set<std::string> names;
     for (const ItemText& text : clauses_.items) {
@@ -67,7 +117,7 @@ class Splitter {
       const Token& last = text.expression.back();
       item.name = text.alias;
       if (item.name.empty()) {
-        item.name = item.parts.size() == 1 && item.parts[0].kind == Kind::column
+        item.name = item.parts.size() == 1 && is_field_or_element(item.parts[0])
                         ? item.parts[0].text
                         : std::string(sql_.substr(item.offset, last.offset + last.text.size() - item.offset));
       }
@@ -86,6 +136,13 @@ class Splitter {
       for (const Part& p : *draft.filter) note_column(p);
     }
     return std::nullopt;
+  }
+
+  static bool is_field_or_element(const Part& p) {
+    return p.kind == Kind::column || p.kind == Kind::element || p.kind == Kind::lookup;
+  }
+  std::string as_written(const Part& p) const {
+    return p.kind == Kind::lookup ? clauses_.lookups[p.index].alias + "." + p.text : p.text;
   }
 
   void note_column(const Part& p) {
@@ -160,7 +217,7 @@ class Splitter {
         }
       }
       warn_of_shadow(parts, out);
-      out.groups.push_back({name, infer(parts), text});
+      out.groups.push_back({name, types_.of(parts), text});
       groups_.push_back(std::move(parts));
     }
     return std::nullopt;
@@ -177,38 +234,6 @@ class Splitter {
     }
   }
 
-  std::string infer(const Parts& parts) const {
-    return infer_type(parts, [this](const std::string& field) -> std::string {
-      if (field == "_sequence" || field == "_shard") return "integer";
-      if (field == "_time" || field == "_key") return "text";
-      if (field == "data") return "json";
-      auto it = options_.fields.find(field);
-      if (it == options_.fields.end()) return "any";
-      return it->second == FieldType::integer ? "integer" : (it->second == FieldType::number ? "real" : "text");
-    });
-  }
-
-  // Whatever the records hold: declared fields are no promise, for a record may hold something else.
-  static bool always_text(const Parts& parts) {
-    return infer_type(parts, [](const std::string& field) -> std::string {
-             return field == "_time" || field == "_key" ? "text" : "any";
-           }) == "text";
-  }
-  static bool always_text(const AggregateDraft& draft) {
-    static constexpr std::string_view kOneOfThem[] = {"min", "max", "first", "last"};
-    return std::find(std::begin(kOneOfThem), std::end(kOneOfThem), draft.function) != std::end(kOneOfThem) &&
-           always_text(draft.arguments[0]);
-  }
-
-  std::string aggregate_type(const AggregateDraft& draft) const {
-    if (draft.function == "count") return "integer";
-    if (draft.function == "avg") return "real";
-    if (draft.function == "collect") return "json";
-    std::string type = infer(draft.arguments[0]);
-    if (draft.function == "sum") return type == "integer" ? "integer" : "real";
-    return type == "json" ? "text" : type;  // min, max, first, last keep JSON as the text it is
-  }
-
   // Exchanges aggregates and group terms for stored columns; what column is left is refused.
   std::optional<SqlError> make_final(Definition& out) {
     std::vector<std::uint32_t> order(groups_.size());
@@ -216,7 +241,7 @@ class Splitter {
     std::stable_sort(order.begin(), order.end(),
                      [&](auto a, auto b) { return groups_[a].size() > groups_[b].size(); });  // the longest first
     for (Item& item : items_) {
-      std::string type = infer(item.parts);
+      std::string type = types_.of(item.parts);
       Parts parts = without_outer_parentheses(item.parts);
       for (Part& p : parts) {
         if (p.kind == Kind::aggregate)
@@ -225,12 +250,12 @@ class Splitter {
       for (std::uint32_t g : order) parts = exchange(parts, groups_[g], g);
       OutputColumn column{item.name, type, OutputColumn::Source::expression, 0, {}, always_text(item.parts)};
       for (const Part& p : parts) {
-        if (p.kind == Kind::column) {
+        if (is_field_or_element(p)) {
           return error_at(sql_, p.offset,
-                          p.text +
+                          as_written(p) +
                               " is neither in GROUP BY nor inside an aggregate, so it has many values in one row: add "
                               "it to GROUP BY, or write last(" +
-                              p.text + ").");
+                              as_written(p) + ").");
         }
         if (p.kind == Kind::stored) column.needs.push_back(p.index);
       }
@@ -240,7 +265,7 @@ class Splitter {
         bool group = parts[0].index < groups_.size();
         column.source = group ? OutputColumn::Source::group : OutputColumn::Source::aggregate;
         column.index = group ? parts[0].index : parts[0].index - static_cast<std::uint32_t>(groups_.size());
-        column.type = group ? out.groups[column.index].type : aggregate_type(reader_.aggregates[column.index]);
+        column.type = group ? out.groups[column.index].type : types_.of(reader_.aggregates[column.index]);
         column.always_text = group ? always_text(groups_[column.index]) : always_text(reader_.aggregates[column.index]);
       } else {
         column.index = expressions_++;
@@ -253,17 +278,21 @@ class Splitter {
     return std::nullopt;
   }
 
-  // A collected list is JSON to the JSON functions around it.
+  // A collected list or map is JSON to the JSON functions around it.
   std::string placeholder(std::uint32_t stored) const {
     std::string parameter = "?" + std::to_string(stored + 1);
-    bool list = stored >= groups_.size() && reader_.aggregates[stored - groups_.size()].function == "collect";
-    return list ? "json(" + parameter + ")" : parameter;
+    bool json = stored >= groups_.size() && gives_json(reader_.aggregates[stored - groups_.size()]);
+    return json ? "json(" + parameter + ")" : parameter;
   }
 
   void render(const Parts& parts, Definition& out) {
     for (const Part& p : parts) {
+      if (p.kind == Kind::lookup) {
+        row_.add(p, lookup_table(p.index) + "." + quoted_name(p.text));
+        continue;
+      }
       if (p.kind != Kind::column) {
-        row_.add(p, p.text);
+        row_.add(p, p.kind == Kind::element ? "element." + p.text : p.text);
         continue;
       }
       auto it = std::find(out.fields.begin(), out.fields.end(), p.text);
@@ -304,26 +333,51 @@ class Splitter {
       call.function = draft.function;
       call.distinct = draft.distinct;
       call.star = draft.star;
-      call.type = aggregate_type(draft);
+      call.type = types_.of(draft);
       call.text = draft.text;
-      if (draft.function == "collect") call.limit = kCollectLimit;
+      if (gives_json(draft)) call.limit = kJsonLimit;
+      call.fraction = draft.fraction;
       for (const Parts& argument : draft.arguments) {
         // A JSON function's result is kept as it is; anything else becomes JSON first.
-        bool plain =
-            draft.function != "collect" || (is_primary(argument) && infer(argument) == "json" && argument.size() > 1);
+        bool kept = gives_json(draft) && &argument == &draft.arguments.back();
+        bool plain = !kept || (is_primary(argument) && types_.of(argument) == "json" && argument.size() > 1);
         call.arguments.push_back(column_of(plain ? "" : "_json_member", argument));
       }
       if (draft.filter) call.filter = column_of(" ", *draft.filter);
+      call.shares = state_shared_by(call, out);
       out.aggregates.push_back(std::move(call));
     }
     out.arguments = static_cast<std::uint32_t>(columns.size());
     if (groups_.empty() && columns.empty()) row_.add("1");
     row_.add(" FROM batch");
+    if (elements_) {
+      // The batch stays the outer loop of the two, whatever SQLite's planner thinks of them.
+      row_.add(clauses_.elements->optional ? " LEFT JOIN json_each(" : " CROSS JOIN json_each(");
+      render(*elements_, out);
+      row_.add(") AS element");
+    }
+    for (std::uint32_t i = 0; i < on_.size(); ++i) {
+      row_.add(std::string(clauses_.lookups[i].optional ? " LEFT JOIN " : " CROSS JOIN ") + lookup_table(i));
+      if (on_[i].empty()) continue;
+      row_.add(" ON ");
+      render(on_[i], out);
+    }
     if (where_) {
       row_.add(" WHERE ");
       render(*where_, out);
     }
     out.row_sql = row_.sql();
+  }
+
+  static std::optional<std::uint32_t> state_shared_by(const AggregateCall& call, const Definition& out) {
+    const std::string_view state = aggregate_state(call.function);
+    for (std::uint32_t i = 0; !state.empty() && i < out.aggregates.size(); ++i) {
+      const AggregateCall& other = out.aggregates[i];
+      if (!other.shares && aggregate_state(other.function) == state && other.arguments == call.arguments &&
+          other.filter == call.filter)
+        return i;
+    }
+    return std::nullopt;
   }
 
   void warn(Definition& out) const {
@@ -333,26 +387,50 @@ class Splitter {
       if (draft.filter) arithmetic.look(*draft.filter, out.warnings);
     }
     for (const Parts& group : groups_) arithmetic.look(group, out.warnings);
+    for (const Parts& on : on_) arithmetic.look(on, out.warnings);
     if (where_) arithmetic.look(*where_, out.warnings);
+    for (const std::string& name : reader_.bare_elements) {
+      if (!options_.fields.contains(name)) continue;
+      const std::string& stream = clauses_.alias.empty() ? clauses_.stream : clauses_.alias;
+      out.warnings.push_back(name + " means json_each's, not the field of that name, which is " + stream + "." + name +
+                             ".");
+    }
   }
 
   // Lets SQLite prepare both statements: what the tokens did not show, its parser and authorizer do.
-  std::optional<SqlError> check(const Definition& out) const {
+  std::optional<SqlError> check(Definition& out) const {
+    QueryScope scope;
     BatchTable table;
+    table.lookups = &scope;
     table.columns = static_cast<std::uint32_t>(out.fields.size());
     auto opened = Connection::open();
     if (auto* e = std::get_if<SqlError>(&opened)) return *e;
     Connection& connection = *std::get<0>(opened);
     auto at = [&](const PrepareError& e, const Rendered& from) {
+      if (e.lookup) return error_at(sql_, clauses_.lookups[*e.lookup].at, e.message);
       if (e.offset < 0) return SqlError{"invalid_view", e.message};
       return error_at(sql_, from.origin(e.offset), e.message);
     };
-    auto row = prepare_row_statement(connection, table, out.row_sql);
+    auto row = prepare_row_statement(connection, table, out.row_sql, views_);
     if (auto* e = std::get_if<PrepareError>(&row)) return at(*e, row_);
     std::get<Statement>(row).reset();
+    if (auto e = read_plans(connection, table, out)) return at(*e, row_);
     if (!out.final_sql.empty()) {
       auto final = prepare_final_statement(connection, out.final_sql);
       if (auto* e = std::get_if<PrepareError>(&final)) return at(*e, final_);
+    }
+    return std::nullopt;
+  }
+
+  std::optional<PrepareError> read_plans(Connection& connection, BatchTable& table, Definition& out) const {
+    if (views_.empty()) return std::nullopt;
+    auto read = lookup_plans(connection, table, out.row_sql, views_);
+    if (auto* e = std::get_if<PrepareError>(&read)) return *e;
+    const auto& plans = std::get<0>(read);
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      out.lookups[i].whole = plans[i].whole;
+      out.lookups[i].text = plans[i].words;
+      out.several_rows = out.several_rows || !plans[i].whole;
     }
     return std::nullopt;
   }
@@ -361,9 +439,13 @@ class Splitter {
   const SplitOptions& options_;
   const Clauses& clauses_;
   ExpressionReader reader_;
+  const ResultTypes types_;
   std::vector<Item> items_;
   std::set<std::string> output_columns_;
   std::optional<Parts> where_;
+  std::optional<Parts> elements_;  // the arguments of json_each
+  LookedUp views_;
+  std::vector<Parts> on_;  // of each of them; empty: none
   std::vector<Parts> groups_;
   std::uint32_t expressions_ = 0;
   Rendered row_;
@@ -378,12 +460,24 @@ std::vector<Column> Definition::output() const {
   return out;
 }
 
+std::vector<std::string> looked_up(std::string_view sql) {
+  std::vector<std::string> out;
+  auto tokens = tokenize(sql);
+  if (std::holds_alternative<SqlError>(tokens)) return out;
+  auto clauses = find_clauses(sql, std::get<0>(tokens));
+  if (std::holds_alternative<SqlError>(clauses)) return out;
+  for (const LookupText& lookup : std::get<Clauses>(clauses).lookups) out.push_back(lookup.view);
+  return out;
+}
+
 SqlResult<Definition> split(std::string_view sql, const SplitOptions& options) {
   if (sql.size() > 64 << 10) return SqlError{"invalid_view", "A definition has at most 64 KiB."};
   auto tokens = tokenize(sql);
   if (auto* e = std::get_if<SqlError>(&tokens)) return *e;
   auto clauses = find_clauses(sql, std::get<0>(tokens));
   if (auto* e = std::get_if<SqlError>(&clauses)) return *e;
+  if (std::get<Clauses>(clauses).of_stream)
+    return error_at(sql, 0, "This makes a stream, not a view: send it to POST /v1/sql, or tidemill sql.");
   Definition out;
   if (auto e = Splitter(sql, options, std::get<Clauses>(clauses)).run(out)) return *e;
   return out;

@@ -15,13 +15,16 @@
 
 namespace tidemill::views {
 
-inline constexpr char kRowVersion = 1;  // of a stored row, docs/formats/view-state.md
+// The version of a stored row, docs/formats/view-state.md.
+inline constexpr char kRowVersion = 1;
+inline constexpr char kWithDeadline = 1;  // more, of one that has a deadline
+inline constexpr char kWithRecent = 2;    // likewise, of one that says which were its last records
 
 // Takes what an aggregate keeps below the row.
 class MemberSink {
  public:
   virtual ~MemberSink() = default;
-  // false: this key came before (Members::set only).
+  // false: this key came before (Members::set and latest only).
   virtual bool member(std::string_view key, std::string_view value) = 0;
 };
 // Gives it back, in order of the keys' bytes. Returning false stops.
@@ -36,6 +39,7 @@ enum class Members {
   none,      // all of the state is in the row
   appended,  // each member is new and later than all before it: just put it (the first `room` of them)
   set,       // the row counts members: of those handed out, the store must find which it has already
+  latest,    // of two with the same key the one with the greater value stays, which is the later: just put it
 };
 
 // One kind of state: how values are added, merged, written and read. Immutable, any thread; the state itself is
@@ -50,6 +54,8 @@ class Aggregate {
   virtual std::size_t size() const = 0;
   virtual void init(void* state) const = 0;
   virtual void destroy(void* state) const = 0;
+  // Bytes beyond size(), about.
+  virtual std::size_t heap(const void* /*state*/) const { return 0; }
 
   // nullptr: these arguments will do. Else the sentence for the quarantine. Nothing has been added yet, so that a
   // record is parked whole. Arguments are canonical cells.
@@ -81,7 +87,15 @@ std::unique_ptr<const Aggregate> make_aggregate(const AggregateCall& call);
 struct RowHeader {
   std::uint64_t first = 0;  // sequence of the first and last record in it
   std::uint64_t last = 0;
-  std::uint64_t count = 0;  // records; 0: a state without rows
+  std::uint64_t count = 0;    // records; 0: a state without rows
+  std::int64_t deadline = 0;  // expiry.h: stream time at which it goes; 0 where rows stay
+};
+
+// The last records of a row, where its lineage is kept: those that are not in a piece of it yet (lineage.h). The last
+// of them is the last record of the row.
+struct Recent {
+  std::uint32_t count = 0;
+  std::string differences;  // varints, one less than `count`: each sequence less the one before
 };
 
 class StateLayout;
@@ -96,6 +110,8 @@ class RowState {
   explicit operator bool() const { return block_ != nullptr; }
 
   const RowHeader& header() const;
+  Recent& recent();
+  const Recent& recent() const;
   void* state(std::uint32_t aggregate);
   const void* state(std::uint32_t aggregate) const;
   // What SQL sees of one aggregate.
@@ -103,7 +119,7 @@ class RowState {
   // Bytes of memory, about: for caches.
   std::size_t memory() const;
 
-  void merge(const RowState& from);
+  void merge(const RowState& from);  // all but recent()
   // The stored row's value, docs/formats/view-state.md. The same rows give the same bytes, whatever the batch cuts.
   void encode(std::string& out) const;
 
@@ -116,6 +132,11 @@ class RowState {
   std::byte* block_ = nullptr;
 };
 
+// Of a stored row, without decoding all of it. 0 where rows stay, or it is damaged.
+std::int64_t deadline_of(std::string_view stored_row);
+// Likewise: the sequence of the last record in it; 0: damaged.
+std::uint64_t last_of(std::string_view stored_row);
+
 // The aggregates of one view and where their states lie. Immutable; any thread.
 class StateLayout {
  public:
@@ -127,21 +148,37 @@ class StateLayout {
   std::uint32_t size() const { return static_cast<std::uint32_t>(aggregates_.size()); }
   const Aggregate& aggregate(std::uint32_t i) const { return *aggregates_[i].aggregate; }
   const AggregateCall& call(std::uint32_t i) const { return aggregates_[i].call; }
+  // Whether it has a state of its own: not where it reads that of an earlier one.
+  bool has_state(std::uint32_t i) const { return !aggregates_[i].call.shares; }
   bool has_members() const { return has_members_; }
 
   RowState make() const;                                  // no rows
   Result<RowState> decode(std::string_view value) const;  // StorageErrc::damaged
+  // For a reader of many rows: into the memory of an earlier row (or of none), and only the aggregates below `end`; the
+  // others are as in make(), and recent() is empty.
+  Result<void> decode(std::string_view value, std::uint32_t end, RowState& into) const;
+  // The least `end` for which decode() reads this aggregate.
+  std::uint32_t end_for(std::uint32_t aggregate) const {
+    return aggregates_[aggregate].call.shares.value_or(aggregate) + 1;
+  }
+  bool lineage() const { return lineage_; }
+  // When the rows of the view go; nullptr: they stay.
+  const Expiry* expiry() const { return expiry_ ? &*expiry_ : nullptr; }
 
  private:
   friend class RowState;
+  Result<void> decode_states(std::string_view& in, std::uint32_t end, RowState& into) const;
   struct Entry {
     AggregateCall call;
     std::unique_ptr<const Aggregate> aggregate;
     std::size_t offset;
   };
   std::vector<Entry> aggregates_;
+  std::vector<std::uint32_t> states_;  // of aggregates_, those with a state of their own
   std::size_t bytes_;
   bool has_members_ = false;
+  bool lineage_ = false;
+  std::optional<Expiry> expiry_;
 };
 
 }  // namespace tidemill::views

@@ -28,7 +28,10 @@ bool get_text(std::string_view& in, std::string& out) {
 }
 
 constexpr char kVersion = 1;
-constexpr char kSinceVersion = 2;  // of a checkpoint that says since when
+constexpr char kSinceVersion = 2;    // of a checkpoint that says since when
+constexpr char kExpiryVersion = 3;   // of one that says what has gone with time
+constexpr char kLineageVersion = 4;  // of one that says which records are in the lineage
+constexpr char kBothVersion = 5;     // and what has gone with time
 
 }  // namespace
 
@@ -55,6 +58,35 @@ std::string parked_key(std::uint64_t sequence) {
   return out;
 }
 
+std::optional<Sequence> parked_sequence(std::string_view key) {
+  if (key.size() != 9 || key[0] != kParkedSpace) return std::nullopt;
+  std::uint64_t sequence = 0;
+  for (const char c : key.substr(1)) sequence = sequence << 8 | static_cast<unsigned char>(c);
+  return Sequence(sequence);
+}
+
+std::string expiry_key(std::int64_t bucket_ms, std::string_view group_key) {
+  std::string out(1, kExpirySpace);
+  put_be(out, static_cast<std::uint64_t>(bucket_ms), 8);
+  return out.append(group_key);
+}
+
+std::string lineage_key(std::string_view group_key, std::uint64_t sequence) {
+  std::string out;
+  out.reserve(group_key.size() + 9);
+  out += kLineageSpace;
+  out += group_key;
+  put_be(out, sequence, 8);
+  return out;
+}
+
+std::optional<ExpiryEntry> expiry_entry(std::string_view key) {
+  if (key.size() < 9 || key[0] != kExpirySpace) return std::nullopt;
+  std::uint64_t bucket = 0;
+  for (const char c : key.substr(1, 8)) bucket = bucket << 8 | static_cast<unsigned char>(c);
+  return ExpiryEntry{static_cast<std::int64_t>(bucket), key.substr(9)};
+}
+
 std::string behind_prefix(std::string prefix) {
   while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xFF) prefix.pop_back();
   if (!prefix.empty()) prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
@@ -62,26 +94,45 @@ std::string behind_prefix(std::string prefix) {
 }
 
 std::string encode_checkpoint(const Checkpoint& c) {
-  const bool all = c.since <= Sequence(1);
-  std::string out(1, all ? kVersion : kSinceVersion);
+  const bool all = c.since <= Sequence(1) && !c.expiry && !c.lineage;
+  const char without = c.expiry ? kExpiryVersion : all ? kVersion : kSinceVersion;
+  std::string out(1, !c.lineage ? without : c.expiry ? kBothVersion : kLineageVersion);
   put_le(out, c.position.sequence().value());
   put_le(out, static_cast<std::uint64_t>(c.time.time_since_epoch().count()));
   put_le(out, c.rows);
   put_le(out, c.parked);
   if (!all) put_le(out, c.since.value());
+  if (c.lineage) put_le(out, c.lineage->value());
+  if (!c.expiry) return out;
+  put_le(out, static_cast<std::uint64_t>(c.expiry->stream_time.time_since_epoch().count()));
+  put_le(out, c.expiry->expired);
+  put_le(out, c.expiry->late);
   return out;
 }
 
 std::optional<Checkpoint> decode_checkpoint(std::string_view in) {
   std::uint64_t sequence = 0, time = 0, rows = 0, parked = 0, since = 1;
-  const bool all = in.size() == 33 && in[0] == kVersion;
-  if (!all && !(in.size() == 41 && in[0] == kSinceVersion)) return std::nullopt;
+  static constexpr std::size_t kSizes[] = {0, 33, 41, 65, 49, 73};
+  if (in.empty() || in[0] < kVersion || in[0] > kBothVersion || in.size() != kSizes[std::size_t(in[0])])
+    return std::nullopt;
+  const bool all = in[0] == kVersion;
+  const bool expires = in[0] == kExpiryVersion || in[0] == kBothVersion;
+  const bool lineage = in[0] == kLineageVersion || in[0] == kBothVersion;
+  const bool since_may_be_1 = expires || lineage;
   in.remove_prefix(1);
   if (!get_le(in, sequence) || !get_le(in, time) || !get_le(in, rows) || !get_le(in, parked)) return std::nullopt;
-  if (!all && (!get_le(in, since) || since < 2)) return std::nullopt;
-  return Checkpoint{Position::through(Sequence(sequence)),
-                    WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(time))), rows, parked,
-                    Sequence(since)};
+  if (!all && (!get_le(in, since) || since < (since_may_be_1 ? 1 : 2))) return std::nullopt;
+  std::uint64_t lineage_from = 1;
+  if (lineage && (!get_le(in, lineage_from) || lineage_from == 0)) return std::nullopt;
+  const auto wall = [](std::uint64_t ms) { return WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(ms))); };
+  Checkpoint out{
+      Position::through(Sequence(sequence)), wall(time), rows, parked, Sequence(since), std::nullopt, std::nullopt};
+  if (lineage) out.lineage = Sequence(lineage_from);
+  if (!expires) return out;
+  std::uint64_t stream_time = 0, expired = 0, late = 0;
+  if (!get_le(in, stream_time) || !get_le(in, expired) || !get_le(in, late)) return std::nullopt;
+  out.expiry = {wall(stream_time), expired, late};
+  return out;
 }
 
 std::string encode_parked(const ParkedRecord& r) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "consumers/views/overlay.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/seam/clock.h"
@@ -12,9 +13,9 @@ namespace {
 
 constexpr std::uint64_t kFlushRecords = 100'000;  // replayed in about a second
 constexpr std::uint64_t kFlushBytes = 32 << 20;
-constexpr std::uint32_t kSliceRecords = 10'000;  // of a view that catches up: the others wait this long at most
 constexpr auto kTick = std::chrono::seconds(1);
-constexpr std::uint32_t kShownSlot = 0;  // of the log's notes
+constexpr auto kTidyTick = std::chrono::milliseconds(20);  // between two pieces of what goes with time
+constexpr std::uint32_t kShownSlot = 0;                    // of the log's notes
 
 std::uint64_t number(Position p) {
   return p.sequence().value();
@@ -28,40 +29,87 @@ Position before(Sequence next) {
 
 }  // namespace
 
-StreamViews::StreamViews(Env& env, Database& database, std::shared_ptr<Stream> stream, std::uint64_t cache_bytes)
-    : env_(env), database_(database), stream_(std::move(stream)), cache_bytes_(cache_bytes) {}
+StreamViews::StreamViews(Env& env, Database& database, std::shared_ptr<Stream> stream, Options options)
+    : env_(env), database_(database), stream_(std::move(stream)), options_(std::move(options)) {}
 
-SqlResult<bool> StreamViews::add(std::shared_ptr<LiveView> view) {
+// Where nothing is in it yet: it has all that it does not count.
+Result<void> StreamViews::begin(Kept& kept) const {
+  const Log& log = stream_->log();
+  RETURN_IF_ERROR(kept.upkeep->begins_at(std::clamp(kept.live->from, log.start(), next(log.durable()))));
+  // What was decided, and had not been written when the power went, or is about what a base has.
+  const std::uint64_t counted = counted_late(*kept.live);
+  RETURN_IF_ERROR(kept.upkeep->settle());
+  kept.live->settled = counted;
+  return {};
+}
+
+SqlResult<std::unique_ptr<Upkeep>> StreamViews::open_upkeep(const Kept& kept, FieldSet& fields) const {
+  auto opened = Upkeep::open(env_, kept.live->view->definition(), database_, kept.live->view->family(), fields,
+                             options_.cache_bytes, {kept.live->decisions, shard_of()}, kept.live->looked_up());
+  if (auto* upkeep = std::get_if<std::unique_ptr<Upkeep>>(&opened)) (*upkeep)->tell(kept.live->changes);
+  return opened;
+}
+
+SqlResult<bool> StreamViews::add(std::shared_ptr<LiveView> view, std::function<void()> joined) {
   const std::lock_guard lock(mutex_);
   auto kept = std::make_shared<Kept>();
   kept->live = view;
+  kept->joined = std::move(joined);
   // Its own set of fields as long as it is alone; the common one once it has joined.
   auto fields = std::make_shared<FieldSet>();
-  auto upkeep = Upkeep::open(env_, view->view->definition(), database_, view->view->family(), *fields, cache_bytes_);
+  auto upkeep = open_upkeep(*kept, *fields);
   if (auto* error = std::get_if<SqlError>(&upkeep)) return *error;
   kept->upkeep = std::move(std::get<0>(upkeep));
-  kept->upkeep->begins_at(stream_->log().start());
+  if (const Result<void> begun = begin(*kept); !begun)
+    return SqlError{"not_stored", "The view's rows cannot be stored: " + begun.error().message() + "."};
   const Checkpoint checkpoint = kept->upkeep->checkpoint();
   view->since = checkpoint.since.value();
-  view->rows = checkpoint.rows;
-  view->parked = checkpoint.parked;
-  view->applied_time_ms = checkpoint.time.time_since_epoch().count();
+  view->lineage = checkpoint.lineage ? checkpoint.lineage->value() : 0;
+  show_counts(*kept);
   see_persisted(*kept);
   view->waiters->reached(checkpoint.position);
   behind_.push_back(kept);
-  if (opened_) start_catching_up(kept, fields);
+  if (opened_) catch_up_later(kept, fields);
   return true;
 }
 
-void StreamViews::remove(const std::string& name) {
-  const std::lock_guard lock(mutex_);
+void StreamViews::remove(const LiveView& view) {
+  std::shared_ptr<Kept> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    gone = leave(view);
+    count_persisted();
+  }
+  if (gone) const std::lock_guard slice(gone->mutex);
+}
+
+std::shared_ptr<StreamViews::Kept> StreamViews::leave(const LiveView& view) {
+  std::shared_ptr<Kept> gone;
   const auto is_it = [&](const std::shared_ptr<Kept>& kept) {
-    if (kept->live->view->name() != name) return false;
+    if (kept->live.get() != &view) return false;
     kept->live->dropped = true;
+    kept->live->changes->tell();
+    gone = kept;
     return true;
   };
   std::erase_if(live_, is_it);
   std::erase_if(behind_, is_it);
+  return gone;
+}
+
+bool StreamViews::replace(const LiveView& old, const LiveView& fresh, const std::function<void()>& show) {
+  std::shared_ptr<Kept> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool joined = std::any_of(live_.begin(), live_.end(), [&](const auto& k) { return k->live.get() == &fresh; });
+    if (!joined || closed_) return false;
+    show();
+    gone = leave(old);
+    count_persisted();
+    old.waiters->pass_on(fresh.waiters);
+  }
+  if (gone) const std::lock_guard slice(gone->mutex);
+  return true;
 }
 
 bool StreamViews::empty() const {
@@ -79,31 +127,26 @@ Result<Position> StreamViews::open() {
   auto behind = std::move(behind_);
   behind_.clear();
   for (auto& kept : behind) {
+    if (kept->upkeep->checkpoint().position == foremost && kept->live->lookups.empty()) {
+      RETURN_IF_ERROR(go_with_others(kept));
+      continue;
+    }
     auto fields = std::make_shared<FieldSet>();
-    // Prepared once more over the set that it will be parsed with.
-    auto& target = kept->upkeep->checkpoint().position == foremost ? fields_ : *fields;
-    auto upkeep =
-        Upkeep::open(env_, kept->live->view->definition(), database_, kept->live->view->family(), target, cache_bytes_);
+    auto upkeep = open_upkeep(*kept, *fields);
     if (std::holds_alternative<SqlError>(upkeep)) return make_error_code(StorageErrc::damaged);
     kept->upkeep = std::move(std::get<0>(upkeep));
-    kept->upkeep->begins_at(Sequence(kept->live->since));
-    if (&target == &fields_) {
-      live_.push_back(kept);
-    } else {
-      behind_.push_back(kept);
-      start_catching_up(kept, fields);
-    }
+    RETURN_IF_ERROR(begin(*kept));
+    behind_.push_back(kept);
+    catch_up_later(kept, fields);
   }
-  persisted_ = number(foremost);
-  for (const auto& kept : live_) persisted_ = std::min<std::uint64_t>(persisted_, kept->live->persisted);
+  count_persisted();
   return foremost;
 }
 
 void StreamViews::parse(const RecordBatch& batch) {
   if (!parsed_ || parsed_fields_ != fields_.size()) {
     parsed_fields_ = fields_.size();
-    parsed_ = std::make_unique<ParsedBatch>(
-        fields_, [stream = stream_](HashKey h, Sequence s) { return stream->shard_of(h, s); });
+    parsed_ = std::make_unique<ParsedBatch>(fields_, shard_of());
   }
   parsed_->parse(batch.records);
 }
@@ -113,8 +156,11 @@ Result<void> StreamViews::process(const RecordBatch& batch) {
   const MonotonicTime begin = env_.clock.monotonic();
   const Position through = before(batch.next);
   report(batch);
+  for (const auto& kept : live_) {
+    if (kept->unsettled) RETURN_IF_ERROR(settle(*kept));
+  }
   parse(batch);
-  for (const auto& kept : live_) RETURN_IF_ERROR(apply(*kept, *parsed_, through));
+  RETURN_IF_ERROR(apply_all(through));
   applied_ = number(through);
   stream_->log().note(kShownSlot, through.sequence());
 
@@ -123,16 +169,61 @@ Result<void> StreamViews::process(const RecordBatch& batch) {
   const auto spent = env_.clock.monotonic() - begin;
   metrics_.batch_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, spent.count() / 1000)));
   if (!batch.records.empty()) {
-    const auto age = env_.clock.wall() - batch.records.back().arrival;
+    const WallTime now = env_.clock.wall();
+    options_.pace->served(now - batch.records.front().arrival, env_.clock.monotonic());
+    const auto age = now - batch.records.back().arrival;
     metrics_.visible_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, age.count())) * 1000);
   }
   for (const auto& kept : live_) RETURN_IF_ERROR(flush_if_due(*kept, false));
+  count_persisted();
   return {};
+}
+
+// In one write: whoever reads several of these views sees them at the same record.
+Result<void> StreamViews::apply_all(Position through) {
+  const auto prepare_and_write = [&]() -> Result<void> {
+    std::vector<Database::FamilyWrite> writes;
+    std::shared_ptr<const Snapshot> stored;
+    for (const auto& kept : live_) {
+      if (!kept->live->lookups.empty()) {
+        if (!stored) stored = database_.snapshot();
+        kept->upkeep->look_in(look_in(*kept, stored));
+      }
+      const Result<void> prepared = kept->upkeep->prepare(*parsed_, through);
+      kept->upkeep->look_in(nullptr);
+      RETURN_IF_ERROR(prepared);
+      if (const auto write = kept->upkeep->to_write()) writes.push_back(*write);
+    }
+    if (writes.empty()) return {};
+    return database_.write(writes);
+  };
+  const Result<void> done = prepare_and_write();
+  for (const auto& kept : live_) kept->upkeep->written(done.has_value());
+  RETURN_IF_ERROR(done);
+  for (const auto& kept : live_) show(*kept);
+  return {};
+}
+
+// What is stored, and what this batch makes of the views of this stream that it looks up, which came before it.
+std::shared_ptr<const Snapshot> StreamViews::look_in(const Kept& kept,
+                                                     const std::shared_ptr<const Snapshot>& stored) const {
+  std::shared_ptr<const Snapshot> out = stored;
+  for (const auto& k : live_) {
+    const bool is_one = std::any_of(kept.live->lookups.begin(), kept.live->lookups.end(),
+                                    [&](const auto& l) { return l.get() == k->live.get(); });
+    const auto write = is_one ? k->upkeep->to_write() : std::nullopt;
+    if (write) out = std::make_shared<Overlay>(std::move(out), *write->family, *write->set);
+  }
+  return out;
 }
 
 Result<void> StreamViews::apply(Kept& kept, const ParsedBatch& parsed, Position through) {
   RETURN_IF_ERROR(kept.upkeep->apply(parsed, through));
-  const Checkpoint& checkpoint = kept.upkeep->checkpoint();
+  show(kept);
+  return {};
+}
+
+void StreamViews::show(Kept& kept) {
   for (const auto& parked : kept.upkeep->newly_parked()) {
     env_.logger.warning("a view parked a record",
                         {{"view", kept.live->view->name()},
@@ -141,23 +232,20 @@ Result<void> StreamViews::apply(Kept& kept, const ParsedBatch& parsed, Position 
                          {"sequence", std::to_string(parked.sequence)},
                          {"cause", parked.reason}});
   }
+  show_counts(kept);
+  kept.live->waiters->reached(kept.upkeep->checkpoint().position);
+  kept.live->changes->tell();
+}
+
+void StreamViews::show_counts(Kept& kept) {
+  const Checkpoint& checkpoint = kept.upkeep->checkpoint();
   kept.live->rows = checkpoint.rows;
   kept.live->parked = checkpoint.parked;
   kept.live->applied_time_ms = checkpoint.time.time_since_epoch().count();
-  kept.live->waiters->reached(checkpoint.position);
-  return {};
-}
-
-void StreamViews::report(const RecordBatch& batch) {
-  for (const LostRange& lost : batch.lost) {
-    metrics_.lost_records.add(lost.last.value() - lost.first.value() + 1);
-    env_.logger.error("views go on without records that are damaged in the log",
-                      {{"stream", stream_->name()},
-                       {"first", std::to_string(lost.first.value())},
-                       {"last", std::to_string(lost.last.value())},
-                       {"file", lost.file},
-                       {"offset", std::to_string(lost.offset.value())}});
-  }
+  if (!checkpoint.expiry) return;
+  kept.live->stream_time_ms = checkpoint.expiry->stream_time.time_since_epoch().count();
+  kept.live->expired = checkpoint.expiry->expired;
+  kept.live->late = checkpoint.expiry->late;
 }
 
 // ---- what is on disk
@@ -184,6 +272,10 @@ void StreamViews::see_persisted(Kept& kept) {
   const auto bytes = database_.get_persisted(*kept.upkeep->family(), kCheckpointKey);
   if (!bytes || !*bytes) return;
   if (const auto checkpoint = decode_checkpoint(**bytes)) kept.live->persisted = number(checkpoint->position);
+}
+
+// Of those that go together: what is being built holds nobody up.
+void StreamViews::count_persisted() {
   std::uint64_t least = applied_;
   for (const auto& k : live_) least = std::min<std::uint64_t>(least, k->live->persisted);
   persisted_ = least;
@@ -191,17 +283,32 @@ void StreamViews::see_persisted(Kept& kept) {
 
 std::optional<MonotonicTime> StreamViews::next_tick() {
   const std::lock_guard lock(mutex_);
+  std::optional<std::chrono::nanoseconds> pause;
   for (const auto& kept : live_) {
-    if (kept->live->persisted < applied_ && number(kept->flushing) > kept->live->persisted) {
-      return env_.clock.monotonic() + kTick;
-    }
+    if (!pause && kept->unsettled) pause = kTick;
+    if (!pause && kept->live->persisted < applied_ && number(kept->flushing) > kept->live->persisted) pause = kTick;
+    if (kept->upkeep->untidy()) pause = kTidyTick;
   }
-  return std::nullopt;
+  if (!pause) tick_at_.reset();
+  if (!pause) return std::nullopt;
+  // Asked again, it says the same until then, or it would never come.
+  const MonotonicTime at = env_.clock.monotonic() + *pause;
+  if (!tick_at_ || at < *tick_at_) tick_at_ = at;
+  return tick_at_;
 }
 
 Result<void> StreamViews::tick() {
   const std::lock_guard lock(mutex_);
-  for (const auto& kept : live_) see_persisted(*kept);
+  tick_at_.reset();
+  for (const auto& kept : live_) {
+    if (kept->unsettled) RETURN_IF_ERROR(settle(*kept));
+    see_persisted(*kept);
+    if (!kept->upkeep->untidy()) continue;
+    RETURN_IF_ERROR(kept->upkeep->tidy());
+    show_counts(*kept);
+    kept->live->changes->tell();
+  }
+  count_persisted();
   return {};
 }
 
@@ -216,72 +323,12 @@ Result<void> StreamViews::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   for (const auto& kept : live_) RETURN_IF_ERROR(flush_if_due(*kept, true));
-  for (const auto& kept : behind_) RETURN_IF_ERROR(flush_if_due(*kept, true));
+  for (const auto& kept : behind_) {
+    const std::lock_guard slice(kept->mutex);
+    RETURN_IF_ERROR(flush_if_due(*kept, true));
+  }
+  count_persisted();
   return {};
-}
-
-// ---- catching up
-
-void StreamViews::start_catching_up(std::shared_ptr<Kept> kept, std::shared_ptr<FieldSet> fields) {
-  env_.background.post([self = shared_from_this(), kept = std::move(kept), fields = std::move(fields)] {
-    self->catch_up(kept, fields);
-  });
-}
-
-// One slice. The log is read without the lock; applied with it, so that a dropped view is left alone.
-void StreamViews::catch_up(std::shared_ptr<Kept> kept, std::shared_ptr<FieldSet> fields) {
-  ReadOptions options;
-  options.records_max = kSliceRecords;
-  Sequence from = next(kept->upkeep->checkpoint().position.sequence());
-  from = std::max(from, stream_->log().start());
-  auto batch = stream_->log().read(from, options);
-  const auto again = [&](std::chrono::milliseconds pause) {
-    env_.background.post_after(pause, [self = shared_from_this(), kept, fields] { self->catch_up(kept, fields); });
-  };
-  if (!batch) {
-    env_.logger.error("a view cannot catch up",
-                      {{"view", kept->live->view->name()}, {"cause", batch.error().message()}});
-    return again(std::chrono::seconds(1));
-  }
-  ParsedBatch parsed(*fields, [stream = stream_](HashKey h, Sequence s) { return stream->shard_of(h, s); });
-  parsed.parse(batch->records);
-
-  const std::lock_guard lock(mutex_);
-  if (kept->live->dropped || closed_) return;
-  // Not beyond the others: from there on they go together.
-  const Position through = std::min(before(batch->next), position(applied_));
-  Result<void> applied;
-  if (before(batch->next) <= position(applied_)) {
-    report(*batch);
-    applied = apply(*kept, parsed, through);
-  } else {
-    RecordBatch cut = std::move(*batch);
-    std::erase_if(cut.records, [&](const Record& r) { return r.sequence > through.sequence(); });
-    parsed.parse(cut.records);
-    applied = apply(*kept, parsed, through);
-  }
-  if (applied) applied = flush_if_due(*kept, false);
-  if (!applied) {
-    env_.logger.error("a view cannot catch up",
-                      {{"view", kept->live->view->name()}, {"cause", applied.error().message()}});
-    return again(std::chrono::seconds(1));
-  }
-  if (kept->upkeep->checkpoint().position < position(applied_)) return again(std::chrono::milliseconds(0));
-
-  // It has reached the others: from now on it is fed with them.
-  auto upkeep =
-      Upkeep::open(env_, kept->live->view->definition(), database_, kept->live->view->family(), fields_, cache_bytes_);
-  if (auto* error = std::get_if<SqlError>(&upkeep)) {
-    env_.logger.error("a view cannot go on", {{"view", kept->live->view->name()}, {"cause", error->message}});
-    return again(std::chrono::seconds(1));
-  }
-  kept->upkeep = std::move(std::get<0>(upkeep));
-  kept->upkeep->begins_at(Sequence(kept->live->since));
-  std::erase(behind_, kept);
-  live_.push_back(kept);
-  if (applied_.load() != 0)  // else there was nothing to catch up with
-    env_.logger.info("a view has caught up",
-                     {{"view", kept->live->view->name()}, {"sequence", std::to_string(applied_.load())}});
 }
 
 }  // namespace tidemill::views

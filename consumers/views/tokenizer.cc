@@ -166,4 +166,13 @@ SqlResult<std::vector<Token>> tokenize(std::string_view sql) {
   return out;
 }
 
+std::string quoted_name(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
 }  // namespace tidemill::views

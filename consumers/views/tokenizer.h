@@ -41,5 +41,6 @@ SqlResult<std::vector<Token>> tokenize(std::string_view sql);
 std::string to_upper(std::string_view s);  // ASCII
 std::string to_lower(std::string_view s);
 bool equal_ignoring_case(std::string_view a, std::string_view b);
+std::string quoted_name(std::string_view name);  // in double quotes
 
 }  // namespace tidemill::views

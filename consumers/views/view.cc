@@ -31,13 +31,13 @@ class StoredMembers final : public MemberSource {
   const std::string_view group_key_;
 };
 
-std::string encode_row(const Row& key) {
+}  // namespace
+
+std::string encode_group_key(const Row& key) {
   std::string out;
   for (const Value& value : key) encode_key(canonical(to_cell(value)), out);
   return out;
 }
-
-}  // namespace
 
 Result<Checkpoint> View::checkpoint(const Snapshot& snapshot) const {
   ASSIGN_OR_RETURN(const auto bytes, snapshot.get(*family_, kCheckpointKey));
@@ -49,17 +49,17 @@ Result<Checkpoint> View::checkpoint(const Snapshot& snapshot) const {
 
 Result<std::optional<Row>> View::get(const Snapshot& snapshot, const Row& key) const {
   if (key.size() != definition_.groups.size()) return make_error_code(StorageErrc::invalid_argument);
-  const std::string group_key = encode_row(key);
+  const std::string group_key = encode_group_key(key);
   ASSIGN_OR_RETURN(const auto value, snapshot.get(*family_, row_key(group_key)));
   if (!value) return std::optional<Row>();
   ASSIGN_OR_RETURN(auto reader, RowReader::open(*this, snapshot));
+  if (reader.gone(*value)) return std::optional<Row>();
   Row row;
-  RETURN_IF_ERROR(reader.show(group_key, *value, {}, row));
+  RETURN_IF_ERROR(reader.show(group_key, *value, row));
   return std::optional<Row>(std::move(row));
 }
 
-Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& options) const {
-  // Bounds of group keys: the narrowest of what was asked for.
+std::pair<std::string, std::string> View::bounds(const RangeOptions& options) const {
   std::string lower;
   std::string upper;
   const auto raise = [&](std::string bound) { lower = std::max(lower, std::move(bound)); };
@@ -72,14 +72,19 @@ Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& op
     raise(prefix);
     lower_to(behind_prefix(prefix));
   }
-  if (options.from) raise(encode_row(*options.from));
-  if (options.to) lower_to(encode_row(*options.to));
+  if (options.from) raise(encode_group_key(*options.from));
+  if (options.to) lower_to(encode_group_key(*options.to));
+  return {std::move(lower), std::move(upper)};
+}
+
+Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& options) const {
+  auto [lower, upper] = bounds(options);
   if (!options.cursor.empty()) {
     const std::string ours = to_hex(id_);
     const auto after = from_hex(std::string_view(options.cursor).substr(std::min(ours.size(), options.cursor.size())));
     if (!options.cursor.starts_with(ours) || !after || after->empty())
       return make_error_code(StorageErrc::invalid_argument);
-    raise(*after + '\0');
+    lower = std::max(lower, *after + '\0');
   }
   const std::string from = row_key(lower);
   const std::string to = upper.empty() ? std::string(1, kRowSpace + 1) : row_key(upper);
@@ -90,33 +95,62 @@ Result<RangeResult> View::range(const Snapshot& snapshot, const RangeOptions& op
   const auto cursor = snapshot.cursor(*family_, from, to);
   std::string last;
   for (; cursor->valid(); cursor->next()) {
+    if (reader.gone(cursor->value())) continue;
     if (result.rows.size() == options.limit) {
       result.cursor = to_hex(id_) + to_hex(last);
       break;
     }
     const std::string_view group_key = cursor->key().substr(1);
-    RETURN_IF_ERROR(reader.show(group_key, cursor->value(), {}, result.rows.emplace_back()));
+    RETURN_IF_ERROR(reader.show(group_key, cursor->value(), result.rows.emplace_back()));
     last = group_key;
   }
   if (const ErrorCode error = cursor->error()) return error;
   return result;
 }
 
-Result<RowReader> RowReader::open(const View& view, const Snapshot& snapshot) {
+Result<QuarantineResult> View::quarantine(const Snapshot& snapshot, Sequence from, std::uint32_t limit) const {
+  constexpr std::uint64_t kBytesMax = 8 << 20;  // of one answer; at least one record all the same
+  QuarantineResult result;
+  std::uint64_t bytes = 0;
+  const auto cursor = snapshot.cursor(*family_, parked_key(from.value()), std::string(1, kParkedSpace + 1));
+  for (; cursor->valid(); cursor->next()) {
+    const auto sequence = parked_sequence(cursor->key());
+    auto parked = decode_parked(cursor->value());
+    if (!sequence || !parked) return make_error_code(StorageErrc::damaged);
+    bytes += cursor->value().size();
+    if (result.records.size() == limit || (!result.records.empty() && bytes > kBytesMax)) {
+      result.next = *sequence;
+      break;
+    }
+    result.records.push_back(
+        {*sequence, parked->time, std::move(parked->key), std::move(parked->data), std::move(parked->reason)});
+  }
+  if (const ErrorCode error = cursor->error()) return error;
+  return result;
+}
+
+Result<RowReader> RowReader::open(const View& view, const Snapshot& snapshot, std::span<const bool> wanted) {
   ASSIGN_OR_RETURN(auto stage, view.take_stage());
-  return RowReader(view, snapshot, std::move(stage));
+  WallTime now{};
+  if (view.layout().expiry() != nullptr) {
+    ASSIGN_OR_RETURN(const Checkpoint checkpoint, view.checkpoint(snapshot));
+    if (checkpoint.expiry) now = checkpoint.expiry->stream_time;
+  }
+  auto selection = stage->select(view.layout(), wanted);
+  return RowReader(view, snapshot, std::move(stage), std::move(selection), now);
 }
 
 RowReader::~RowReader() {
   if (stage_) view_->give_back(std::move(stage_));
 }
 
-Result<void> RowReader::show(std::string_view group_key, std::string_view value, std::span<const bool> wanted,
-                             Row& out) {
-  key_.clear();
-  if (!decode_key(group_key, view_->definition().groups.size(), key_)) return make_error_code(StorageErrc::damaged);
-  ASSIGN_OR_RETURN(const RowState state, view_->layout().decode(value));
-  return stage_->run(key_, state, StoredMembers(*snapshot_, *view_->family(), group_key), wanted, out);
+Result<void> RowReader::show(std::string_view group_key, std::string_view value, Row& out) {
+  if (selection_.groups) {
+    key_.clear();
+    if (!decode_key(group_key, view_->definition().groups.size(), key_)) return make_error_code(StorageErrc::damaged);
+  }
+  RETURN_IF_ERROR(view_->layout().decode(value, selection_.aggregates_end, state_));
+  return stage_->run(key_, state_, StoredMembers(*snapshot_, *view_->family(), group_key), selection_, out);
 }
 
 Result<std::unique_ptr<FinalStage>> View::take_stage() const {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "consumers/views/database.h"
@@ -41,6 +42,9 @@ class View {
   // The row of a whole group key. nullopt: there is none.
   Result<std::optional<Row>> get(const Snapshot& snapshot, const Row& key) const;
   Result<RangeResult> range(const Snapshot& snapshot, const RangeOptions& options) const;
+  // Of group keys: what prefix, from and to leave. An empty upper bound: none.
+  std::pair<std::string, std::string> bounds(const RangeOptions& options) const;
+  Result<QuarantineResult> quarantine(const Snapshot& snapshot, Sequence from, std::uint32_t limit) const;
 
  private:
   friend class RowReader;
@@ -58,23 +62,38 @@ class View {
   mutable std::vector<std::unique_ptr<FinalStage>> stages_;
 };
 
+std::string encode_group_key(const Row& key);  // as it is stored
+
 // Makes output rows of stored ones. One thread; must not outlive view and snapshot.
 class RowReader {
  public:
-  static Result<RowReader> open(const View& view, const Snapshot& snapshot);
+  // `wanted` says which output columns are needed (empty: all); the others stay NULL.
+  static Result<RowReader> open(const View& view, const Snapshot& snapshot, std::span<const bool> wanted = {});
   RowReader(RowReader&&) = default;
   ~RowReader();
 
-  // `group_key` and `value`: the bytes under which and as which the row is stored. `wanted` as FinalStage::run.
-  Result<void> show(std::string_view group_key, std::string_view value, std::span<const bool> wanted, Row& out);
+  // Whether this stored row has gone: its deadline has come by the stream time of the snapshot. Nobody is to see it.
+  bool gone(std::string_view value) const { return expires_ && deadline_of(value) <= now_; }
+  // `group_key` and `value`: the bytes under which and as which the row is stored. `out`: empty, or an earlier row.
+  Result<void> show(std::string_view group_key, std::string_view value, Row& out);
 
  private:
-  RowReader(const View& view, const Snapshot& snapshot, std::unique_ptr<FinalStage> stage)
-      : view_(&view), snapshot_(&snapshot), stage_(std::move(stage)) {}
+  RowReader(const View& view, const Snapshot& snapshot, std::unique_ptr<FinalStage> stage,
+            FinalStage::Selection selection, WallTime now)
+      : view_(&view),
+        snapshot_(&snapshot),
+        stage_(std::move(stage)),
+        selection_(std::move(selection)),
+        expires_(view.layout().expiry() != nullptr),
+        now_(now.time_since_epoch().count()) {}
   const View* view_;
   const Snapshot* snapshot_;
   std::unique_ptr<FinalStage> stage_;
+  FinalStage::Selection selection_;
+  bool expires_;
+  std::int64_t now_;  // stream time
   Row key_;
+  RowState state_;
 };
 
 }  // namespace tidemill::views

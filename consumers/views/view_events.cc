@@ -25,8 +25,10 @@ std::string encode_created(const ViewCreated& event) {
       .field("name", event.name)
       .field("stream", event.stream.value())
       .field("source", event.source)
-      .field("sql", event.sql)
-      .end_object();
+      .field("sql", event.sql);
+  if (event.from != Sequence(1)) writer.field("from", event.from.value());
+  if (event.built != 0) writer.field("built", event.built);
+  writer.end_object();
   return out;
 }
 
@@ -41,6 +43,9 @@ std::optional<ViewCreated> decode_created(std::string_view json) {
     return std::nullopt;
   }
   event.stream = StreamId(stream);
+  std::uint64_t from = 1;
+  if (root["from"].get(from) == simdjson::SUCCESS) event.from = Sequence(from);
+  if (root["built"].get(event.built) != simdjson::SUCCESS) event.built = 0;
   return event;
 }
 
@@ -59,6 +64,58 @@ std::optional<std::string> decode_dropped(std::string_view json) {
     return std::nullopt;
   }
   return name;
+}
+
+std::string_view name_of(Decision::Kind kind) {
+  switch (kind) {
+    case Decision::Kind::skip:
+      return "skip";
+    case Decision::Kind::redrive:
+      return "redrive";
+    case Decision::Kind::edit:
+      return "edit";
+  }
+  return {};
+}
+
+std::optional<Decision::Kind> decision_named(std::string_view name) {
+  for (const auto kind : {Decision::Kind::skip, Decision::Kind::redrive, Decision::Kind::edit})
+    if (name == name_of(kind)) return kind;
+  return std::nullopt;
+}
+
+std::string encode_decided(const ViewDecided& event) {
+  std::string out;
+  JsonWriter writer(out);
+  writer.begin_object().field("name", event.name).field("decision", name_of(event.decision.kind));
+  writer.name("sequences").begin_array();
+  for (const Sequence s : event.sequences) writer.value(s.value());
+  writer.end_array();
+  if (event.decision.kind == Decision::Kind::edit) writer.field("data", event.decision.data);
+  writer.end_object();
+  return out;
+}
+
+std::optional<ViewDecided> decode_decided(std::string_view json) {
+  dom::parser parser;
+  dom::element root;
+  dom::array sequences;
+  std::string word;
+  ViewDecided event;
+  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS || !get_text(root, "name", event.name) ||
+      !get_text(root, "decision", word) || root["sequences"].get(sequences) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  const auto kind = decision_named(word);
+  if (!kind) return std::nullopt;
+  event.decision.kind = *kind;
+  if (*kind == Decision::Kind::edit && !get_text(root, "data", event.decision.data)) return std::nullopt;
+  for (const dom::element e : sequences) {
+    std::uint64_t sequence = 0;
+    if (e.get(sequence) != simdjson::SUCCESS) return std::nullopt;
+    event.sequences.emplace_back(sequence);
+  }
+  return event;
 }
 
 }  // namespace tidemill::views

@@ -131,9 +131,53 @@ bool is_expression_keyword(std::string_view word) {
   return is_one_of(to_upper(word), kKeywords);
 }
 
+namespace {
+
+struct AggregateFunction {
+  std::string_view name;
+  std::string_view arguments;  // as a sentence says them; more than one has a comma
+  std::string_view state;      // calls of one kind over the same arguments share their state; empty: none does
+};
+constexpr AggregateFunction kAggregates[] = {{"count", "x", ""},
+                                             {"sum", "x", ""},
+                                             {"avg", "x", ""},
+                                             {"min", "x", ""},
+                                             {"max", "x", ""},
+                                             {"first", "x", ""},
+                                             {"last", "x", ""},
+                                             {"collect", "x", ""},
+                                             {"arg_min", "x, by", ""},
+                                             {"arg_max", "x, by", ""},
+                                             {"approx_count_distinct", "x", ""},
+                                             {"quantile", "x, 0.95", "quantile"},
+                                             {"median", "x", "quantile"},
+                                             {"map", "key, value", ""},
+                                             {"stddev", "x", "spread"},
+                                             {"stddev_samp", "x", "spread"},
+                                             {"stddev_pop", "x", "spread"},
+                                             {"variance", "x", "spread"},
+                                             {"var_samp", "x", "spread"},
+                                             {"var_pop", "x", "spread"}};
+
+const AggregateFunction* find_aggregate(std::string_view f) {
+  auto it = std::find_if(std::begin(kAggregates), std::end(kAggregates), [&](const auto& a) { return a.name == f; });
+  return it == std::end(kAggregates) ? nullptr : it;
+}
+
+}  // namespace
+
 bool is_aggregate(std::string_view f) {
-  static constexpr std::string_view kNames[] = {"count", "sum", "avg", "min", "max", "first", "last", "collect"};
-  return is_one_of(f, kNames);
+  return find_aggregate(f) != nullptr;
+}
+
+std::string_view aggregate_arguments(std::string_view f) {
+  const auto* found = find_aggregate(f);
+  return found == nullptr ? "" : found->arguments;
+}
+
+std::string_view aggregate_state(std::string_view f) {
+  const auto* found = find_aggregate(f);
+  return found == nullptr ? "" : found->state;
 }
 
 std::string_view unsupported_aggregate(std::string_view f) {
@@ -144,7 +188,9 @@ std::string_view unsupported_aggregate(std::string_view f) {
                 {"string_agg", "write collect(x), which gives a JSON array in order of sequence"},
                 {"array_agg", "write collect(x)"},
                 {"json_group_array", "write collect(x)"},
-                {"json_group_object", "write collect(json_object('key', k, 'value', v))"},
+                {"json_group_object", "write map(key, value)"},
+                {"object_agg", "write map(key, value)"},
+                {"map_agg", "write map(key, value)"},
                 {"any_value", "write first(x)"},
                 {"every", "write min(x)"},
                 {"bool_and", "write min(x)"},
@@ -152,22 +198,16 @@ std::string_view unsupported_aggregate(std::string_view f) {
                 {"mean", "write avg(x)"},
                 {"first_value", "write first(x)"},
                 {"last_value", "write last(x)"},
-                {"map", "write collect(json_object('key', k, 'value', v))"},
-                {"arg_min", "write collect(json_object(...)) and pick when reading"},
-                {"arg_max", "write collect(json_object(...)) and pick when reading"},
-                {"min_by", "write collect(json_object(...)) and pick when reading"},
-                {"max_by", "write collect(json_object(...)) and pick when reading"},
-                {"stddev", "write sum(x), sum(x*x) and count(x), and work it out when reading"},
-                {"stddev_pop", "write sum(x), sum(x*x) and count(x), and work it out when reading"},
-                {"stddev_samp", "write sum(x), sum(x*x) and count(x), and work it out when reading"},
-                {"variance", "write sum(x), sum(x*x) and count(x), and work it out when reading"},
-                {"var_pop", "write sum(x), sum(x*x) and count(x), and work it out when reading"},
-                {"var_samp", "write sum(x), sum(x*x) and count(x), and work it out when reading"},
-                {"quantile", "write collect(x) and work it out when reading"},
-                {"percentile", "write collect(x) and work it out when reading"},
-                {"median", "write collect(x) and work it out when reading"},
-                {"mode", "write collect(x) and work it out when reading"},
-                {"approx_count_distinct", "write count(DISTINCT x), which is exact"}};
+                {"min_by", "write arg_min(x, by)"},
+                {"max_by", "write arg_max(x, by)"},
+                {"percentile", "write quantile(x, 0.95)"},
+                {"percentile_cont", "write quantile(x, 0.95)"},
+                {"percentile_disc", "write quantile(x, 0.95)"},
+                {"quantile_cont", "write quantile(x, 0.95)"},
+                {"approx_quantile", "write quantile(x, 0.95)"},
+                {"approx_percentile", "write quantile(x, 0.95)"},
+                {"approx_distinct", "write approx_count_distinct(x)"},
+                {"mode", "write collect(x) and work it out when reading"}};
   for (const auto& row : kTable) {
     if (row.name == f) return row.instead;
   }
@@ -212,7 +252,7 @@ std::string_view nearest_function(std::string_view f) {
     }
   };
   for (const Function& known : kFunctions) consider(known.name);
-  for (std::string_view name : {"count", "sum", "avg", "first", "last", "collect"}) consider(name);
+  for (const AggregateFunction& known : kAggregates) consider(known.name);
   return best;
 }
 

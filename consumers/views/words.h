@@ -7,6 +7,9 @@ namespace tidemill::views {
 // What the splitter knows about words. Lower case for functions, any case for keywords.
 bool is_expression_keyword(std::string_view word);  // CASE, AND, NULL ...: neither a column nor a function
 bool is_aggregate(std::string_view function);       // supported ones; min and max only with one argument
+std::string_view aggregate_arguments(std::string_view function);  // as a sentence says them: "x", or "x, by"
+// Calls of one kind of state over the same arguments need it only once: stddev and variance. Empty: it is its own.
+std::string_view aggregate_state(std::string_view function);
 // Aggregates that people try: what to write instead. Empty: not one of them.
 std::string_view unsupported_aggregate(std::string_view function);
 bool is_window_function(std::string_view function);

@@ -42,8 +42,7 @@ TEST(AnswerMemory, AQueryPaysAsItGrows) {
     return world.ask(
         ApiWorld::request("POST", "/v1/sql",
                           R"({"sql":"WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c WHERE x < )" +
-                              std::to_string(n) + R"() SELECT x, printf('%0100d', x) AS t FROM c"})",
-                          "Accept: text/csv\r\n"));
+                              std::to_string(n) + R"() SELECT x, printf('%0100d', x) AS t FROM c"})"));
   };
   const auto large = rows(10'000);
   EXPECT_EQ(large.status, 429);
@@ -54,8 +53,7 @@ TEST(AnswerMemory, AQueryPaysAsItGrows) {
     for (int again = 0; small.status == 429 && again < 1'000; ++again) small = rows(2'500);
     ASSERT_EQ(small.status, 200) << small.body;
     EXPECT_GT(small.body.size(), std::size_t{256 << 10});
-    EXPECT_EQ(std::count(small.body.begin(), small.body.end(), '\n'), 2'501);
-    EXPECT_TRUE(small.body.ends_with("002500\r\n"));
+    EXPECT_EQ(small.json()["rows"].size(), 2'500u);
   }
 }
 

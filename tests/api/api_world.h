@@ -57,6 +57,11 @@ class RawClient {
     return true;
   }
   void end() { ::shutdown(fd_, SHUT_WR); }
+  // Breaks off: the other side is reset when this goes.
+  void reset() {
+    const linger now{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
 
   // More bytes into what has come; false at the end.
   bool more() {
@@ -131,6 +136,8 @@ class ApiWorld {
         EXPECT_TRUE(std::holds_alternative<views::ViewInfo>(views->create(name, std::string("builtin:") + name)));
       }
     }
+    if (with_views) derived = derived::DerivedStreams::open(real.env, *engine, views.get());
+    options.derived = derived.get();
     options.port = 0;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
@@ -173,6 +180,7 @@ class ApiWorld {
   std::unique_ptr<Engine> engine;
   std::shared_ptr<Stream> stream;
   std::unique_ptr<views::Views> views;
+  std::unique_ptr<derived::DerivedStreams> derived;
   std::unique_ptr<ApiServer> server;
 };
 

@@ -9,12 +9,13 @@
 #include "api/routes.h"
 #include "engine/rejection.h"
 #include "tests/support/real_env.h"
+#include "tests/support/source_tree.h"
 
 namespace tidemill {
 namespace {
 
 std::string page(const std::string& name) {
-  std::ifstream in(std::string(TIDEMILL_SOURCE_DIR) + "/docs/" + name);
+  std::ifstream in(source_tree() + "/docs/" + name);
   return {std::istreambuf_iterator<char>(in), {}};
 }
 

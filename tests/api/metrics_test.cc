@@ -23,6 +23,11 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   StreamDefinition kept = world.stream->definition();
   kept.retention.size_bytes = 1 << 30;
   ASSERT_TRUE(world.engine->change(kept));
+  constexpr std::string_view goes = R"({"sql":"CREATE MATERIALIZED VIEW goes WITH (ttl = '1 day') AS )"
+                                    R"(SELECT Country, count(*) AS n FROM retail GROUP BY Country"})";
+  EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/views/goes", goes, kJsonHeader)).status, 201);
+  const std::string make = R"({"sql":"CREATE STREAM made AS SELECT * FROM retail"})";
+  ASSERT_EQ(world.ask(ApiWorld::request("POST", "/v1/sql", make, kJsonHeader)).status, 200);
   EXPECT_EQ(world.ask(ApiWorld::post(kGood, kJsonHeader, "?ack=view")).status, 200);
   const std::string text = world.get("/metrics").body;
   for (const MetricDescription& m : metric_table()) {
@@ -39,6 +44,13 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   EXPECT_GT(value(text, "tidemill_process_max_fds"), value(text, "tidemill_process_open_fds"));
   EXPECT_GT(value(text, "tidemill_disk_size_bytes"), value(text, "tidemill_disk_free_bytes"));
   EXPECT_GT(value(text, "tidemill_disk_free_bytes"), 0);
+  EXPECT_EQ(value(text, R"(tidemill_view_freshness_seconds{view="customers"})"), 0);
+  // A view shows a batch before its group says that the batch is done.
+  constexpr const char* kLag = R"(tidemill_group_lag_seconds{group="retail:views"})";
+  double lag = value(text, kLag);
+  for (int i = 0; i < 1'000 && lag > 0; ++i) lag = value(world.get("/metrics").body, kLag);
+  EXPECT_EQ(lag, 0);
+  EXPECT_EQ(world.get("/v1/views/customers").json()["freshness_seconds"], 0);
   EXPECT_EQ(value(text, "tidemill_disk_flush_median_seconds"), 0.00015);
   EXPECT_EQ(value(text, "tidemill_disk_flush_max_seconds"), 0.0009);
   EXPECT_EQ(value(text, "tidemill_disk_flush_implausible"), 0);

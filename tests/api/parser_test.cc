@@ -11,9 +11,9 @@ namespace tidemill::http {
 namespace {
 
 // What the first request in `bytes` says, fed in pieces of `piece` bytes.
-std::string parse(std::string bytes, std::size_t piece) {
+std::string parse(std::string bytes, std::size_t piece, const Limits& limits = Limits()) {
   RequestParser parser;
-  parser.begin(Limits());
+  parser.begin(limits);
   std::size_t at = 0;
   for (std::size_t come = 0; come < bytes.size();) {
     come = std::min(bytes.size(), come + piece);
@@ -37,6 +37,33 @@ TEST(RequestParser, ChunksAreTheSameHoweverTheyAreCut) {
                                    {"0\r\n\r", "more"}}) {
     for (std::size_t piece = 1; piece <= head.size() + body.size(); ++piece) {
       EXPECT_EQ(parse(head + body, piece), said) << body << " in pieces of " << piece;
+    }
+  }
+}
+
+// Request line and fields count together; so do a chunk's digits and its extension, and the last chunk and its
+// trailers.
+TEST(RequestParser, LimitsAreTheSameHoweverTheBytesAreCut) {
+  Limits limits;
+  limits.header_bytes = 100;
+  const std::string chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  struct Unit {
+    std::string before, front, filler, back, after;
+  };
+  for (const Unit& unit :
+       {Unit{"", "GET /", "abcdefghij", " HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n", ""},
+        Unit{"\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nA: ", "b", "\r\n\r\n", ""},
+        Unit{chunked, "1;", "a", "\r\n", "x\r\n0\r\n\r\n"}, Unit{chunked, "", "0", "1\r\n", "x\r\n0\r\n\r\n"},
+        Unit{chunked + "1\r\nx", "\r\n0\r\nA: ", "b", "\r\n\r\n", ""}}) {
+    for (const std::size_t size : {limits.header_bytes, limits.header_bytes + 1}) {
+      std::string filler;
+      while (unit.front.size() + filler.size() + unit.back.size() < size) filler += unit.filler;
+      filler.resize(size - unit.front.size() - unit.back.size());
+      const std::string bytes = unit.before + unit.front + filler + unit.back + unit.after;
+      const bool fits = size <= limits.header_bytes;
+      for (std::size_t piece = 1; piece <= bytes.size(); ++piece) {
+        EXPECT_EQ(parse(bytes, piece, limits) == "refused", !fits) << bytes << " in pieces of " << piece;
+      }
     }
   }
 }

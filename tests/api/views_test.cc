@@ -55,6 +55,127 @@ TEST(ViewsApi, AViewThatCannotBeOpenedKeepsNobodyFromReadyAndIsNamed) {
             "not served: view invoices: The view's stream is gone.\n");
 }
 
+TEST(ViewsApi, TheQuarantineShowsWhatWasSetAsideAndWhy) {
+  ViewWorld world;
+  ASSERT_EQ(
+      world.ask(ViewWorld::request("PUT", "/v1/views/sums", R"({"sql":"SELECT sum(q) AS q FROM retail"})")).status,
+      201);
+  const std::string records = R"({"InvoiceNo":"1","q":1})"
+                              "\n"
+                              R"({"InvoiceNo":"k","q":"two \u00fc"})"
+                              "\n"
+                              R"({"InvoiceNo":"1","q":3})"
+                              "\n"
+                              R"({"InvoiceNo":"1","q":"four"})";
+  const auto in = world.ask(ApiWorld::post(records, kNdjsonHeader, "?ack=view&wait=20000"));
+  ASSERT_EQ(in.json()["ack"], "view") << in.body;
+  const auto all = world.get("/v1/views/sums/quarantine");
+  ASSERT_EQ(all.status, 200) << all.body;
+  EXPECT_EQ(all.json()["view"], "sums");
+  EXPECT_EQ(all.json()["count"], 2);
+  ASSERT_EQ(all.json()["records"].size(), 2u);
+  const auto bad = all.json()["records"][0];
+  EXPECT_EQ(bad["sequence"], 2);
+  EXPECT_EQ(bad["key"], "k");
+  EXPECT_EQ(bad["data"]["q"], "two \u00fc");
+  EXPECT_NE(bad["reason"].get<std::string>().find("sum(q)"), std::string::npos) << bad;
+  EXPECT_TRUE(all.json()["next"].is_null());
+  EXPECT_EQ(all.json()["as_of"]["sequence"], 4);
+  const auto first = world.get("/v1/views/sums/quarantine?limit=1");
+  EXPECT_EQ(first.json()["records"].size(), 1u);
+  EXPECT_EQ(first.json()["next"], 4);
+  EXPECT_EQ(world.get("/v1/views/sums/quarantine?from=4").json()["records"][0]["sequence"], 4);
+  EXPECT_EQ(world.get("/v1/views/sums/quarantine?from=5").json()["records"].size(), 0u);
+  EXPECT_EQ(world.get("/v1/views/sums/quarantine?limit=1001").code(), "invalid_parameter");
+  EXPECT_EQ(world.get("/v1/views/sums/quarantine?from=x").code(), "invalid_parameter");
+  EXPECT_EQ(world.get("/v1/views/nosuch/quarantine").code(), "view_not_found");
+}
+
+TEST(ViewsApi, RecordsInQuarantineAreEditedTriedAgainAndSkipped) {
+  ViewWorld world;
+  ASSERT_EQ(world
+                .ask(ViewWorld::request(
+                    "PUT", "/v1/views/sums",
+                    R"({"sql":"SELECT InvoiceNo AS id, sum(q) AS q, last(data) AS text FROM retail GROUP BY 1"})"))
+                .status,
+            201);
+  const std::string records = R"({"InvoiceNo":"1","q":1})"
+                              "\n"
+                              R"({"InvoiceNo":"1","q":"two"})"
+                              "\n"
+                              R"({"InvoiceNo":"2","q":"three"})"
+                              "\n"
+                              R"({"InvoiceNo":"2","q":"four"})";
+  const auto in = world.ask(ApiWorld::post(records, kNdjsonHeader, "?ack=view&wait=20000"));
+  ASSERT_EQ(in.json()["ack"], "view") << in.body;
+  const auto say = [&](const std::string& path, const std::string& body) {
+    return world.ask(ViewWorld::request("POST", "/v1/views/" + path, body));
+  };
+  // As it is spelled, without the white space.
+  const std::string edit =
+      R"({"decision": "redrive", "data": {"InvoiceNo": "1", "q": 2.50, "more":[ 1.0 ]}, "dry_run":)";
+  const auto dry = say("sums/quarantine/2", edit + "true}");
+  ASSERT_EQ(dry.status, 200) << dry.body;
+  EXPECT_EQ(dry.json()["decision"], "edit");
+  EXPECT_EQ(dry.json()["dry_run"], true);
+  EXPECT_EQ(dry.json()["sequences"], nlohmann::json({2}));
+  EXPECT_EQ(dry.json()["row_count"], 1);
+  EXPECT_EQ(dry.json()["rows"][0]["before"]["q"], 1);
+  EXPECT_EQ(dry.json()["rows"][0]["after"]["q"], 3.5);
+  EXPECT_EQ(dry.json()["count"], 3);
+  EXPECT_EQ(world.get("/v1/views/sums/rows/1").json()["row"]["q"], 1);
+  const auto fresh =
+      say("sums/quarantine/3", R"({"decision":"redrive","data":{"InvoiceNo":"9","q":9},"dry_run":true})");
+  EXPECT_TRUE(fresh.json()["rows"][0]["before"].is_null()) << fresh.body;
+  EXPECT_EQ(fresh.json()["rows"][0]["after"]["id"], "9");
+
+  const auto done = say("sums/quarantine/2", edit + "false}");
+  ASSERT_EQ(done.status, 200) << done.body;
+  EXPECT_EQ(done.json()["applied"], true);
+  EXPECT_EQ(done.json()["count"], 2);
+  EXPECT_EQ(done.json()["as_of"]["sequence"], 4);
+  EXPECT_FALSE(done.json().contains("rows"));
+  const auto row = world.get("/v1/views/sums/rows/1").json()["row"];
+  EXPECT_EQ(row["q"], 3.5);
+  EXPECT_EQ(row["text"], R"({"InvoiceNo":"1","q":2.50,"more":[1.0]})");
+
+  EXPECT_EQ(say("sums/quarantine/2", R"({"decision":"skip"})").code(), "not_in_quarantine");
+  const auto again = say("sums/quarantine/3", R"({"decision":"redrive"})");
+  EXPECT_EQ(again.status, 422);
+  EXPECT_EQ(again.code(), "still_refused");
+  EXPECT_NE(again.json()["detail"].get<std::string>().find("sum(q)"), std::string::npos);
+  const auto many = say("sums/quarantine", R"({"decision":"redrive"})");
+  EXPECT_EQ(many.status, 200) << many.body;
+  EXPECT_EQ(many.json()["decided"], 0);
+  EXPECT_EQ(many.json()["refused_count"], 2);
+  EXPECT_EQ(many.json()["refused"][0]["sequence"], 3);
+  const auto one = say("sums/quarantine", R"({"decision":"skip","limit":1})");
+  EXPECT_EQ(one.json()["sequences"], nlohmann::json({3}));
+  EXPECT_EQ(one.json()["next"], 4);
+  EXPECT_EQ(say("sums/quarantine", R"({"decision":"skip","reason":"other"})").json()["decided"], 0);
+  EXPECT_EQ(say("sums/quarantine", R"({"decision":"skip","from":4})").json()["count"], 0);
+  EXPECT_EQ(world.get("/v1/views/sums/quarantine").json()["count"], 0);
+  EXPECT_EQ(world.ask(ViewWorld::request("POST", "/v1/views/sums/verify", "")).json()["difference_count"], 0);
+  EXPECT_EQ(world.get("/v1/views/sums").json()["decided"],
+            (nlohmann::json{{"skipped", 2}, {"redriven", 0}, {"edited", 1}}));
+  const std::string metrics = world.get("/metrics").body;
+  for (const char* line : {"tidemill_view_decided_records_total{view=\"sums\",decision=\"skip\"} 2",
+                           "tidemill_view_decided_records_total{view=\"sums\",decision=\"edit\"} 1",
+                           "tidemill_view_parked_records{view=\"sums\"} 0"})
+    EXPECT_NE(metrics.find(line), std::string::npos) << line;
+
+  // What is no record is none here either.
+  for (const char* bad : {"", "[]", "{}", R"({"decision":"edit"})", R"({"decision":"skip","data":{}})",
+                          R"({"decision":"redrive","data":"{}"})", R"({"decision":"redrive","data":{"a":1,"a":2}})",
+                          R"({"decision":"skip","dry_run":1})", R"({"decision":"skip","limit":1})"})
+    EXPECT_EQ(say("sums/quarantine/2", bad).code(), "invalid_body") << bad;
+  for (const char* bad : {R"({"decision":"redrive","data":{}})", R"({"decision":"skip","limit":0})",
+                          R"({"decision":"skip","limit":1001})", R"({"decision":"skip","reason":1})"})
+    EXPECT_EQ(say("sums/quarantine", bad).code(), "invalid_body") << bad;
+  EXPECT_EQ(say("sums/quarantine/x", R"({"decision":"skip"})").code(), "invalid_parameter");
+  EXPECT_EQ(say("nosuch/quarantine/2", R"({"decision":"skip"})").code(), "view_not_found");
+}
+
 TEST(ViewsApi, ACursorGoesOnInItsOwnViewOnly) {
   ViewWorld world;
   for (const char* customer : {"1", "2", "3"}) {
@@ -174,11 +295,12 @@ TEST(ViewsApi, ViewsAreMadeVerifiedAndDropped) {
   const auto put = [&](std::string_view sql) {
     return world.ask(ApiWorld::request("PUT", "/v1/views/countries", sql, "Content-Type: application/sql\r\n"));
   };
-  EXPECT_EQ(put("SELECT r.Country AS c, count(*) AS n FROM retail r JOIN customers c ON 1 GROUP BY 1").code(),
-            "not_supported");
+  EXPECT_EQ(put("SELECT Country AS c, mode(Quantity) AS n FROM retail GROUP BY 1").code(), "not_supported");
   EXPECT_EQ(put("SELECT Country AS country, count(*) AS n FROM retail GROUP BY country").status, 201);
   EXPECT_EQ(put("SELECT Country AS country, count(*) AS n FROM retail GROUP BY country").status, 200);
-  EXPECT_EQ(put("SELECT Country AS country, sum(Quantity) AS n FROM retail GROUP BY country").code(), "view_exists");
+  const auto changed = put("SELECT Country AS country, sum(Quantity) AS n FROM retail GROUP BY country");
+  EXPECT_EQ(changed.status, 202) << changed.body;
+  EXPECT_EQ(changed.json()["columns"][1]["type"], "integer") << "the old one is served";
   EXPECT_EQ(
       world.ask(ApiWorld::request("PUT", "/v1/views/bad", "SELECT 1", "Content-Type: application/sql\r\n")).code(),
       "invalid_view");
@@ -217,9 +339,92 @@ TEST(ViewsApi, APutThatChangesNothingIsWelcome) {
     return world.ask(ApiWorld::request("PUT", "/v1/views/" + std::string(name), body, kJsonHeader));
   };
   EXPECT_EQ(put("customers", R"({"sql":"builtin:customers"})").status, 200);
-  EXPECT_EQ(put("customers", R"({"sql":"builtin:invoices"})").code(), "view_exists");
   EXPECT_EQ(put("x", R"({"sql":"SELECT Country, count(*) AS n FROM retail GROUP BY Country","name":"y"})").code(),
             "invalid_body");
+}
+
+TEST(ViewsApi, SqlMakesChangesExplainsAndDropsViews) {
+  ViewWorld world;
+  ASSERT_EQ(world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=20000")).status, 200);
+  const auto made =
+      world.sql("CREATE MATERIALIZED VIEW c AS SELECT Countri, count(*) AS n FROM retail GROUP BY Countri",
+                "Accept: text/csv\r\n");
+  ASSERT_EQ(made.status, 200) << made.body;
+  EXPECT_EQ(made.headers.at("content-type"), "application/json");
+  EXPECT_EQ(made.json()["statement"], "CREATE MATERIALIZED VIEW");
+  EXPECT_EQ(made.json()["view"], "c");
+  EXPECT_EQ(made.json()["result"], "created");
+  EXPECT_EQ(made.json()["columns"][0]["name"], "Countri");
+  EXPECT_EQ(made.json()["warnings"].dump(),
+            R"(["The field Countri has no value in the last record: did you mean Country?"])");
+  EXPECT_EQ(made.json()["trial"]["records"], 1);
+  EXPECT_EQ(made.json()["trial"]["fields_without_value"].dump(), R"([{"field":"Countri","nearest":"Country"}])");
+  EXPECT_EQ(made.json()["trial"]["sample"].dump(), R"([{"Countri":null,"n":1}])");
+  EXPECT_TRUE(made.json()["trial"]["first_set_aside"].is_null());
+
+  // Both doors refuse the same with the same words.
+  const std::string wrong = "SELECT Country, Quantity AS n FROM retail GROUP BY Country";
+  const auto by_put =
+      world.ask(ApiWorld::request("PUT", "/v1/views/d", wrong, "Content-Type: application/sql\r\n")).json();
+  const auto by_sql = world.sql("CREATE MATERIALIZED VIEW d AS " + wrong).json();
+  EXPECT_EQ(by_put["code"], by_sql["code"]);
+  EXPECT_EQ(by_put["status"], by_sql["status"]);
+  const std::string sentence = by_sql["detail"];
+  const std::string other = by_put["detail"];
+  EXPECT_EQ(sentence.substr(sentence.find(": ")), other.substr(other.find(": ")));
+  EXPECT_EQ(world.sql("CREATE MATERIALIZED VIEW c AS " + wrong).status, by_sql["status"]);
+  const auto again = world.sql("CREATE MATERIALIZED VIEW c AS SELECT Country, count(*) AS n FROM retail GROUP BY 1");
+  EXPECT_EQ(again.status, 409);
+  EXPECT_EQ(again.code(), "view_exists");
+  EXPECT_EQ(world.sql("DROP VIEW nosuch").code(), "view_not_found");
+  EXPECT_EQ(world.sql("CREATE MATERIALIZED VIEW d AS SELECT a, count(*) AS n FROM nosuch GROUP BY a").code(),
+            "stream_not_found");
+  EXPECT_EQ(
+      world.ask(ApiWorld::request("POST", "/v1/sql", R"({"sql":"DROP VIEW c","params":[1]})", kJsonHeader)).code(),
+      "invalid_parameter");
+
+  const auto explained = world.sql("EXPLAIN SELECT Country, sum(Quantity) AS n FROM retail GROUP BY Country").json();
+  EXPECT_EQ(explained["statement"], "EXPLAIN");
+  EXPECT_TRUE(explained["view"].is_null());
+  EXPECT_EQ(explained["row_statement"], R"(SELECT "Country", ("Quantity") FROM batch)");
+  EXPECT_TRUE(explained["final_statement"].is_null());
+  EXPECT_EQ(explained["key"].dump(), R"([{"column":"Country","expression":"Country","type":"any"}])");
+  EXPECT_EQ(explained["aggregates"][0]["expression"], "sum(Quantity)");
+  EXPECT_EQ(explained["trial"]["sample"].dump(), R"([{"Country":"UK","n":2}])");
+
+  const auto altered = world.sql("ALTER VIEW c AS SELECT Country, count(*) AS n FROM retail GROUP BY Country").json();
+  EXPECT_EQ(altered["result"], "building");
+  EXPECT_EQ(altered["columns"][0]["name"], "Countri");
+  EXPECT_EQ(altered["building"]["columns"][0]["name"], "Country");
+  EXPECT_EQ(altered["building"]["from"], 1);
+  EXPECT_EQ(altered["building"]["of"], 1);
+  EXPECT_EQ(altered["warnings"].size(), 0u);
+  EXPECT_EQ(world.sql("DROP VIEW c").json().dump(),
+            R"({"result":"dropped","statement":"DROP MATERIALIZED VIEW","view":"c","warnings":[]})");
+  EXPECT_EQ(world.get("/v1/views/c").status, 404);
+}
+
+TEST(ViewsApi, RowsThatGoWithTimeAreSaidInTheStatusAndByExplain) {
+  ViewWorld world;
+  const std::string view =
+      " MATERIALIZED VIEW days WITH (window = day, size = '1 day', retention = '1 week') AS "
+      "SELECT date(timestamp(day)) AS day, count(*) AS n FROM retail GROUP BY 1";
+  const auto explained = world.sql("EXPLAIN CREATE" + view).json();
+  const std::string rule = explained["expiry"];
+  EXPECT_NE(rule.find("A row goes 1 week of stream time after its window has ended: day says when"), rule.npos) << rule;
+  ASSERT_EQ(world.sql("CREATE" + view).json()["result"], "created");
+  EXPECT_TRUE(world.get("/v1/views/days").json()["expiry"]["stream_time"].is_null());
+  ASSERT_EQ(world.ask(ApiWorld::post(R"({"InvoiceNo":"1","day":"2020-02-01"})", kJsonHeader, "?ack=view")).status, 200);
+  const auto shown = world.get("/v1/views/days").json();
+  EXPECT_EQ(shown["expiry"]["rule"], rule);
+  EXPECT_EQ(shown["expiry"]["late"], 1);
+  EXPECT_EQ(shown["expiry"]["expired"], 0);
+  EXPECT_EQ(shown["expiry"]["stream_time"], shown["as_of"]["time"]);
+  EXPECT_EQ(world.sql("SELECT count(*) AS n FROM days").json()["rows"].dump(), "[[0]]");
+  EXPECT_FALSE(world.get("/v1/views/customers").json().contains("expiry"));
+  const auto late = world.sql("EXPLAIN CREATE" + view).json();
+  EXPECT_EQ(late["trial"]["late"], 1);
+  EXPECT_EQ(late["warnings"][0], "The last record would be dropped as late: the window's retention was over.");
 }
 
 TEST(ViewsApi, KeysOfSeveralColumns) {
@@ -253,9 +458,10 @@ TEST(ViewsApi, KeysOfSeveralColumns) {
 
 TEST(ViewsApi, SqlSaysWhatIsWrongOnce) {
   ViewWorld world;
-  EXPECT_EQ(world.sql("DELETE FROM customers").json()["detail"],
-            "Only SELECT is allowed here. Write one SELECT. Views are made by PUT /v1/views/{view}, records come in by "
-            "POST.");
+  EXPECT_EQ(
+      world.sql("DELETE FROM customers").json()["detail"],
+      "Only SELECT is allowed here. Write one SELECT, or CREATE, ALTER or DROP MATERIALIZED VIEW. Records come in "
+      "by POST.");
   EXPECT_EQ(world.sql("SELECT ?, ?").json()["detail"],
             "`params` needs a value for each parameter of the statement: it has 2, and 0 came.");
   EXPECT_EQ(world.sql("SELECT fts3_tokenizer('simple')").code(), "invalid_sql");

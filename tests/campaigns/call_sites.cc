@@ -1,4 +1,5 @@
 #include "tests/campaigns/call_sites.h"
+#include "tests/support/source_tree.h"
 
 #include <dlfcn.h>
 
@@ -15,7 +16,7 @@ std::vector<SourceLine> seam_calls_in_source() {
   static const std::regex call(
       R"((?:\b|_)(?:fs_?|files_?|file_?|copy|\(\*file\)|\(\*log\))(?:\.|->)(read_at|write_at|sync_data|size|truncate|open|rename|link|remove|create_directory|sync_directory|list|info|space|lock)\()");
   std::vector<SourceLine> out;
-  const std::filesystem::path root = TIDEMILL_SOURCE_DIR;
+  const std::filesystem::path root = source_tree();
   for (const char* folder : {"storage", "engine", "consumers", "api"}) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root / folder)) {
       const std::string name = entry.path().extension();
@@ -48,7 +49,7 @@ std::map<const void*, SourceLine> locate(const std::set<const void*>& addresses)
   }
   FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) return out;
-  const std::string root = std::string(TIDEMILL_SOURCE_DIR) + "/";
+  const std::string root = source_tree() + "/";
   char line[4096];
   for (const void* address : addresses) {
     if (std::fgets(line, sizeof line, pipe) == nullptr) break;

@@ -47,6 +47,7 @@ class SimWorld {
   bool start();
   // So many things happen.
   void work(int rounds);
+  void pass(std::chrono::milliseconds time);  // and nothing does
   // Stops as the program does. False: not all of it could be done; whatever is left is thrown away.
   bool stop();
   void kill();                                 // -9
@@ -96,7 +97,6 @@ class SimWorld {
   void change_streams();
   void change_shards();
   Shards shards_now() const;
-  void pass(std::chrono::milliseconds time);
   void watch_start();
   std::chrono::milliseconds ahead();
   void told(const RecordBatch& batch, Sequence start);

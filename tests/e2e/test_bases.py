@@ -38,6 +38,17 @@ class Bases(TestCase):
             time.sleep(0.2)
         raise AssertionError(f"nothing was removed: {json.dumps(stream)}\n{server.log_tail()}")
 
+    def check_why(self, server, first):
+        """Which records made a row is known of all, what they were of those that the log has."""
+        listed = server.get("/v1/views/invoices/rows/0/why?limit=1000").json()
+        self.assertEqual((listed["count"], listed["next"], listed["lineage_from"]), (500, None, 1))
+        self.assertEqual([record["sequence"] for record in listed["records"]], list(range(1, 501)))
+        for record in listed["records"]:
+            self.assertEqual((record["data"], "Retention" in record["reason"]), (None, True))
+        listed = server.get("/v1/views/customers/rows/0/why?order=desc&limit=1").json()
+        self.assertGreaterEqual(listed["records"][0]["sequence"], first)
+        self.assertEqual(listed["records"][0]["data"]["CustomerID"], "0")
+
     def test_rows_outlive_their_records(self):
         server = self.server(env={"TIDEMILL_STORAGE_SEGMENT": "1MiB"}).start()
         self.put(server, 0, 120)
@@ -47,6 +58,7 @@ class Bases(TestCase):
         self.assertEqual(answer.status, 200, answer)
         first = self.shortened(server)
         self.assertEqual(self.rows(server), before)
+        self.check_why(server, first)
 
         # Behind the base, and a backup of the running server.
         self.put(server, 120, 3)
@@ -100,6 +112,8 @@ class Bases(TestCase):
         server.start()
         self.token = server.token()
         self.assertEqual(self.rows(server), before)
+        answer = request(server.port, "PUT", "/v1/streams/retail", {"retention": {"size_bytes": None}})
+        self.assertEqual(answer.status, 200, answer)  # or a base is made when it starts
         self.assertEqual(server.stop(), 0)
 
         # Without views and base there is only what the log holds, and that is said.

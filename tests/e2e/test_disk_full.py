@@ -200,7 +200,7 @@ class DiskFull(TestCase):
             for thread in clients:
                 thread.join()
         self.assertEqual(other, [])
-        self.grow(1200)  # for the views' and the archive's copies of it all
+        self.grow(1200 + 100 * rounds)  # for the views' and the archive's copies of it all
         if server.post(records, []).status != 200:  # still full when the clients stopped
             time.sleep(2)
         server.sql("SELECT 1", server.token())  # everything is applied, without a restart

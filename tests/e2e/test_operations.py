@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import time
 import unittest
@@ -287,20 +288,55 @@ class Operations(House):
         here, there = said.splitlines()
         self.assertLess(abs(float(there.split()[1]) - int(here)), 5)
 
+    def test_stale_view(self):
+        self.start()
+        self.host.post("/v1/streams/retail/records?ack=view", {"InvoiceNo": "1"})
+        (said,) = self.follow("Stale view")
+        shown = dict(line.rsplit(" ", 1) for line in said.splitlines())
+        for view in ("customers", "invoices"):
+            self.assertEqual(float(shown[f'tidemill_view_freshness_seconds{{view="{view}"}}']), 0, said)
+
     def test_quarantine(self):
         self.start()
         self.host.post("/v1/streams/payments/records", b"")
         self.shell("curl -s -X PUT -d '{\"partition_key\":\"user\"}' http://127.0.0.1:7077/v1/streams/payments; "
                    "tidemill view create spending 'SELECT user, sum(amount) AS spent FROM payments GROUP BY user'")
-        for amount in (1, 2, "three"):
+        for amount in (1, 2, "three", "four"):
             self.host.post("/v1/streams/payments/records?ack=view", {"user": "u", "amount": amount})
-        self.assertIn("! view spending has parked 1 record", self.shell("tidemill status", (1,)))
+        self.assertIn("! view spending has parked 2 records", self.shell("tidemill status", (1,)))
         said = self.follow("Quarantine")
-        self.assertIn('"sequence":"3"', said[0])
-        self.assertIn("SELECT user, sum(amount) AS spent FROM payments GROUP BY user", said[0])
+        self.assertRegex(said[0], r'(?m)^ +3 .* u +sum\(amount\): text.* \{"user":"u","amount":"three"\}$')
+        self.assertRegex(said[1], r"(?m)^- +u +3$")
+        self.assertRegex(said[1], r"(?m)^\+ +u +6$")
         self.wait_until("it is ready", lambda: self.host.get("/v1/views/spending").json()["ready"])
         self.host.post("/v1/streams/payments/records?ack=view", {"user": "u", "amount": 4})
-        self.assertEqual(self.host.sql("SELECT * FROM spending"), [{"user": "u", "spent": 7}])
+        self.assertEqual(self.host.sql("SELECT * FROM spending"), [{"user": "u", "spent": 10}])
+        self.assertEqual(self.host.get("/v1/views/spending").json()["decided"], {"skipped": 1, "redriven": 0, "edited": 1})
+        self.healthy()
+
+    def test_audit_mismatch(self):
+        """The views of another log, with as many records: nothing is damaged, and they are wrong."""
+        self.config.write_text(self.config.read_text().replace('audit = "24h"', 'audit = "1s"'))
+        for life in ("a", "b"):
+            self.start()
+            for n in range(5):
+                record = {"InvoiceNo": f"{life}{n}", "CustomerID": life, "StockCode": "s", "Quantity": n, "UnitPrice": 1}
+                self.assertEqual(self.host.post(f"{records}?ack=view", record).status, 200)
+            self.shell("systemctl stop tidemill")
+            if life == "a":
+                shutil.move(self.data, self.directory / "first")
+        shutil.rmtree(self.data / "views")
+        shutil.copytree(self.directory / "first/views", self.data / "views")
+        self.start()
+        found = lambda: self.host.get("/v1/views/customers").json()["audit"]["mismatches"]
+        self.wait_until("it is found", lambda: found() > 0)
+        self.assertRegex(self.shell("tidemill status", (1,)), "! view customers: a sample of it is not what the log gives")
+        self.assertRegex(self.host.get("/metrics").body.decode(), r'tidemill_view_audit_mismatches_total\{view="customers"\} [1-9]')
+        said = self.follow("Audit mismatch")
+        self.assertIn("differences from what the log gives", said[0])
+        self.assertIn("nothing is damaged", said[0])
+        self.wait_until("all is compared", lambda: self.host.get("/v1/views/customers").json()["audit"]["time"])
+        self.assertEqual(found(), 0)
         self.healthy()
 
     def test_going_back(self):

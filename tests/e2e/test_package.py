@@ -33,7 +33,7 @@ class Unit(TestCase):
     def test_it_may_lower_the_priority_of_its_threads(self):
         said = run(need("systemd-analyze"), "--no-pager", "security", "--offline=true", unit)
         line = next(line for line in said.splitlines() if "SystemCallFilter=~@resources" in line)
-        self.assertIn("e.g. setpriority is allowed", line)
+        self.assertIn("e.g. sched_setscheduler is allowed", line)
 
     def test_systemd_understands_every_line(self):
         analyze = need("systemd-analyze")

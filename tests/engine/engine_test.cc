@@ -272,6 +272,29 @@ TEST(Definition, GoldenEvent) {
             R"("archive":{"enabled":true,"size_bytes":5242880,"age_ms":60000},"shards":4})");
 }
 
+// The example of docs/formats/system-stream.md.
+TEST(Definition, GoldenDerived) {
+  StreamDefinition d;
+  d.id = StreamId(2);
+  d.name = "large";
+  d.shards = make_shards(4);
+  d.created = WallTime(std::chrono::milliseconds(1767323045000));
+  d.derived = StreamDefinition::Derived{StreamId(1), Sequence(4711), "CREATE STREAM large AS SELECT * FROM retail"};
+  const std::string text = encode_definition(d, Incarnation(0x0123456789ABCDEF));
+  EXPECT_EQ(text,
+            R"({"id":2,"incarnation":"0123456789abcdef","name":"large","tenant":"default",)"
+            R"("created":"2026-01-02T03:04:05.000Z","partition_key":"","fields":{},)"
+            R"("archive":{"enabled":true,"size_bytes":5242880,"age_ms":60000},)"
+            R"("derived":{"source":1,"from":4711,"sql":"CREATE STREAM large AS SELECT * FROM retail"},"shards":4})");
+  KnownStreams known;
+  EXPECT_TRUE(known.fold("stream.derived", text));
+  EXPECT_EQ(known.streams.at(StreamId(2)).definition.derived->sql, d.derived->sql);
+  d.derived->source = StreamId(2);  // a stream is made of an older one
+  EXPECT_FALSE(known.fold("stream.derived", encode_definition(d, Incarnation(1))));
+  d.derived.reset();
+  EXPECT_FALSE(known.fold("stream.derived", encode_definition(d, Incarnation(1))));
+}
+
 TEST(Definition, NonsenseIsRefused) {
   for (const char* bad : {"", "{}", "[]", R"({"id":0})", R"({"id":1,"name":"a","incarnation":"x","shards":1})",
                           R"({"id":1,"name":"a","incarnation":"0123456789abcdef","shards":0})",

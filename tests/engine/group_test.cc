@@ -187,7 +187,7 @@ TEST_P(GroupTest, ErrorsAreRetriedWithGrowingPausesAndShown) {
   sim.executor.run_for(700ms);  // 200, 400
   EXPECT_EQ(consumer->calls, 4u);
   EXPECT_THAT(consumer->sequences, IsEmpty());
-  EXPECT_NEAR(status().lag_seconds, 0.8, 0.1);
+  EXPECT_NEAR(*status().lag_seconds, 0.8, 0.1);
   EXPECT_EQ(status().retries, 4u);
   sim.executor.run_for(1s);
   EXPECT_THAT(consumer->sequences, ElementsAre(1, 2, 3, 4));
@@ -349,7 +349,7 @@ TEST_P(GroupTest, AShardThatFailsForLongHoldsUpNoOtherAndCatchesUp) {
   EXPECT_EQ(now.shards[2].lag_records, 200u);  // it may be all of them: nobody has looked
   EXPECT_EQ(now.shards[1].lag_records, 0u);
   EXPECT_EQ(now.shards[1].applied, Position::through(Sequence(200)));
-  EXPECT_GE(now.shards[2].lag_seconds, 5);
+  EXPECT_GE(*now.shards[2].lag_seconds, 5);
   EXPECT_EQ(now.shards[1].lag_seconds, 0);
   put_large(100);
   others_have_theirs();
@@ -543,8 +543,23 @@ TEST_P(GroupTest, LagInSecondsIsTheAgeOfTheOldest) {
   sim.executor.run_for(10s);
   log->put("b", "{}");
   sim.executor.run_for(5s);
-  EXPECT_NEAR(status().lag_seconds, 15, 0.1);
-  EXPECT_NEAR(status().shards[stream->shard_of(hash_key("a"), Sequence(1)).value()].lag_seconds, 15, 0.1);
+  EXPECT_NEAR(*status().lag_seconds, 15, 0.1);
+  EXPECT_NEAR(*status().shards[stream->shard_of(hash_key("a"), Sequence(1)).value()].lag_seconds, 15, 0.1);
+}
+
+TEST_P(GroupTest, LagInSecondsCountsFromTheArrivalOfTheFirstThatIsMissing) {
+  log->put("a", "{}");
+  sim.executor.run_for(10s);
+  log->put("b", "{}");
+  sim.executor.run_for(5s);
+  consumer->at = Position::through(Sequence(1));
+  consumer->failing = 1000;
+  ASSERT_TRUE(groups->add("s:test", stream, consumer));
+  EXPECT_EQ(status().lag_seconds, 5);  // not since the group was started
+  run();
+  EXPECT_NEAR(*status().lag_seconds, 5, 0.01);
+  log->fail_reads(1, kIoError);
+  EXPECT_EQ(status().lag_seconds, std::nullopt);
 }
 
 // A consumer that goes without close: nothing may touch it afterwards.

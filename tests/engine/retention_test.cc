@@ -172,6 +172,63 @@ TEST(Retention, AGroupThatCannotBeOpenedIsAtRiskAndCounted) {
   EXPECT_THAT(w.status().held, HasSubstr("s:closed, which is not open"));
 }
 
+// Such as after a start: what the limits reach had gone in the check that said so first.
+TEST(Retention, AGroupThatIsBehindAtTheStartIsWarnedACheckBeforeItLoses) {
+  RetentionWorld w;
+  w.fill(60);
+  w.keep({.age = hours(5)});
+  const auto group = std::make_shared<HalfHearted>();
+  EXPECT_TRUE(w.engine->groups().add("s:half", w.engine->find("s"), group));
+  w.sim.executor.run_for(std::chrono::seconds(1));
+  group->until = Position::through(Sequence(9));
+  w.engine->begin_retention(nullptr);
+  w.sim.executor.run_for(std::chrono::seconds(5));
+  EXPECT_THAT(w.status().at_risk, ElementsAre("s:half"));
+  EXPECT_THAT(w.status().held, HasSubstr("from record 10 on; it was warned just now"));
+  EXPECT_LE(w.log().start(), Sequence(10));
+  EXPECT_EQ(w.status().lost_records, 0u);
+  w.check();
+  EXPECT_EQ(w.status().lost_records, w.log().start().value() - 10);
+  EXPECT_GT(w.status().lost_records, 10u);
+  EXPECT_THAT(w.status().held, IsEmpty());
+}
+
+TEST(Retention, AGroupThatCatchesUpHasMoreTime) {
+  RetentionWorld w;
+  const auto group = w.group();
+  group->until = Position::through(Sequence(1));
+  w.fill(60);
+  w.keep({.age = hours(5)});
+  w.engine->begin_retention(nullptr);
+  const auto move = [&] {
+    group->until = Position::through(Sequence(group->until.sequence().value() + 1));
+    w.sim.executor.run_for(Retention::kInterval);
+  };
+  for (int i = 0; i < 30; ++i) move();
+  EXPECT_THAT(w.status().held, HasSubstr("is catching up"));
+  EXPECT_EQ(w.status().lost_records, 0u);
+  const auto position = group->until;
+  for (int i = 0; i < 3; ++i) w.sim.executor.run_for(Retention::kInterval);
+  EXPECT_EQ(w.status().lost_records, w.log().start().value() - position.sequence().value() - 1) << "it stands still";
+  EXPECT_GT(w.status().lost_records, 0u);
+}
+
+TEST(Retention, AGroupThatNeverCatchesUpLosesRecordsInTheEnd) {
+  RetentionWorld w;
+  const auto group = w.group();
+  group->until = Position::through(Sequence(1));
+  w.fill(300);
+  w.keep({.age = hours(5)});
+  w.engine->begin_retention(nullptr);
+  for (auto passed = std::chrono::seconds(0); passed <= Retention::kPatience; passed += Retention::kInterval) {
+    EXPECT_EQ(w.status().lost_records, 0u) << passed.count() << " s";
+    group->until = Position::through(Sequence(group->until.sequence().value() + 1));
+    w.sim.executor.run_for(Retention::kInterval);
+  }
+  w.sim.executor.run_for(Retention::kInterval);
+  EXPECT_GT(w.status().lost_records, 0u);
+}
+
 TEST(Retention, AGroupThatReadsTooLateIsToldWhichRecordsAreGone) {
   RetentionWorld w;
   w.begin();

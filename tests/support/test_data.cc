@@ -6,12 +6,14 @@
 #include <mutex>
 #include <set>
 
+#include "tests/support/source_tree.h"
+
 namespace tidemill {
 
-std::optional<std::string> find_test_data(const std::string& source_directory, const std::string& name) {
+std::optional<std::string> test_data(const std::string& name) {
   const char* variable = std::getenv("TIDEMILL_TEST_DATA");
   const std::filesystem::path root =
-      variable != nullptr && *variable != '\0' ? variable : source_directory + "/../shared/data";
+      variable != nullptr && *variable != '\0' ? variable : source_tree() + "/../shared/data";
   const std::filesystem::path path = (root / name).lexically_normal();
   std::error_code error;
   if (std::filesystem::exists(path, error)) return path.string();

@@ -8,12 +8,6 @@ namespace tidemill {
 // The folder of test data that is not in the repository: TIDEMILL_TEST_DATA, or ../shared/data beside the source tree.
 // `name` is a path in it (online-retail). nullopt where it is missing, which is said aloud on standard error once a
 // name: the test then uses generated data or GTEST_SKIPs.
-std::optional<std::string> find_test_data(const std::string& source_directory, const std::string& name);
-
-#ifdef TIDEMILL_SOURCE_DIR  // in every test program
-inline std::optional<std::string> test_data(const std::string& name) {
-  return find_test_data(TIDEMILL_SOURCE_DIR, name);
-}
-#endif
+std::optional<std::string> test_data(const std::string& name);
 
 }  // namespace tidemill

@@ -193,7 +193,7 @@ TEST_F(Commands, SqlPrintsATable) {
             "country   n\n"
             "-------  --\n"
             "France   12\n"
-            "          3\n"
+            "NULL      3\n"
             "(2 rows, cut by the server's limit)\n");
   EXPECT_EQ(last().body, R"({"sql":"SELECT 1","params":[17850,"x"]})");
   replies_["POST /v1/sql"] = {.body = "a,b\r\n1,2\r\n"};
@@ -201,10 +201,47 @@ TEST_F(Commands, SqlPrintsATable) {
   EXPECT_EQ(out_, "a,b\r\n1,2\r\n") << "not a terminal: CSV";
   EXPECT_EQ(last().headers.at("accept"), "text/csv");
   EXPECT_EQ(err_, "");
-  replies_["POST /v1/sql"].headers = {{"Tidemill-Truncated", "true"}};
-  EXPECT_EQ(run({"sql", "SELECT 1"}), kOk);
-  EXPECT_THAT(err_, HasSubstr("the server's limit cut the answer"));
   EXPECT_EQ(run({"sql", " ; "}), kWrongUse);
+}
+
+TEST_F(Commands, SqlTellsNullFromNothingAndSaysAsOfWhen) {
+  replies_["POST /v1/sql"] = {
+      .body =
+          R"({"columns":["t","n"],"rows":[["",null],[null,-5]],"as_of":{"sequence":7,"time":"2026-01-02T03:04:05.000Z"}})"};
+  EXPECT_EQ(run({"sql", "--format", "table", "SELECT 1"}), kOk) << err_;
+  EXPECT_EQ(out_,
+            "t        n\n"
+            "----  ----\n"
+            "      NULL\n"
+            "NULL    -5\n"
+            "(2 rows, as of 7 at 2026-01-02T03:04:05.000Z)\n");
+}
+
+TEST_F(Commands, SqlRunsTheStatementsOfItsInputUntilOneFails) {
+  replies_["POST /v1/sql"] = {.body = "a\r\n1\r\n"};
+  EXPECT_EQ(run_with_input("SELECT ';';\n-- and\nSELECT\n 2", {"sql", "-"}), kOk) << err_;
+  EXPECT_EQ(out_, "a\r\n1\r\na\r\n1\r\n");
+  ASSERT_EQ(requests_.size(), 2u);
+  EXPECT_EQ(requests_[0].body, R"({"sql":"SELECT ';'"})");
+  EXPECT_EQ(requests_[1].body, R"({"sql":"SELECT\n 2"})");
+  EXPECT_EQ(run_with_input("SELECT 1; SELECT 2", {"sql", "--param", "1", "-"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("--param is for one statement"));
+
+  replies_["POST /v1/sql"] = {.status = 400, .body = R"({"title":"No.","detail":"line 1, column 3: x"})"};
+  const std::size_t before = requests_.size();
+  EXPECT_EQ(run_with_input("\nSELECT 1;\nSELECT 2;", {"sql", "-"}), kWrongUse);
+  EXPECT_EQ(requests_.size(), before + 1);
+  EXPECT_THAT(err_, HasSubstr("the statement at line 2: No. line 1, column 3: x"));
+  EXPECT_EQ(run_with_input(" ;; -- nothing\n", {"sql", "-"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("there is no statement"));
+}
+
+TEST_F(Commands, SqlSaysWhenAnAnswerBreaksOff) {
+  replies_["POST /v1/sql"] = {.raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na\r\n1\r\n",
+                              .close = true};
+  EXPECT_EQ(run({"sql", "SELECT 1"}), kNotReached);
+  EXPECT_THAT(err_, HasSubstr("the answer is not whole"));
+  EXPECT_EQ(out_, "a\r\n1");
 }
 
 TEST_F(Commands, ViewsRowsAndOneRow) {
@@ -227,8 +264,52 @@ TEST_F(Commands, ViewsAreCreatedAndDropped) {
   replies_["DELETE /v1/views/v"] = {.status = 204};
   EXPECT_EQ(run({"view", "create", "v", "SELECT a, count(*) FROM retail GROUP BY a"}), kOk) << err_;
   EXPECT_EQ(nlohmann::json::parse(last().body)["sql"], "SELECT a, count(*) FROM retail GROUP BY a");
+  EXPECT_EQ(out_, "view v created\n");
+  replies_["PUT /v1/views/v"] = {
+      .status = 202,
+      .body = R"({"name":"v","building":{"from":11,"at":15,"of":40},"warnings":["The field a is odd."]})"};
+  EXPECT_EQ(run({"view", "create", "v", "SELECT a, count(*) FROM retail GROUP BY a"}), kOk) << err_;
+  EXPECT_EQ(out_,
+            "view v: the new definition is being built (5 of 30 records); the old one is served until it is "
+            "there\n");
+  EXPECT_EQ(err_, "warning: The field a is odd.\n");
   EXPECT_EQ(run({"view", "drop", "v"}), kOk) << err_;
   EXPECT_EQ(last().method, "DELETE");
+}
+
+TEST_F(Commands, AViewIsMadeAnewAndCompared) {
+  for (const std::vector<std::string>& line :
+       {std::vector<std::string>{"view", "verify", "v"}, {"view", "rebuild", "v", "--diff"}}) {
+    replies_["POST /v1/views/v/verify"] = {
+        .body = R"({"view":"v","as_of":{"sequence":7},"difference_count":0,"differences":[]})"};
+    EXPECT_EQ(run(line), kOk) << err_;
+    EXPECT_EQ(out_, "view v: made anew from the log it is the same, byte for byte, at sequence 7\n");
+    replies_["POST /v1/views/v/verify"] = {
+        .body =
+            R"({"view":"v","as_of":{"sequence":7},"difference_count":1,"differences":[{"key":"02","live":"aa","rebuilt":"bb"}]})"};
+    EXPECT_EQ(run(line), kPartly);
+    EXPECT_THAT(out_, HasSubstr("view v: 1 difference from what the log gives, at sequence 7\n"));
+    EXPECT_THAT(out_, HasSubstr("02   aa    bb"));
+  }
+  EXPECT_EQ(run({"view", "rebuild", "v"}), kWrongUse);
+}
+
+TEST_F(Commands, SqlSaysWhatItDidWithAView) {
+  replies_["POST /v1/sql"] = {
+      .body =
+          R"({"statement":"CREATE MATERIALIZED VIEW","view":"v","result":"created","columns":[],"warnings":["Odd."],"trial":{"records":2,"sample":[{"a":"x","n":2}]}})"};
+  EXPECT_EQ(run({"sql", "--format", "table", "CREATE MATERIALIZED VIEW v AS ..."}), kOk);
+  EXPECT_EQ(out_, "view v created\n\nthe last 2 records alone give:\na  n\n-  -\nx  2\n");
+  EXPECT_EQ(err_, "warning: Odd.\n");
+  EXPECT_EQ(run({"sql", "--format", "json", "CREATE MATERIALIZED VIEW v AS ..."}), kOk);
+  EXPECT_THAT(out_, HasSubstr(R"({"statement":"CREATE)"));
+  replies_["POST /v1/sql"] = {
+      .body =
+          R"_({"statement":"EXPLAIN","view":null,"exists":false,"stream":"s","columns":[{"name":"k","type":"any","key":true}],"key":[{"expression":"k"}],"aggregates":[{"expression":"count(*)","type":"integer"}],"row_statement":"SELECT \"k\" FROM batch","final_statement":null,"warnings":[]})_"};
+  EXPECT_EQ(run({"sql", "--format", "table", "EXPLAIN SELECT k, count(*) FROM s GROUP BY k"}), kOk);
+  EXPECT_EQ(out_,
+            "stream     s\nkey        k\naggregate  count(*)  integer\nrow        SELECT \"k\" FROM batch\n\n"
+            "column  type  key\n------  ----  ---\nk       any   yes\n");
 }
 
 TEST_F(Commands, DiffAndApply) {
@@ -261,14 +342,15 @@ TEST_F(Commands, DiffAndApply) {
   // What cannot be changed keeps nothing else from being changed.
   replies_["PUT /v1/streams/b"] = {.body = "{}"};
   replies_["GET /v1/views/w"] = {.body = R"({"name":"w","source":"SELECT z","sql":"SELECT z"})"};
+  replies_["PUT /v1/views/w"] = {.status = 202, .body = "{}"};
   EXPECT_EQ(run({"apply", path}), kPartly);
   EXPECT_THAT(out_, HasSubstr("stream b: partition_key is id, the configuration says empty: changed\n"));
   EXPECT_THAT(err_, HasSubstr("stream b: shards is 2, the configuration says 4; the shards of a stream that exists"));
-  EXPECT_THAT(err_, HasSubstr("`tidemill view drop w`"));
-  const auto sent =
-      std::find_if(requests_.rbegin(), requests_.rend(), [](const Request& r) { return r.method == "PUT"; });
+  EXPECT_THAT(out_,
+              HasSubstr("view w: the definition is another one: being built; the old one is served until then\n"));
+  const auto sent = std::find_if(requests_.rbegin(), requests_.rend(),
+                                 [](const Request& r) { return r.method == "PUT" && r.target == "/v1/streams/b"; });
   ASSERT_NE(sent, requests_.rend());
-  EXPECT_EQ(sent->target, "/v1/streams/b");
   EXPECT_FALSE(nlohmann::json::parse(sent->body).contains("shards"));
   std::remove(path.c_str());
 }
@@ -280,10 +362,11 @@ TEST_F(Commands, StatusSaysWhatNeedsAHand) {
   replies_["GET /metrics"] = {.body = "tidemill_disk_size_bytes 100\ntidemill_disk_free_bytes 50\n"};
   replies_["GET /v1/groups"] = {
       .body = R"({"groups":[{"name":"retail:archive","lag_records":5,"lag_seconds":0.25,"last_error":null}]})"};
-  replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers","rows":10,"parked":0,"ready":true}]})"};
+  replies_["GET /v1/views"] = {
+      .body = R"({"views":[{"name":"customers","rows":10,"parked":0,"freshness_seconds":null,"ready":true}]})"};
   EXPECT_EQ(run({"status"}), kOk) << err_;
-  for (const char* what :
-       {"ready", "retail    1,000", "retail:archive            5          0.2", "customers    10       0  yes"})
+  for (const char* what : {"ready", "retail    1,000", "retail:archive            5          0.2",
+                           "customers    10       0            ?  yes"})
     EXPECT_THAT(out_, HasSubstr(what));
   replies_["GET /v1/groups"] = {
       .body =

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/support/source_tree.h"
 #include "tools/cli/config/keys.h"
 
 namespace tidemill::cli {
@@ -270,7 +271,7 @@ TEST(Config, RetentionIsOffOrALimit) {
 }
 
 TEST(Config, ThePageIsMadeFromTheTable) {
-  std::ifstream in(std::filesystem::path(TIDEMILL_SOURCE_DIR) / "docs/configuration.md");
+  std::ifstream in(std::filesystem::path(source_tree()) / "docs/configuration.md");
   std::ostringstream page;
   page << in.rdbuf();
   EXPECT_EQ(page.str(), config_markdown()) << "write it anew: tidemill config markdown > docs/configuration.md";

@@ -26,7 +26,7 @@ class Status : public testing::Test {
             "paused":null,"held":null,"groups_at_risk":[],"removed_records":0,"lost_records":0}}])");
     facts.groups = Json::parse(
         R"([{"name":"retail:views","consumer":"views","applied":1000,"lag_records":0,"lag_seconds":0.0,"last_error":null}])");
-    facts.views = Json::parse(R"([{"name":"customers","rows":10,"parked":0,"ready":true}])");
+    facts.views = Json::parse(R"([{"name":"customers","rows":10,"parked":0,"freshness_seconds":2.25,"ready":true}])");
     facts.applied_by["retail:views"] = 1000;
     metrics();
   }
@@ -104,9 +104,16 @@ TEST_F(Status, AGroupThatIsBehind) {
 TEST_F(Status, ViewsThatCannotGoOn) {
   facts.failed_views = Json::parse(R"([{"name":"v","cause":"The view's stream is gone."}])");
   facts.views[0]["parked"] = 1;
-  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("The view's stream is gone."), HasSubstr("tidemill view drop v")),
-                                   AllOf(HasSubstr("customers has parked 1 record that"), HasSubstr("WHERE"))));
+  EXPECT_THAT(found(),
+              ElementsAre(AllOf(HasSubstr("The view's stream is gone."), HasSubstr("tidemill view drop v")),
+                          AllOf(HasSubstr("customers has parked 1 record that"), HasSubstr("--dry-run first"))));
   EXPECT_THAT(screen(facts, {}, 0), HasSubstr("failed"));
+  facts.failed_views = Json::array();
+  facts.views[0]["parked"] = 0;
+  facts.views[0]["audit"] = {{"rows", 1000}, {"mismatches", 0}, {"time", nullptr}};
+  EXPECT_THAT(found(), IsEmpty());
+  facts.views[0]["audit"]["mismatches"] = 2;
+  EXPECT_THAT(found(), ElementsAre(HasSubstr("customers: a sample of it is not what the log gives (2 rows)")));
 }
 
 TEST_F(Status, TheViewsDatabase) {
@@ -174,9 +181,9 @@ TEST_F(Status, OneScreen) {
             "------------  -----------  -----------  ----------\n"
             "retail:views            0          0.0\n"
             "\n"
-            "view       rows  parked  ready\n"
-            "---------  ----  ------  -----\n"
-            "customers    10       0  yes\n"
+            "view       rows  parked  lag seconds  ready\n"
+            "---------  ----  ------  -----------  -----\n"
+            "customers    10       0          2.2  yes\n"
             "\n"
             "! look here\n");
   const Json json = report_json(facts, {"look here"});

@@ -218,10 +218,12 @@ class Program {
                       "  tidemill sql 'SELECT country, sum(revenue) FROM customers GROUP BY country'\n"
                       "  tidemill sql --param 1000 'SELECT * FROM customers WHERE revenue > ?'\n"
                       "  tidemill sql --param '\"17850\"' 'SELECT * FROM customers WHERE customer_id = ?'\n"
-                      "  tidemill sql --format csv - < query.sql > result.csv",
+                      "  tidemill sql --format csv < query.sql > result.csv\n"
+                      "  tidemill sql",
                       [this] { return sql(sql_); });
     add_remote(c, sql_.remote);
-    c->add_option("statement", sql_.statement, "A SELECT; - or nothing: from standard input");
+    c->add_option("statement", sql_.statement,
+                  "A SELECT; none on a terminal: a shell; none elsewhere, or -: statements from standard input");
     c->add_option("--param", sql_.params,
                   "The value of a ?: JSON (1000 is a number, \"17850\" text), else text; may be repeated")
         ->allow_extra_args(false)
@@ -234,7 +236,7 @@ class Program {
   }
 
   void add_view() {
-    CLI::App* c = add("view", "Show the views, a view's rows, or one row; create or drop a view",
+    CLI::App* c = add("view", "Show the views, a view's rows, or one row; create, verify or drop a view",
                       "  tidemill view\n"
                       "  tidemill view customers\n"
                       "  tidemill view customers 17850\n"
@@ -260,6 +262,66 @@ class Program {
     add_remote(drop, view_.remote);
     drop->footer("Examples:\n  tidemill view drop by_country");
     drop->callback([this] { chosen_ = [this] { return view_drop(view_); }; });
+    CLI::App* verify = c->add_subcommand("verify", "Make a view anew from the log beside the live one and compare");
+    verify->add_option("view", view_.view, "Its name")->required();
+    add_remote(verify, view_.remote);
+    verify->footer("Examples:\n  tidemill view verify by_country");
+    verify->callback([this] { chosen_ = [this] { return view_verify(view_); }; });
+    CLI::App* rebuild = c->add_subcommand("rebuild", "With --diff: the same as view verify; nothing is changed");
+    rebuild->add_option("view", view_.view, "Its name")->required();
+    rebuild->add_flag("--diff", view_.diff, "Make it anew and say each difference")->required();
+    add_remote(rebuild, view_.remote);
+    rebuild->footer("Examples:\n  tidemill view rebuild by_country --diff");
+    rebuild->callback([this] { chosen_ = [this] { return view_verify(view_); }; });
+    add_why(c);
+    add_quarantine(c);
+  }
+
+  void add_why(CLI::App* c) {
+    CLI::App* why = c->add_subcommand("why", "Show the records that made a row");
+    why->add_option("view", view_.view, "Its name")->required();
+    why->add_option("key", view_.key,
+                    "Which row; parts of a composite key are joined by commas, or stand in a JSON array")
+        ->required();
+    why->add_option("--from", view_.from, "Begin with this record")->type_name("SEQUENCE");
+    why->add_flag("--newest", view_.newest, "The last records first");
+    why->add_option("--limit", view_.limit, "How many records")
+        ->check(refuse_number)
+        ->capture_default_str()
+        ->type_name("N");
+    add_remote(why, view_.remote);
+    why->footer("Examples:\n  tidemill view why customers 17850 --newest --limit 5");
+    why->callback([this] { chosen_ = [this] { return view_why(view_); }; });
+  }
+
+  void add_quarantine(CLI::App* c) {
+    CLI::App* quarantine = c->add_subcommand(
+        "quarantine", "Show the records that a view could not count, and why; or say what becomes of them");
+    quarantine->add_option("view", view_.view, "Its name")->required();
+    quarantine->add_option("--limit", view_.limit, "How many records")
+        ->check(refuse_number)
+        ->capture_default_str()
+        ->type_name("N");
+    add_remote(quarantine, view_.remote);
+    CLI::Option* edit =
+        quarantine->add_option("--edit", view_.edit, "Count this record as --data says")->type_name("SEQUENCE");
+    quarantine->add_option("--data", view_.data, "What it counts as, a JSON object; - or nothing: from standard input")
+        ->needs(edit)
+        ->type_name("JSON");
+    CLI::Option* skip = quarantine->add_option("--skip", view_.skip, "Leave this record out, for good")->excludes(edit);
+    CLI::Option* redrive = quarantine->add_option("--redrive", view_.redrive, "Try to count this record again")
+                               ->excludes(edit)
+                               ->excludes(skip);
+    for (CLI::Option* o : {skip, redrive}) o->type_name("SEQUENCE|all");
+    quarantine->add_option("--reason", view_.reason, "With all: only records whose reason begins so")
+        ->type_name("TEXT");
+    quarantine->add_flag("--dry-run", view_.dry_run, "Decide nothing; show the rows as they are and as they would be");
+    quarantine->footer(
+        "Examples:\n"
+        "  tidemill view quarantine customers\n"
+        "  tidemill view quarantine spending --edit 3 --data '{\"user\":\"u\",\"amount\":3}' --dry-run\n"
+        "  tidemill view quarantine spending --skip all --reason 'sum(amount): text'");
+    quarantine->callback([this] { chosen_ = [this] { return view_quarantine(view_); }; });
   }
 
   void add_stream() {

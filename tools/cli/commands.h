@@ -80,7 +80,7 @@ int tail(const TailOptions& options);
 
 struct SqlOptions {
   Remote remote;
-  std::string statement;  // empty or "-": standard input
+  std::string statement;  // empty: a shell on a terminal, else standard input, as "-"
   std::vector<std::string> params;
   std::string after;
   std::string format = "auto";  // table, csv, ndjson, json; auto: table on a terminal, else csv
@@ -93,11 +93,22 @@ struct ViewOptions {
   std::string key;   // empty: its definition and first rows
   std::string prefix;
   std::uint32_t limit = 20;
-  std::string sql;  // create: empty or "-": standard input
+  std::string from;     // why: a sequence
+  bool newest = false;  // why: the last records first
+  std::string sql;      // create: empty or "-": standard input
+  bool diff = false;    // rebuild: nothing else can be asked for
+  // quarantine: at most one of the three; a sequence, or all
+  std::string skip, redrive, edit;
+  std::string data;  // edit: what it counts as; empty or "-": standard input
+  std::string reason;
+  bool dry_run = false;
 };
 int view(const ViewOptions& options);
 int view_create(const ViewOptions& options);
 int view_drop(const ViewOptions& options);
+int view_verify(const ViewOptions& options);
+int view_quarantine(const ViewOptions& options);
+int view_why(const ViewOptions& options);
 
 struct StreamOptions {
   Remote remote;

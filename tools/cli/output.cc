@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <clocale>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <cwchar>
 
 #include "tools/cli/commands.h"
 
@@ -20,17 +23,44 @@ bool continuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
 }
 
-// At most `width` characters; what was cut off shows as an ellipsis. Control characters would move the cursor.
+// Bytes of the character at `at`, and how many columns of a terminal it takes: two for Chinese and its kin and for most
+// emoji, none for what is set above another.
+struct Shown {
+  std::size_t bytes = 1;
+  std::size_t columns = 1;
+};
+Shown shown_at(std::string_view text, std::size_t at) {
+  const auto first = static_cast<unsigned char>(text[at]);
+  if (first < 0x80) return {};
+  Shown s;
+  while (at + s.bytes < text.size() && continuation(text[at + s.bytes])) ++s.bytes;
+  std::uint32_t c = first & (0xFFu >> (s.bytes + 1));
+  for (std::size_t i = 1; i < s.bytes && i < 4; ++i) c = c << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3F);
+  // Whatever the user's locale is: the text is UTF-8.
+  static const locale_t utf8 = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  if (utf8 == nullptr) return s;
+  const locale_t before = ::uselocale(utf8);
+  const int columns = ::wcwidth(static_cast<wchar_t>(c));
+  ::uselocale(before);
+  if (columns >= 0) s.columns = static_cast<std::size_t>(columns);
+  return s;
+}
+
+// At most `width` columns; what was cut off shows as an ellipsis. Control characters would move the cursor.
 std::string fit(std::string_view text, std::size_t width) {
   std::string out;
-  std::size_t shown = 0;
+  std::size_t columns = 0;
   const bool cut = display_width(text) > width;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (!continuation(text[i])) {
-      if (cut && shown + 1 >= width) break;
-      ++shown;
+  for (std::size_t i = 0; i < text.size();) {
+    const Shown s = shown_at(text, i);
+    if (cut && columns + s.columns + 1 > width) break;
+    columns += s.columns;
+    if (s.bytes == 1 && (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7F)) {
+      out += ' ';
+    } else {
+      out.append(text.substr(i, s.bytes));
     }
-    out += static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7F ? ' ' : text[i];
+    i += s.bytes;
   }
   return cut ? out + "…" : out;
 }
@@ -62,7 +92,13 @@ bool reader_is_gone() {
 }
 
 std::size_t display_width(std::string_view utf8) {
-  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return !continuation(c); }));
+  std::size_t columns = 0;
+  for (std::size_t i = 0; i < utf8.size();) {
+    const Shown s = shown_at(utf8, i);
+    columns += s.columns;
+    i += s.bytes;
+  }
+  return columns;
 }
 
 std::size_t terminal_width() {

@@ -19,6 +19,9 @@ std::unique_ptr<const Aggregate> make_max(const AggregateCall& call);
 std::unique_ptr<const Aggregate> make_first(const AggregateCall& call);
 std::unique_ptr<const Aggregate> make_last(const AggregateCall& call);
 std::unique_ptr<const Aggregate> make_collect(const AggregateCall& call);
+std::unique_ptr<const Aggregate> make_arg_min(const AggregateCall& call);
+std::unique_ptr<const Aggregate> make_arg_max(const AggregateCall& call);
+std::unique_ptr<const Aggregate> make_spread(const AggregateCall& call);  // stddev, variance and their kin
 
 // An aggregate whose state is a C++ object: lays it into the caller's memory.
 template <class State>
@@ -34,6 +37,17 @@ class TypedAggregate : public Aggregate {
   static const State& of(const void* state) { return *static_cast<const State*>(state); }
 };
 
+std::unique_ptr<const Aggregate> make_approx_count_distinct(const AggregateCall& call);
+std::unique_ptr<const Aggregate> make_quantile(const AggregateCall& call);  // and median
+std::unique_ptr<const Aggregate> make_map(const AggregateCall& call);
+
+// Sequence and ordinal, big-endian: bytes in order of the rows.
+inline constexpr std::size_t kOrderBytes = 12;
+void put_order(Order order, std::string& out);
+
+// What sum and all that reckons with numbers says to one: nullptr, or the sentence for the quarantine.
+const char* refuse_number(Cell x);
+
 // A cell that owns its text.
 class OwnedCell {
  public:
@@ -46,6 +60,7 @@ class OwnedCell {
     }
     cell_ = cell;
   }
+  std::size_t heap() const { return text_.capacity() > 15 ? text_.capacity() : 0; }
   Cell get() const { return is_text_ ? Cell::text(text_, cell_.type()) : cell_; }
 
  private:

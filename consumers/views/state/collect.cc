@@ -20,8 +20,7 @@ class Collect final : public TypedAggregate<std::uint64_t> {
     if (arguments[0].is_null()) return;
     ++of(state);
     std::string key;
-    put_u64_big(order.sequence, key);
-    for (int shift = 24; shift >= 0; shift -= 8) key += static_cast<char>(order.ordinal >> shift);
+    put_order(order, key);
     members.member(key, arguments[0].text());
   }
   void merge(void* into, const void* from) const override { of(into) += of(from); }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <span>
 #include <vector>
 
 #include "consumers/views/encoding.h"
@@ -15,18 +16,69 @@ namespace {
 
 using Wide = unsigned __int128;
 
-// Doubles begin at 2^-1074 and end below 2^1024; counts of 2^64 of them add one word.
-constexpr std::int32_t kLowMin = -17;
-constexpr std::int32_t kEndMax = 18;
+// Doubles begin at 2^-1074 and end below 2^1024; counts of 2^64 of them add one word. Their squares twice that.
+struct Reach {
+  std::int32_t low_min;
+  std::int32_t end_max;
+};
+constexpr Reach reach(ExactSum::Of of) {
+  return of == ExactSum::Of::numbers ? Reach{-17, 18} : Reach{-34, 34};
+}
 
 // A magnitude as little-endian words.
 using Words = std::vector<std::uint64_t>;
+
+Words magnitude(std::span<const std::uint64_t> signed_words) {
+  Words w(signed_words.begin(), signed_words.end());
+  if (w.empty() || w.back() >> 63 == 0) return w;
+  std::uint64_t carry = 1;
+  for (std::uint64_t& x : w) {
+    x = ~x + carry;
+    carry = carry != 0 && x == 0 ? 1 : 0;
+  }
+  return w;
+}
 
 int bit_length(const Words& w) {
   for (std::size_t i = w.size(); i-- > 0;) {
     if (w[i] != 0) return static_cast<int>(64 * i) + 64 - std::countl_zero(w[i]);
   }
   return 0;
+}
+
+// Divides in place; whether anything is left over.
+bool divide(Words& w, std::uint64_t by) {
+  Wide rest = 0;
+  for (std::size_t i = w.size(); i-- > 0;) {
+    rest = rest << 64 | w[i];
+    w[i] = static_cast<std::uint64_t>(rest / by);
+    rest %= by;
+  }
+  return rest != 0;
+}
+
+Words product(const Words& a, const Words& b) {
+  Words out(a.size() + b.size(), 0);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::uint64_t carry = 0;
+    for (std::size_t k = 0; k < b.size(); ++k) {
+      Wide sum = static_cast<Wide>(a[i]) * b[k] + out[i + k] + carry;
+      out[i + k] = static_cast<std::uint64_t>(sum);
+      carry = static_cast<std::uint64_t>(sum >> 64);
+    }
+    out[i + b.size()] = carry;
+  }
+  return out;
+}
+
+// Makes a -= b, which is not greater.
+void subtract(Words& a, const Words& b) {
+  std::uint64_t borrow = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    Wide taken = static_cast<Wide>(i < b.size() ? b[i] : 0) + borrow;
+    borrow = a[i] < taken ? 1 : 0;
+    a[i] -= static_cast<std::uint64_t>(taken);
+  }
 }
 
 // Round half to even of `w` times 2^exponent, with `sticky` for a rest below the last bit.
@@ -114,8 +166,15 @@ void ExactSum::add(std::int64_t v) {
   if (v != 0) add_words(0, &word, 1);
 }
 
-void ExactSum::add(double v) {
-  if (v == 0) return;
+namespace {
+
+// |v| is mantissa * 2^exponent, and the mantissa is odd.
+struct Binary {
+  std::uint64_t mantissa;
+  int exponent;
+  bool negative;
+};
+Binary binary(double v) {
   CHECK(std::isfinite(v));
   auto bits = std::bit_cast<std::uint64_t>(v);
   auto biased = static_cast<int>(bits >> 52 & 0x7ff);
@@ -123,22 +182,44 @@ void ExactSum::add(double v) {
   if (biased != 0) mantissa |= 1ull << 52;
   int exponent = (biased == 0 ? 1 : biased) - 1075;  // value = mantissa * 2^exponent
   int zeros = std::countr_zero(mantissa);            // keeps the number of words small: 2.5 needs one below the point
-  mantissa >>= zeros;
-  exponent += zeros;
+  return {mantissa >> zeros, exponent + zeros, bits >> 63 != 0};
+}
+
+}  // namespace
+
+void ExactSum::add_scaled(Wide mantissa, int exponent, bool negative) {
   std::int32_t low = exponent >= 0 ? exponent / 64 : -((-exponent + 63) / 64);
   int shift = exponent - low * 64;
-  Wide wide = static_cast<Wide>(mantissa) << shift;
-  std::uint64_t pair[3] = {static_cast<std::uint64_t>(wide), static_cast<std::uint64_t>(wide >> 64), 0};
-  std::uint32_t size = pair[1] == 0 ? 1 : 2;
-  if (pair[size - 1] >> 63) ++size;  // the top bit is the sign's
-  if (bits >> 63) {
+  std::uint64_t w[4] = {static_cast<std::uint64_t>(mantissa << shift),
+                        static_cast<std::uint64_t>(mantissa << shift >> 64),
+                        shift == 0 ? 0 : static_cast<std::uint64_t>(mantissa >> 64 >> (64 - shift)), 0};
+  std::uint32_t size = w[2] != 0 ? 3 : (w[1] != 0 ? 2 : 1);
+  if (w[size - 1] >> 63) ++size;  // the top bit is the sign's
+  if (negative) {
     std::uint64_t carry = 1;
     for (std::uint32_t i = 0; i < size; ++i) {
-      pair[i] = ~pair[i] + carry;
-      carry = carry != 0 && pair[i] == 0 ? 1 : 0;
+      w[i] = ~w[i] + carry;
+      carry = carry != 0 && w[i] == 0 ? 1 : 0;
     }
   }
-  add_words(low, pair, size);
+  add_words(low, w, size);
+}
+
+void ExactSum::add(double v) {
+  if (v == 0) return;
+  Binary b = binary(v);
+  add_scaled(b.mantissa, b.exponent, b.negative);
+}
+
+void ExactSum::add_square(double v) {
+  if (v == 0) return;
+  Binary b = binary(v);
+  add_scaled(static_cast<Wide>(b.mantissa) * b.mantissa, 2 * b.exponent, false);
+}
+
+void ExactSum::add_square(std::int64_t v) {
+  auto magnitude = v < 0 ? 0 - static_cast<std::uint64_t>(v) : static_cast<std::uint64_t>(v);
+  add_scaled(static_cast<Wide>(magnitude) * magnitude, 0, false);
 }
 
 void ExactSum::add(const ExactSum& other) {
@@ -158,22 +239,25 @@ ExactSum::Trimmed ExactSum::trimmed() const {
   return {low_ + static_cast<std::int32_t>(from), to - from, w + from};
 }
 
-void ExactSum::encode(std::string& out) const {
+void ExactSum::encode(std::string& out, Of of) const {
   Trimmed t = trimmed();
   put_varint(t.size, out);
   if (t.size == 0) return;
-  put_varint(static_cast<std::uint64_t>(t.low - kLowMin), out);
+  put_varint(static_cast<std::uint64_t>(t.low - reach(of).low_min), out);
   for (std::uint32_t i = 0; i < t.size; ++i) put_u64(t.words[i], out);
 }
 
-bool ExactSum::decode(std::string_view& in) {
+bool ExactSum::decode(std::string_view& in, Of of) {
+  const Reach within = reach(of);
   std::uint64_t size = 0, low = 0;
   if (!get_varint(in, size)) return false;
   low_ = 0;
   size_ = 0;
   if (size == 0) return true;
-  if (!get_varint(in, low) || low + size > static_cast<std::uint64_t>(kEndMax - kLowMin)) return false;
-  auto first = static_cast<std::int32_t>(low) + kLowMin;
+  if (!get_varint(in, low) || low > 100 || size > 100 ||
+      low + size > static_cast<std::uint64_t>(within.end_max - within.low_min))
+    return false;
+  auto first = static_cast<std::int32_t>(low) + within.low_min;
   cover(first, first + static_cast<std::int32_t>(size));
   for (std::uint32_t i = 0; i < size; ++i) {
     if (!get_u64(in, words()[i])) return false;
@@ -194,29 +278,44 @@ Cell ExactSum::mean(std::uint64_t count) const {
   if (t.size == 0) return Cell::integer(0);
   // Magnitude, then long division with 128 bits more than the double needs; what is left over only says "not exact".
   bool negative = t.words[t.size - 1] >> 63 != 0;
-  Words w(t.words, t.words + t.size);
-  if (negative) {
-    std::uint64_t carry = 1;
-    for (std::uint64_t& x : w) {
-      x = ~x + carry;
-      carry = carry != 0 && x == 0 ? 1 : 0;
-    }
-  }
+  Words w = magnitude({t.words, t.size});
   int exponent = t.low * 64;
   bool sticky = false;
   if (count > 1) {
     w.insert(w.begin(), 2, 0);
     exponent -= 128;
-    Wide rest = 0;
-    for (std::size_t i = w.size(); i-- > 0;) {
-      rest = rest << 64 | w[i];
-      w[i] = static_cast<std::uint64_t>(rest / count);
-      rest %= count;
-    }
-    sticky = rest != 0;
+    sticky = divide(w, count);
   }
   double v = round_to_double(w, exponent, sticky);
   return canonical(Cell::real(to_15_digits(negative ? -v : v)));
+}
+
+Cell ExactSum::spread(const ExactSum& sum, const ExactSum& squares, std::uint64_t count, std::uint64_t divisor,
+                      bool root) {
+  // count * squares - sum * sum, over count * divisor.
+  Trimmed s = sum.trimmed(), q = squares.trimmed();
+  Words above = product(magnitude({q.words, q.size}), {count});
+  Words below = magnitude({s.words, s.size});
+  below = product(below, below);
+  std::int32_t low = std::min(q.low, 2 * s.low);
+  above.insert(above.begin(), static_cast<std::size_t>(q.low - low), 0);
+  below.insert(below.begin(), static_cast<std::size_t>(2 * s.low - low), 0);
+  above.resize(std::max(above.size(), below.size()));
+  subtract(above, below);
+  if (bit_length(above) == 0) return Cell::integer(0);
+  above.insert(above.begin(), 4, 0);
+  int exponent = (low - 4) * 64;
+  bool sticky = divide(above, count);
+  sticky = divide(above, divisor) || sticky;
+  double v = 0;
+  if (root) {
+    // Of a number near 1, so that it neither over- nor underflows where its root would not.
+    int twice = (bit_length(above) + exponent) & ~1;
+    v = std::ldexp(std::sqrt(round_to_double(above, exponent - twice, sticky)), twice / 2);
+  } else {
+    v = round_to_double(above, exponent, sticky);
+  }
+  return canonical(Cell::real(to_15_digits(v)));
 }
 
 }  // namespace tidemill::views

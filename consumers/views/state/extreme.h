@@ -12,6 +12,7 @@ class Extreme final : public TypedAggregate<OwnedCell> {
 
  public:
   const char* refuse(std::span<const Cell>) const override { return nullptr; }
+  std::size_t heap(const void* state) const override { return Base::of(state).heap(); }
   void add(void* state, std::span<const Cell> arguments, Order, MemberSink&) const override {
     consider(state, arguments[0]);
   }

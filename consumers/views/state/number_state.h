@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cmath>
-
 #include "consumers/views/state/aggregates.h"
 #include "consumers/views/state/exact_sum.h"
 
@@ -15,12 +13,7 @@ struct NumberState {
 
 class NumberAggregate : public TypedAggregate<NumberState> {
  public:
-  const char* refuse(std::span<const Cell> arguments) const final {
-    Cell x = arguments[0];
-    if (x.is_text()) return "text where a number is wanted; number(x) reads numbers that came as text";
-    if (x.type() == CellType::real && !std::isfinite(x.real())) return "an infinite number";
-    return nullptr;
-  }
+  const char* refuse(std::span<const Cell> arguments) const final { return refuse_number(arguments[0]); }
   void add(void* state, std::span<const Cell> arguments, Order, MemberSink&) const final {
     Cell x = arguments[0];
     if (x.is_null()) return;

@@ -18,6 +18,7 @@ class Ordered final : public TypedAggregate<OrderedCell> {
 
  public:
   const char* refuse(std::span<const Cell>) const override { return nullptr; }
+  std::size_t heap(const void* state) const override { return Base::of(state).cell.heap(); }
   void add(void* state, std::span<const Cell> arguments, Order order, MemberSink&) const override {
     if (!arguments[0].is_null()) consider(state, arguments[0], order);
   }

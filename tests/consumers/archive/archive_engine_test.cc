@@ -122,6 +122,37 @@ TEST_P(ArchiveInEngine, ExactlyOnceOverManyLivesAndFailures) {
   EXPECT_GT(acknowledged, 50u);
 }
 
+// Retention takes what a shard or lane has only looked through, for none of it was its own. After a kill that is no
+// loss.
+TEST_P(ArchiveInEngine, WhatRetentionTookOfOthersIsNotLostToAnIdleOne) {
+  for (const bool waits : {true, false}) {
+    SCOPED_TRACE(waits);
+    EngineWorld w(shards());
+    w.options.log.segment_bytes_max = 32 << 10;
+    ASSERT_TRUE(start(w));
+    StreamDefinition definition = w.engine->find("s")->definition();
+    definition.retention = {.size_bytes = 128 << 10, .wait_for_groups = waits};
+    ASSERT_TRUE(w.engine->change(definition));
+    w.engine->begin_retention(nullptr);
+    for (int i = 0; i < 400; ++i) {
+      ASSERT_TRUE(w.put(*w.engine->find("s"), "one key", "{\"x\":\"" + std::string(3000, 'x') + "\"}").ok());
+      w.sim.executor.run_for(500ms);
+    }
+    const Sequence start_before = w.engine->find("s")->log().start();
+    EXPECT_GT(start_before, Sequence(100));
+    EXPECT_LE(w.engine->find("s")->log().status().bytes, 256u << 10);
+    const RetentionStatus said = w.engine->retention(*w.engine->find("s"));
+    EXPECT_EQ(said.lost_records, 0u);
+    EXPECT_TRUE(said.at_risk.empty());
+    EXPECT_EQ(said.held, "");
+    w.kill();
+    ASSERT_TRUE(start(w));
+    w.sim.executor.run_for(62s);
+    EXPECT_EQ(w.engine->groups().find("s:archive")->applied, Position::through(w.engine->find("s")->log().durable()));
+    EXPECT_EQ(w.sim.files.content("/data/archive/s/manifest")->find(" lost "), std::string::npos);
+  }
+}
+
 // A stream is removed and made again under its name, with the power going at every step of it.
 TEST_P(ArchiveInEngine, ANameThatIsTakenAgainBeginsAnew) {
   std::uint64_t cut = 1;

@@ -121,6 +121,38 @@ TEST_F(Archive, AFileIsCompleteAtItsAgeIdleOrNot) {
   EXPECT_EQ(group->shard(0).persisted(), Position::through(Sequence(2)));
 }
 
+// A second flush of the directory may say yes and mean nothing.
+TEST_F(Archive, ANameWhoseFlushFailedIsGivenAnew) {
+  append(2);
+  const auto fail = [&] {
+    const std::string path = files(files(".txt").empty() ? ".part" : ".txt").begin()->first;
+    sim.files.fail({.op = DiskOp::sync_directory, .path_contains = path.substr(0, path.rfind('/')), .times = 1});
+  };
+  {
+    auto group = open(test_stream(1));
+    ASSERT_TRUE(group->deliver(2));
+    sim.clock.advance(seconds(61));
+    fail();
+    EXPECT_FALSE(group->tick());
+    EXPECT_EQ(files(".txt").size(), 0u);
+    EXPECT_EQ(files(".part").size(), 1u);
+    EXPECT_EQ(group->shard(0).persisted(), Position());
+    ASSERT_TRUE(group->tick());
+    EXPECT_EQ(files(".txt").size(), 1u);
+    EXPECT_EQ(group->shard(0).persisted(), Position::through(Sequence(2)));
+    ASSERT_TRUE(group->close());
+  }
+  // At a start it is not known whether it was flushed, nor after that has failed.
+  fail();
+  const std::uint64_t steps = sim.files.steps();
+  auto group = open(test_stream(1));
+  EXPECT_GT(sim.files.steps(), steps + 3) << "not written and named again";
+  EXPECT_EQ(sim.files.faults_hit(), 2u);
+  ASSERT_EQ(files(".txt").size(), 1u);
+  EXPECT_EQ(files(".txt").begin()->second, lines(1, 2));
+  EXPECT_EQ(files(".part").size(), 0u);
+}
+
 TEST_F(Archive, RecordsThatKeepComingDoNotKeepAFileOpen) {
   auto group = open(test_stream(1));
   for (int i = 0; i < 10; ++i) {

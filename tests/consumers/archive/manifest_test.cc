@@ -10,6 +10,7 @@
 #include "tests/consumers/archive/archive_fixture.h"
 #include "tests/support/capture_logger.h"
 #include "tests/support/sim_env.h"
+#include "tests/support/source_tree.h"
 
 namespace tidemill::archive {
 namespace {
@@ -28,7 +29,7 @@ const std::vector<ManifestLine> kExample{
 };
 
 TEST(ManifestFormat, TheExampleOfThePage) {
-  std::ifstream page(std::string(TIDEMILL_SOURCE_DIR) + "/docs/formats/archive-manifest.md");
+  std::ifstream page(source_tree() + "/docs/formats/archive-manifest.md");
   std::stringstream text;
   text << page.rdbuf();
   std::string example;

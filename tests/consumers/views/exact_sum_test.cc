@@ -121,5 +121,47 @@ TEST(ExactSum, ValuesGoInAndComeOut) {
   }
 }
 
+// Numbers below 2^30 with 20 bits below the point: all that a variance needs fits wide integers.
+TEST(ExactSum, SpreadAgreesWithWideIntegers) {
+  std::mt19937_64 random(4);
+  for (int round = 0; round < 300; ++round) {
+    ExactSum sum, squares;
+    __int128 plain = 0, plain_squares = 0;
+    auto n = 2 + random() % 100;
+    std::int64_t around = static_cast<std::int64_t>(random() >> 24) - (1ll << 39);
+    for (std::uint64_t i = 0; i < n; ++i) {
+      std::int64_t v = around + static_cast<std::int64_t>(random() % 5000);
+      sum.add(std::ldexp(static_cast<double>(v), -20));
+      squares.add_square(std::ldexp(static_cast<double>(v), -20));
+      plain += v;
+      plain_squares += static_cast<__int128>(v) * v;
+    }
+    auto above = static_cast<__int128>(n) * plain_squares - plain * plain;
+    long double want = static_cast<long double>(above) / static_cast<long double>(n) / static_cast<long double>(n - 1);
+    want = std::ldexp(want, -40);
+    auto as_double = [](Cell c) { return c.type() == CellType::integer ? static_cast<double>(c.integer()) : c.real(); };
+    EXPECT_EQ(as_double(ExactSum::spread(sum, squares, n, n - 1, false)), to_15_digits(static_cast<double>(want)));
+    EXPECT_EQ(as_double(ExactSum::spread(sum, squares, n, n - 1, true)),
+              to_15_digits(static_cast<double>(std::sqrt(want))));
+  }
+}
+
+TEST(ExactSum, SquaresReachAsFarAsDoubles) {
+  ExactSum s;
+  for (double v : {Limits::max(), Limits::denorm_min(), -Limits::max(), 3.0}) s.add_square(v);
+  s.add_square(std::numeric_limits<std::int64_t>::min());
+  std::string b;
+  s.encode(b, ExactSum::Of::squares);
+  std::string_view in = b;
+  ExactSum back;
+  ASSERT_TRUE(back.decode(in, ExactSum::Of::squares));
+  EXPECT_TRUE(in.empty());
+  std::string again;
+  back.encode(again, ExactSum::Of::squares);
+  EXPECT_EQ(again, b);
+  in = b;
+  EXPECT_FALSE(ExactSum().decode(in));  // a sum of numbers does not reach that far
+}
+
 }  // namespace
 }  // namespace tidemill::views

@@ -129,5 +129,16 @@ TEST(Key, OtherBytesAreRefused) {
   }
 }
 
+TEST(Key, AKeyIsFoundInFrontOfOtherBytes) {
+  const std::string zero("a\0b", 3);
+  for (const Row& row : {Row{}, Row{Value()}, Row{Value(std::int64_t{7}), Value(zero)}, Row{Value(zero), Value(1.5)},
+                         Row{Value(std::string()), Value(), Value(std::string("x"))}}) {
+    std::string key;
+    for (const Value& v : row) encode_key(canonical(to_cell(v)), key);
+    EXPECT_EQ(key_in_front(key + "behind", row.size()), key);
+    for (std::size_t i = 0; i < key.size(); ++i) EXPECT_EQ(key_in_front(key.substr(0, i), row.size()), "") << i;
+  }
+}
+
 }  // namespace
 }  // namespace tidemill::views

@@ -51,12 +51,19 @@ void MemoryView::apply(std::span<const Record> records) {
       if (aggregate.members() == Members::appended) {
         if (put[m.aggregate]++ >= aggregate.room(row.state(m.aggregate))) continue;
         members_.emplace(MemberKey{key, m.aggregate, std::string(m.key)}, std::string(m.value));
+      } else if (aggregate.members() == Members::latest) {
+        keep_latest({key, m.aggregate, std::string(m.key)}, std::string(m.value));
       } else if (!members_.emplace(MemberKey{key, m.aggregate, std::string(m.key)}, std::string(m.value)).second) {
         aggregate.take_back(group.state.state(m.aggregate), 1);
       }
     }
     row.merge(group.state);
   }
+}
+
+void MemoryView::keep_latest(const MemberKey& key, const std::string& value) {
+  std::string& held = members_[key];
+  held = std::max(held, value);
 }
 
 void MemoryView::merge(const MemoryView& other) {
@@ -76,12 +83,19 @@ void MemoryView::merge(const MemoryView& other) {
     if (fresh) it->second = layout_->make();
     it->second.merge(*decoded);
   }
-  for (const auto& [key, value] : other.members_) members_.emplace(key, value);
+  for (const auto& [key, value] : other.members_) {
+    if (layout_->aggregate(std::get<1>(key)).members() == Members::latest) {
+      keep_latest(key, value);
+    } else {
+      members_.emplace(key, value);
+    }
+  }
   // Collections keep the first `limit` of the union.
   std::map<std::pair<std::string, std::uint32_t>, std::uint64_t> kept;
   std::erase_if(members_, [&](const auto& m) {
     auto limit = definition.aggregates[std::get<1>(m.first)].limit;
-    return limit != 0 && ++kept[{std::get<0>(m.first), std::get<1>(m.first)}] > limit;
+    if (layout_->aggregate(std::get<1>(m.first)).members() != Members::appended) return false;
+    return ++kept[{std::get<0>(m.first), std::get<1>(m.first)}] > limit;
   });
 }
 
@@ -97,7 +111,7 @@ Row MemoryView::show(const std::string& key) {
   Row terms, out;
   EXPECT_TRUE(decode_key(key, definition.groups.size(), terms));
   visited_ = key;
-  EXPECT_TRUE(final_->run(terms, rows_.at(key), *this, {}, out).has_value());
+  EXPECT_TRUE(final_->run(terms, rows_.at(key), *this, final_->select(*layout_, {}), out).has_value());
   return out;
 }
 

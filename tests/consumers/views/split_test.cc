@@ -177,6 +177,12 @@ TEST(Split, TypesComeFromTheStreamsFields) {
   EXPECT_EQ(type("collect(t)"), "json");
   EXPECT_EQ(type("json_object('a', sum(i))"), "json");
   EXPECT_EQ(type("sum(i) > 3"), "integer");
+  EXPECT_EQ(type("stddev(i)"), "real");
+  EXPECT_EQ(type("median(i)"), "real");
+  EXPECT_EQ(type("approx_count_distinct(t)"), "integer");
+  EXPECT_EQ(type("map(t, i)"), "json");
+  EXPECT_EQ(type("arg_max(t, i)"), "text");
+  EXPECT_EQ(type("arg_min(i, t)"), "integer");
   EXPECT_EQ(type("sum(i) || 'x'"), "text");
   EXPECT_EQ(type("round(avg(i), 1)"), "real");
   EXPECT_EQ(type("'x'"), "text");
@@ -220,9 +226,8 @@ const Refused kRefused[] = {
     Refused{"WITH x AS (SELECT 1) SELECT a FROM t GROUP BY a", "WITH cannot be kept up"},
     Refused{"SELECT a, count(*) FROM t RIGHT JOIN u ON t.a = u.a GROUP BY a", "RIGHT and FULL joins"},
     Refused{"SELECT a, count(*) FROM t FULL JOIN u ON t.a = u.a GROUP BY a", "RIGHT and FULL joins"},
-    Refused{"SELECT a, count(*) FROM t LEFT JOIN u ON t.a = u.a GROUP BY a", "not supported yet"},
-    Refused{"SELECT a, count(*) FROM t, u GROUP BY a", "not supported yet"},
-    Refused{"SELECT a, count(*) FROM json_each(x) GROUP BY a", "not supported yet"},
+    Refused{"SELECT a, count(*) FROM t LEFT JOIN u ON t.a = u.a GROUP BY a", "line 1, column 37: There is no view u"},
+    Refused{"SELECT a, count(*) FROM t, u GROUP BY a", "There is no view u"},
     // Aggregates in wrong places.
     Refused{"SELECT a, count(*) FROM t WHERE sum(x) > 1 GROUP BY a", "FILTER (WHERE y > 0)"},
     Refused{"SELECT a, count(*) AS n FROM t WHERE n > 1 GROUP BY a", "line 1, column 38"},
@@ -238,7 +243,22 @@ const Refused kRefused[] = {
     Refused{"SELECT a, sum(x) FILTER (x > 1) FROM t GROUP BY a", "FILTER (WHERE condition)"},
     Refused{"SELECT a, group_concat(x) FROM t GROUP BY a", "write collect(x)"},
     Refused{"SELECT a, total(x) FROM t GROUP BY a", "write sum(x)"},
-    Refused{"SELECT a, stddev(x) FROM t GROUP BY a", "stddev is not supported yet"},
+    Refused{"SELECT a, mode(x) FROM t GROUP BY a", "mode is not supported yet"},
+    Refused{"SELECT a, max_by(x, y) FROM t GROUP BY a", "write arg_max(x, by)"},
+    Refused{"SELECT a, arg_min(x) FROM t GROUP BY a", "arg_min takes two arguments: arg_min(x, by)"},
+    Refused{"SELECT a, arg_min(x, y, z) FROM t GROUP BY a", "takes two arguments"},
+    Refused{"SELECT a, arg_min(x, ) FROM t GROUP BY a", "takes two arguments"},
+    Refused{"SELECT a, stddev(x, y) FROM t GROUP BY a", "stddev takes one argument"},
+    Refused{"SELECT a, quantile(x) FROM t GROUP BY a", "takes two arguments: quantile(x, 0.95)"},
+    Refused{"SELECT a, quantile(x, 95) FROM t GROUP BY a", "line 1, column 23: Which quantile is a number from 0 to 1"},
+    Refused{"SELECT a, quantile(x, q) FROM t GROUP BY a", "quantile(x, 0.95)"},
+    Refused{"SELECT a, quantile(x, 0x1) FROM t GROUP BY a", "quantile(x, 0.95)"},
+    Refused{"SELECT a, quantile(x, ) FROM t GROUP BY a", "quantile(x, 0.95)"},
+    Refused{"SELECT a, median(x, 0.5) FROM t GROUP BY a", "median takes one argument"},
+    Refused{"SELECT a, map(k) FROM t GROUP BY a", "map takes two arguments: map(key, value)"},
+    Refused{"SELECT a, percentile(x, 95) FROM t GROUP BY a", "write quantile(x, 0.95)"},
+    Refused{"SELECT a, json_group_object(k, v) FROM t GROUP BY a", "write map(key, value)"},
+    Refused{"SELECT a, stddev(DISTINCT x) FROM t GROUP BY a", "only count(DISTINCT x)"},
     Refused{"SELECT a, count(DISTINCT x COLLATE NOCASE) FROM t GROUP BY a", "write lower(x)"},
     Refused{"SELECT a, count(*) FROM t GROUP BY a COLLATE NOCASE", "write lower(x)"},
     // What is not the same in a rebuild.
@@ -301,8 +321,9 @@ TEST(Split, RefusesWithPlaceAndWhatToWriteInstead) {
 
 TEST(Split, NotSupportedYetHasItsOwnCode) {
   auto code = [](std::string_view sql) { return std::get<SqlError>(split(sql)).code; };
-  EXPECT_EQ(code("SELECT a, stddev(x) FROM t GROUP BY a"), "not_supported");
-  EXPECT_EQ(code("SELECT a, count(*) FROM t JOIN u USING (a) GROUP BY a"), "not_supported");
+  EXPECT_EQ(code("SELECT a, mode(x) FROM t GROUP BY a"), "not_supported");
+  EXPECT_EQ(code("SELECT a, count(*) FROM t JOIN u USING (a) GROUP BY a"), "invalid_view");
+  EXPECT_EQ(code("SELECT a, count(*) FROM t JOIN u ON u.a = t.a GROUP BY a"), "no_such_view");
   EXPECT_EQ(code("SELECT a, b FROM t GROUP BY a"), "invalid_view");
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <set>
 
 #include "tests/consumers/views/memory_view.h"
 
@@ -30,8 +31,8 @@ class Held final : public MemberSink, public MemberSource {
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
 
-  void add(const Cell& x, Order order) {
-    if (aggregate_.refuse({&x, 1}) == nullptr) aggregate_.add(memory_.data(), {&x, 1}, order, *this);
+  void add(std::span<const Cell> arguments, Order order) {
+    if (aggregate_.refuse(arguments) == nullptr) aggregate_.add(memory_.data(), arguments, order, *this);
     cut();
   }
   void merge(Held& from) {
@@ -41,7 +42,7 @@ class Held final : public MemberSink, public MemberSource {
       aggregate_.take_back(from.memory_.data(), known);
     }
     aggregate_.merge(memory_.data(), from.memory_.data());
-    members_.insert(from.members_.begin(), from.members_.end());
+    for (const auto& [key, value] : from.members_) member(key, value);
     cut();
   }
   std::string bytes() const {
@@ -59,7 +60,9 @@ class Held final : public MemberSink, public MemberSource {
   std::string shown() const { return text({*aggregate_.value(memory_.data(), 0, *this)}); }
 
   bool member(std::string_view key, std::string_view value) override {
-    return members_.emplace(std::string(key), std::string(value)).second;
+    auto [it, fresh] = members_.emplace(std::string(key), std::string(value));
+    if (!fresh && aggregate_.members() == Members::latest) it->second = std::max(it->second, std::string(value));
+    return fresh;
   }
   Result<void> visit(std::uint32_t, const MemberVisitor& visitor) const override {
     for (const auto& [key, value] : members_) {
@@ -84,7 +87,9 @@ AggregateCall call(std::string function, bool distinct = false, std::uint64_t li
   c.function = std::move(function);
   c.distinct = distinct;
   c.arguments = {0};
+  if (c.function.starts_with("arg_") || c.function == "map") c.arguments.push_back(1);
   c.limit = limit;
+  c.fraction = 0.3;
   return c;
 }
 
@@ -96,6 +101,11 @@ class Contract : public testing::TestWithParam<AggregateCall> {
  protected:
   std::unique_ptr<const Aggregate> aggregate = make_aggregate(GetParam());
   std::unique_ptr<Held> fresh() const { return std::make_unique<Held>(*aggregate, GetParam().limit); }
+  std::vector<Cell> values(std::mt19937_64& random) {
+    std::vector<Cell> out;
+    for (std::size_t i = 0; i < GetParam().arguments.size(); ++i) out.push_back(value(random));
+    return out;
+  }
 
   // Values of all kinds, small ones often, so that they meet again.
   Cell value(std::mt19937_64& random) {
@@ -128,9 +138,9 @@ TEST_P(Contract, OrderAndGroupingDoNotMatter) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
-    std::vector<std::pair<Cell, Order>> rows(random() % 60);
+    std::vector<std::pair<std::vector<Cell>, Order>> rows(random() % 60);
     for (std::size_t i = 0; i < rows.size(); ++i)
-      rows[i] = {value(random), Order{1 + i / 2, static_cast<std::uint32_t>(i % 2)}};
+      rows[i] = {values(random), Order{1 + i / 2, static_cast<std::uint32_t>(i % 2)}};
     auto whole = fresh();
     for (auto& [x, order] : rows) whole->add(x, order);
 
@@ -154,7 +164,7 @@ TEST_P(Contract, EncodingComesBackAndIsSelfDelimiting) {
   for (int round = 0; round < 100; ++round) {
     auto state = fresh();
     for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(round % 20); ++i)
-      state->add(value(random), Order{i + 1, 0});
+      state->add(values(random), Order{i + 1, 0});
     std::string bytes = state->encoded();
     std::string longer = bytes + "rest";
     std::string_view in = longer;
@@ -183,27 +193,39 @@ TEST_P(Contract, AnyBytesAreDecodedOrRefused) {
 }
 
 TEST_P(Contract, RefusesWhatItCannotTake) {
-  bool numbers = GetParam().function == "sum" || GetParam().function == "avg";
+  static const std::set<std::string> kNumbers = {"sum", "avg", "stddev", "var_pop", "quantile"};
+  bool numbers = kNumbers.contains(GetParam().function);
   bool json = GetParam().function == "collect";
-  auto refuses = [&](Cell x) { return aggregate->refuse({&x, 1}) != nullptr; };
+  auto refuses = [&](Cell x) {
+    std::vector<Cell> arguments(GetParam().arguments.size(), Cell::text("1"));
+    arguments[0] = x;
+    return aggregate->refuse(arguments) != nullptr;
+  };
   EXPECT_FALSE(refuses({}));
   EXPECT_EQ(refuses(Cell::integer(1)), json);
   EXPECT_EQ(refuses(Cell::text("x")), numbers);
   EXPECT_EQ(refuses(Cell::text("{}", CellType::json)), numbers);
-  EXPECT_EQ(refuses(Cell::real(std::numeric_limits<double>::infinity())), numbers || json);
+  EXPECT_EQ(refuses(Cell::real(std::numeric_limits<double>::infinity())),
+            numbers || json || GetParam().function == "map");
 }
 
 TEST_P(Contract, NullsChangeNothing) {
   auto state = fresh();
   std::string empty = state->bytes();
-  state->add({}, Order{7, 0});
-  EXPECT_EQ(state->bytes(), empty);
+  for (std::size_t i = 0; i < GetParam().arguments.size(); ++i) {
+    std::vector<Cell> arguments(GetParam().arguments.size(), Cell::text("1"));
+    arguments[i] = {};
+    state->add(arguments, Order{7, 0});
+    EXPECT_EQ(state->bytes(), empty);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Contract,
                          testing::Values(call("count"), call("count", true), call("sum"), call("avg"), call("min"),
                                          call("max"), call("first"), call("last"), call("collect", false, 1'000),
-                                         call("collect", false, 5)),
+                                         call("collect", false, 5), call("arg_min"), call("arg_max"), call("stddev"),
+                                         call("var_pop"), call("approx_count_distinct"), call("quantile"),
+                                         call("map", false, 1'000), call("map", false, 5)),
                          [](const auto& info) { return name_of(info.param); });
 
 TEST(Aggregates, OfNothing) {

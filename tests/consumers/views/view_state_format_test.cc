@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "tests/consumers/views/memory_view.h"
+#include "tests/support/source_tree.h"
 
 namespace tidemill::views {
 namespace {
@@ -28,7 +29,8 @@ TEST(ViewStateFormat, TheExampleOfThePage) {
   MemoryView view(
       "SELECT k, count(*), count(DISTINCT v) AS d, sum(v), avg(s) FILTER (WHERE s > 1 AND s < 0), min(v), max(s), "
       "first(s), last(v), "
-      "collect(s) FROM t WHERE v <> 7 GROUP BY k");
+      "collect(s), arg_max(s, v), stddev(v), variance(v), median(v), approx_count_distinct(s), map(s, v) FROM t WHERE "
+      "v <> 7 GROUP BY k");
   view.apply(r.all());
   ASSERT_EQ(view.size(), 1u);
   std::string got;
@@ -42,7 +44,7 @@ TEST(ViewStateFormat, TheExampleOfThePage) {
         "member     " + std::to_string(aggregate) + "  " + hex(key) + "  " + (value.empty() ? "-" : hex(value)) + "\n";
   });
 
-  std::ifstream page(std::string(TIDEMILL_SOURCE_DIR) + "/docs/formats/view-state.md");
+  std::ifstream page(source_tree() + "/docs/formats/view-state.md");
   std::stringstream text;
   text << page.rdbuf();
   std::string want = text.str();

@@ -10,19 +10,11 @@
 namespace tidemill::views {
 namespace {
 
-struct Collected final : QuerySink {
+struct Collected {
   std::vector<Column> names;
   AsOf as_of;
   std::vector<std::string> rows;
-  bool columns(const std::vector<Column>& columns, const AsOf& at) override {
-    names = columns;
-    as_of = at;
-    return true;
-  }
-  bool row(const Row& row) override {
-    rows.push_back(ViewsWorld::text(row));
-    return true;
-  }
+  bool truncated = false;
 };
 
 // A view `sales` over two key columns, one of them of mixed types, and the same rows in a plain table.
@@ -66,16 +58,31 @@ class QueryTest : public ::testing::Test {
     delete world_;
   }
 
-  static Collected ask(const std::string& sql, const Row& params = {}) {
-    Collected result;
-    const auto end = world_->views->query(sql, params, QueryLimits(), result);
-    const auto* failed = std::get_if<SqlError>(&end);
-    EXPECT_EQ(failed, nullptr) << sql << ": " << failed->message;
+  static SqlResult<Collected> run(const std::string& sql, const Row& params, const QueryLimits& limits,
+                                  std::size_t at_once = 7) {
+    auto cursor = world_->views->query(sql, params, limits);
+    if (const auto* failed = std::get_if<SqlError>(&cursor)) return *failed;
+    QueryCursor& c = *std::get<0>(cursor);
+    Collected result{c.columns(), c.as_of(), {}, false};
+    for (;;) {
+      const auto rows = c.next(at_once);
+      if (const auto* failed = std::get_if<SqlError>(&rows)) return *failed;
+      for (const Row& row : std::get<0>(rows)) result.rows.push_back(ViewsWorld::text(row));
+      EXPECT_LE(std::get<0>(rows).size(), at_once);
+      if (std::get<0>(rows).empty()) break;
+    }
+    EXPECT_TRUE(std::get<0>(c.next(1)).empty()) << "the end is the end";
+    result.truncated = c.truncated();
     return result;
   }
+  static Collected ask(const std::string& sql, const Row& params = {}, const QueryLimits& limits = {}) {
+    auto result = run(sql, params, limits);
+    const auto* failed = std::get_if<SqlError>(&result);
+    EXPECT_EQ(failed, nullptr) << sql << ": " << failed->message;
+    return failed == nullptr ? std::get<0>(result) : Collected();
+  }
   static SqlError refusal(const std::string& sql, const Row& params = {}, const QueryLimits& limits = {}) {
-    Collected result;
-    const auto end = world_->views->query(sql, params, limits, result);
+    const auto end = run(sql, params, limits);
     const auto* failed = std::get_if<SqlError>(&end);
     EXPECT_NE(failed, nullptr) << sql;
     return failed == nullptr ? SqlError{} : *failed;
@@ -235,7 +242,7 @@ TEST_F(QueryTest, NumbersFindTextWhereAColumnIsAlwaysText) {
   const std::uint64_t of_ten = visited("SELECT * FROM codes WHERE code = '10'");
   EXPECT_EQ(visited("SELECT CAST(n AS INTEGER) FROM codes WHERE code = ?", {std::string("10")}), of_ten);
   const auto dropped = world_->views->drop("codes");
-  ASSERT_TRUE(dropped && *dropped);
+  ASSERT_TRUE(std::get<bool>(dropped));
 }
 
 TEST_F(QueryTest, ReadsNoMoreRowsThanTheKeyAsksFor) {
@@ -260,6 +267,48 @@ TEST_F(QueryTest, SortsOnlyWhatIsNotInOrder) {
   EXPECT_NE(plan("SELECT * FROM sales ORDER BY Country, Product DESC").find("TEMP B-TREE"), std::string::npos);
 }
 
+TEST_F(QueryTest, ExplainSaysInWordsWhatIsRead) {
+  const auto words = [](const std::string& sql) {
+    std::string all;
+    for (const auto& row : ask("EXPLAIN " + sql).rows) all += row + "\n";
+    return all;
+  };
+  EXPECT_EQ(words("SELECT * FROM sales"), "sales: the whole view sales\n");
+  EXPECT_EQ(words("SELECT * FROM sales AS s WHERE Country = ? AND Product = ?"),
+            "s: one row of sales by its whole key (Country, Product)\n");
+  EXPECT_EQ(words("SELECT * FROM sales WHERE Country IS NULL"),
+            "sales: the rows of sales whose key begins with Country\n");
+  EXPECT_EQ(words("SELECT * FROM sales WHERE Country IN ('a', 'b')"),
+            "sales: a read of sales for each entry of the IN list of Country\n");
+  EXPECT_EQ(words("SELECT * FROM sales WHERE Country = 'a' AND Product > 1 AND Product <= 5"),
+            "sales: a range of sales: Product >, Product <= (Country given)\n");
+  EXPECT_EQ(words("SELECT * FROM sales WHERE Country GLOB 'A*'"),
+            "sales: a range of sales: Country begins as the pattern does\n");
+  EXPECT_EQ(words("SELECT * FROM sales WHERE units > 5 ORDER BY Country DESC LIMIT 3"),
+            "sales: the whole view sales, in the order asked for without sorting, backwards\n"
+            "ends when LIMIT is reached\n");
+  EXPECT_EQ(words("SELECT * FROM sales ORDER BY units LIMIT 3"), "sales: the whole view sales\nsorts for ORDER BY\n");
+  EXPECT_EQ(words("SELECT count(*) FROM sales LIMIT 1"), "sales: the whole view sales\n");
+  EXPECT_EQ(words("SELECT units, count(*) FROM sales GROUP BY units"),
+            "sales: the whole view sales\nkeeps all groups or values in memory for GROUP BY\n");
+  EXPECT_EQ(words("WITH a AS (SELECT * FROM sales WHERE Country = 'x') SELECT * FROM a JOIN sales b "
+                  "ON b.Country = a.Country AND b.Product = a.Product"),
+            "sales: the rows of sales whose key begins with Country\n"
+            "b: for each of those, one row of sales by its whole key (Country, Product)\n");
+  EXPECT_EQ(words("SELECT j.value FROM sales, json_each('[1]') AS j"),
+            "sales: the whole view sales\nj: for each of those, its elements\n");
+  EXPECT_EQ(words("SELECT 1"), "SCAN CONSTANT ROW\n");
+  EXPECT_EQ(visited("EXPLAIN SELECT * FROM sales"), 0u);
+  EXPECT_EQ(ask("EXPLAIN SELECT * FROM sales").names[0].name, "plan");
+  EXPECT_EQ(refusal("EXPLAIN\nSELECT nope FROM sales").message.substr(0, 18), "line 2, column 8: ");
+  EXPECT_EQ(refusal("EXPLAIN SELECT * FROM salse").code, "no_such_view");
+  EXPECT_EQ(refusal("EXPLAIN DELETE FROM sales").code, "not_read_only");
+  // SQLite's own plan is as it was; a plan prepared in words is nobody else's.
+  EXPECT_NE(plan("SELECT * FROM sales").find("VIRTUAL TABLE INDEX"), std::string::npos);
+  EXPECT_EQ(plan("SELECT * FROM sales").find("whole"), std::string::npos);
+  EXPECT_EQ(visited("SELECT * FROM sales WHERE Country = 'Austria'"), 13u);
+}
+
 TEST_F(QueryTest, SaysWhatTheAnswerIs) {
   const auto result =
       ask("SELECT Country AS c, n, sum(units) FROM sales WHERE Country = ? GROUP BY 1, 2", {std::string("Chile")});
@@ -268,6 +317,11 @@ TEST_F(QueryTest, SaysWhatTheAnswerIs) {
   EXPECT_EQ(result.names[1].type, "integer");
   EXPECT_EQ(result.as_of.position, Position::through(last_));
   EXPECT_FALSE(result.as_of.token.empty());
+}
+
+TEST_F(QueryTest, SaysWhereAStatementIsWrong) {
+  EXPECT_EQ(refusal("SELECT n,\n  'Ü', nope FROM sales").message.substr(0, 18), "line 2, column 8: ");
+  EXPECT_EQ(refusal("SELCT 1").message.substr(0, 18), "line 1, column 1: ");
 }
 
 TEST_F(QueryTest, RefusesWhatIsNotARead) {
@@ -319,24 +373,83 @@ TEST_F(QueryTest, BytesAreMarkedAsSuch) {
 }
 
 TEST_F(QueryTest, LimitsCutOrEndAStatement) {
-  Collected result;
-  auto end = world_->views->query("SELECT * FROM sales", {}, {.rows_max = 5}, result);
-  ASSERT_TRUE(std::holds_alternative<QueryEnd>(end));
-  EXPECT_TRUE(std::get<QueryEnd>(end).truncated);
+  Collected result = ask("SELECT * FROM sales", {}, {.rows_max = 5});
+  EXPECT_TRUE(result.truncated);
   EXPECT_EQ(result.rows.size(), 5u);
-  result.rows.clear();
-  end = world_->views->query("SELECT * FROM sales", {}, {.rows_max = count_}, result);
-  EXPECT_FALSE(std::get<QueryEnd>(end).truncated);
+  result = ask("SELECT * FROM sales", {}, {.rows_max = count_});
+  EXPECT_FALSE(result.truncated);
   EXPECT_EQ(result.rows.size(), count_);
-  end = world_->views->query("SELECT * FROM sales", {}, {.bytes_max = 200}, result);
-  EXPECT_TRUE(std::get<QueryEnd>(end).truncated);
+  EXPECT_TRUE(ask("SELECT * FROM sales", {}, {.bytes_max = 200}).truncated);
   // Endless, so that the time is over whatever the machine does.
   const std::string endless = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c) SELECT ";
   EXPECT_EQ(refusal(endless + "sum(x) FROM c", {}, {.time_max = std::chrono::milliseconds(0)}).code, "sql_timeout");
-  end = world_->views->query(endless + "x FROM c", {}, {.rows_max = ~0ull, .bytes_max = 1 << 20}, result);
-  EXPECT_TRUE(std::get<QueryEnd>(end).truncated);
+  EXPECT_TRUE(ask(endless + "x FROM c", {}, {.rows_max = ~0ull, .bytes_max = 1 << 20}).truncated);
+  const auto short_time = std::chrono::milliseconds(30);
+  EXPECT_TRUE(ask(endless + "x FROM c", {}, {.rows_max = ~0ull, .bytes_max = ~0ull, .time_max = short_time}).truncated);
+  // A result that is to be whole is that, or an error.
+  const std::string late = " UNION ALL SELECT max(x) FROM c";
+  const std::string some = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c) SELECT 1" + late;
+  EXPECT_EQ(refusal(some, {}, {.time_max = short_time, .whole = true}).code, "sql_timeout");
+  EXPECT_TRUE(ask(some, {}, {.time_max = short_time}).truncated);
+  EXPECT_EQ(refusal(some, {}, {.cancelled = [] { return true; }}).code, "cancelled");
   // The connection is as good as new.
   EXPECT_EQ(ask("SELECT count(*) FROM sales").rows, std::vector<std::string>{std::to_string(count_)});
+}
+
+// Rows are asked for while the views go on: all of one moment, and the statement beside it of another.
+TEST_F(QueryTest, ACursorNeedsItsParametersOnlyAtFirst) {
+  const std::string text = "a text that is too long to lie within the object that holds it";
+  auto params = std::make_unique<Row>(Row{text});
+  const auto cursor = world_->views->query("SELECT ?1, Country FROM sales WHERE ?1 IS NOT NULL", *params, {});
+  std::get<std::string>((*params)[0]).assign(text.size(), 'x');  // what it would read if it still looked there
+  params.reset();
+  ASSERT_TRUE(std::holds_alternative<std::unique_ptr<QueryCursor>>(cursor));
+  EXPECT_EQ(std::get<std::string>(std::get<0>(std::get<0>(cursor)->next(1))[0][0]), text);
+}
+
+TEST_F(QueryTest, AStatementAskedAgainAnswersAnew) {
+  const std::string sql = "SELECT Country, units FROM sales WHERE Country = ? ORDER BY Product";
+  const auto austria = ask(sql, {std::string("Austria")});
+  const auto chile = ask(sql, {std::string("Chile")});
+  ASSERT_EQ(austria.rows.size(), 13u);
+  EXPECT_NE(austria.rows, chile.rows);
+  EXPECT_EQ(ask(sql, {std::string("Austria")}, {.rows_max = 3}).rows.size(), 3u) << "cut";
+  EXPECT_EQ(refusal(sql).code, "invalid_parameters");
+  EXPECT_EQ(ask(sql, {std::string("Austria")}).rows, austria.rows) << "after it was cut, and refused";
+  ask("EXPLAIN " + sql);
+  EXPECT_EQ(ask(sql, {std::string("Chile")}).rows, chile.rows) << "after it was explained";
+  // What a pattern may be read with depends on its value: SQLite makes the statement anew.
+  const std::string like = "SELECT count(*) FROM sales WHERE Product GLOB ?";
+  EXPECT_EQ(ask(like, {std::string("ab*")}).rows, ask("SELECT count(*) FROM sales WHERE Product GLOB 'ab*'").rows);
+  EXPECT_EQ(ask(like, {std::string("*")}).rows, ask("SELECT count(*) FROM sales WHERE Product GLOB '*'").rows);
+  // The same statement twice at one time.
+  const auto first = world_->views->query(sql, {std::string("Austria")}, {});
+  const auto second = world_->views->query(sql, {std::string("Chile")}, {});
+  EXPECT_EQ(std::get<0>(std::get<0>(first)->next(1))[0][0], Value(std::string("Austria")));
+  EXPECT_EQ(std::get<0>(std::get<0>(second)->next(1))[0][0], Value(std::string("Chile")));
+}
+
+TEST_F(QueryTest, ACursorReadsTheMomentItBeganWith) {
+  auto cursor = world_->views->query("SELECT count(*) OVER () AS n, sum(units) OVER () FROM sales", {}, {});
+  auto first = world_->views->query("SELECT * FROM sales ORDER BY Country, Product", {}, {});
+  QueryCursor& c = *std::get<0>(first);
+  std::vector<std::string> rows;
+  const auto begun = c.next(3);
+  for (const Row& row : std::get<0>(begun)) rows.push_back(ViewsWorld::text(row));
+  EXPECT_EQ(rows.size(), 3u);
+  last_ = world_->put(world_->stream(), {R"({"InvoiceNo":"1","Country":"Zz","Product":"new","Quantity":1,"Day":1})"});
+  world_->wait("sales", last_);
+  EXPECT_EQ(ask("SELECT count(*) FROM sales").rows, std::vector<std::string>{std::to_string(count_ + 1)});
+  for (;;) {
+    const auto next = c.next(10);
+    for (const Row& row : std::get<0>(next)) rows.push_back(ViewsWorld::text(row));
+    if (std::get<0>(next).empty()) break;
+  }
+  EXPECT_EQ(rows.size(), count_);
+  EXPECT_LT(c.as_of().position, Position::through(last_));
+  EXPECT_EQ(std::get<std::int64_t>(std::get<0>(std::get<0>(cursor)->next(1))[0][0]), static_cast<std::int64_t>(count_));
+  ++count_;
+  sqlite3_exec(plain_, "INSERT INTO sales VALUES('Zz', 'new', 1, 1, 1)", nullptr, nullptr, nullptr);
 }
 
 }  // namespace

@@ -8,24 +8,13 @@
 #include "storage/seam/file_system.h"
 #include "tests/consumers/views_store/store_world.h"
 #include "tests/support/capture_logger.h"
+#include "tests/support/stride.h"
 
 namespace tidemill::views {
 namespace {
 
 constexpr std::uint32_t kFlushEvery = 3;
 static_assert(StoreWorld::kBatches % kFlushEvery == 0);
-
-// RocksDB sleeps for a second after a background error, so worlds are tried side by side.
-template <class Try>
-void for_each_world(std::uint64_t count, Try try_one) {
-  std::atomic<std::uint64_t> next{1};
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < 24; ++i) {
-    threads.emplace_back([&] {
-      for (std::uint64_t n = next++; n <= count && !::testing::Test::HasFatalFailure(); n = next++) try_one(n);
-    });
-  }
-}
 
 // Applies what is missing, flushing now and then. False when a call failed: the power is gone. `flushed`: batches that
 // a flush has answered for.
@@ -46,11 +35,12 @@ void expect_one_moment(const StoreWorld& world, std::uint32_t flushed) {
   const std::uint32_t done = world.done();
   EXPECT_GE(done, flushed) << "what was flushed is gone";
   ASSERT_EQ(world.upkeep->checkpoint().position.sequence().value(), done * StoreWorld::kBatch);
-  ASSERT_EQ(world.bytes(), StoreWorld::expected()[done]) << "rows and checkpoint are apart, after batch " << done;
+  ASSERT_EQ(world.bytes(), StoreWorld::expected(world.rows)[done])
+      << "rows and checkpoint are apart, after batch " << done;
 }
 
-std::uint64_t steps_of_a_life() {
-  StoreWorld world(7);
+std::uint64_t steps_of_a_life(StoreWorld::Rows rows = StoreWorld::Rows::stay) {
+  StoreWorld world(7, null_logger(), rows);
   std::uint32_t flushed = 0;
   EXPECT_TRUE(live(world, flushed));
   return world.sim.files.steps();
@@ -62,9 +52,9 @@ struct Cuts {
 };
 
 // The power goes at step `cut`, then twice soon after the next start began; then a life to the end.
-void cut_at(std::uint64_t cut, const CrashPolicy& policy, Cuts& cuts) {
+void cut_at(std::uint64_t cut, const CrashPolicy& policy, Cuts& cuts, StoreWorld::Rows rows = StoreWorld::Rows::stay) {
   CaptureLogger log;
-  StoreWorld world(cut, log);
+  StoreWorld world(cut, log, rows);
   world.sim.files.cut_at_step(cut);
   std::uint32_t flushed = 0;
   for (int life = 0; life < 3; ++life) {
@@ -86,7 +76,7 @@ void cut_at(std::uint64_t cut, const CrashPolicy& policy, Cuts& cuts) {
   }
   ASSERT_TRUE(live(world, flushed)) << "cut " << cut;
   ASSERT_FALSE(world.open());
-  ASSERT_EQ(world.bytes(), StoreWorld::expected().back()) << "cut " << cut;
+  ASSERT_EQ(world.bytes(), StoreWorld::expected(world.rows).back()) << "cut " << cut;
 }
 
 TEST(StoreCrash, RowsAndCheckpointAreOfOneMomentAfterAPowerCut) {
@@ -99,12 +89,30 @@ TEST(StoreCrash, RowsAndCheckpointAreOfOneMomentAfterAPowerCut) {
     cut_at(cut, {.writes = cut % 2 == 0 ? Keep::none : Keep::all, .names = Keep::any}, orderly);
   });
   EXPECT_EQ(orderly.anew, 0u);
-  EXPECT_GT(orderly.fell_back, steps);
+  EXPECT_GT(orderly.fell_back, steps / kStride);
   // Anything goes. RocksDB calls a torn end of its manifest damage: then the views begin anew.
   Cuts any;
   for_each_world(steps, [&](std::uint64_t cut) { cut_at(cut, {}, any); });
-  EXPECT_LT(any.anew, steps / 5);
-  EXPECT_GT(any.fell_back, steps);
+  EXPECT_LT(any.anew, steps / kStride / 5);
+  EXPECT_GT(any.fell_back, steps / kStride);
+}
+
+// What goes with time goes in the same write: a row, what is below it and its entry in the index are there or gone
+// together, and none comes back.
+TEST(StoreCrash, RowsThatGoWithTimeAreOfOneMomentAfterAPowerCut) {
+  const auto& lives = StoreWorld::expected(StoreWorld::Rows::go);
+  const auto last = decode_checkpoint(lives.back().at(std::string(kCheckpointKey)));
+  ASSERT_TRUE(last && last->expiry);
+  ASSERT_GT(last->expiry->expired, 50u) << "nothing goes";
+  const std::uint64_t steps = steps_of_a_life(StoreWorld::Rows::go);
+  ASSERT_GT(steps, 100u);
+  using Keep = CrashPolicy::Keep;
+  Cuts cuts;
+  for_each_world(steps, [&](std::uint64_t cut) {
+    cut_at(cut, {.writes = cut % 2 == 0 ? Keep::none : Keep::all, .names = Keep::any}, cuts, StoreWorld::Rows::go);
+  });
+  EXPECT_EQ(cuts.anew, 0u);
+  EXPECT_GT(cuts.fell_back, steps / kStride);
 }
 
 enum class Then { tries_again, opens_again };
@@ -122,7 +130,7 @@ void fail_at(std::uint64_t nth, int error, Then then, std::atomic<std::uint64_t>
       const std::uint32_t before = world.done();
       if (call()) return;
       ASSERT_EQ(world.done(), before);
-      ASSERT_EQ(world.bytes(), StoreWorld::expected()[before]) << "readers see the rows meanwhile";
+      ASSERT_EQ(world.bytes(), StoreWorld::expected(world.rows)[before]) << "readers see the rows meanwhile";
       if (then == Then::opens_again) {
         ASSERT_LT(failures, 1);  // the fault strikes once
         ASSERT_FALSE(world.open());
@@ -144,21 +152,21 @@ void fail_at(std::uint64_t nth, int error, Then then, std::atomic<std::uint64_t>
   world.close();
   world.sim.crash({.writes = CrashPolicy::Keep::none});
   ASSERT_FALSE(world.open()) << "call " << nth;
-  ASSERT_EQ(world.bytes(), StoreWorld::expected().back()) << "call " << nth;
+  ASSERT_EQ(world.bytes(), StoreWorld::expected(world.rows).back()) << "call " << nth;
 }
 
 TEST(StoreCrash, AfterAnErrorTheStoreIsOpenedAgainAndGoesOn) {
   const std::uint64_t steps = steps_of_a_life();
   std::atomic<std::uint64_t> hit = 0;
   for_each_world(steps, [&](std::uint64_t nth) { fail_at(nth, EIO, Then::opens_again, hit); });
-  EXPECT_GT(hit, steps / 2);
+  EXPECT_GT(hit, steps / kStride / 2);
 }
 
 TEST(StoreCrash, FromNoSpaceTheStoreRecoversByItself) {
   const std::uint64_t steps = steps_of_a_life();
   std::atomic<std::uint64_t> hit = 0;
   for_each_world(steps / 2, [&](std::uint64_t n) { fail_at(n * 2, ENOSPC, Then::tries_again, hit); });
-  EXPECT_GT(hit, steps / 4);
+  EXPECT_GT(hit, steps / kStride / 4);
 }
 
 TEST(StoreCrash, AFullDiskIsSaidAndForgottenWhenThereIsRoom) {
@@ -171,13 +179,13 @@ TEST(StoreCrash, AFullDiskIsSaidAndForgottenWhenThereIsRoom) {
     const Result<void> flushed = world.flush();
     ASSERT_FALSE(applied && flushed);
     EXPECT_EQ(flushed.error(), ErrorCode(ENOSPC, boost::system::generic_category()));
-    EXPECT_EQ(world.bytes(), StoreWorld::expected()[world.done()]) << "readers see the rows meanwhile";
+    EXPECT_EQ(world.bytes(), StoreWorld::expected(world.rows)[world.done()]) << "readers see the rows meanwhile";
     world.sim.files.set_capacity(1ull << 40);
     if (!applied) {
       ASSERT_TRUE(world.apply_next());
     }
     ASSERT_TRUE(world.flush());
-    EXPECT_EQ(world.bytes(), StoreWorld::expected()[world.done()]);
+    EXPECT_EQ(world.bytes(), StoreWorld::expected(world.rows)[world.done()]);
   }
 }
 
@@ -191,7 +199,7 @@ TEST(StoreCrash, RecordsThatAreInAlreadyAreNotAppliedAgain) {
   ASSERT_TRUE(world.apply(5, n));          // beyond it by four
   ASSERT_TRUE(world.apply(1, 2 * n + 3));  // and once more, up to where no batch ends
   ASSERT_TRUE(world.apply(2 * n, n + 1));
-  EXPECT_EQ(world.bytes(), StoreWorld::expected()[3]);
+  EXPECT_EQ(world.bytes(), StoreWorld::expected(world.rows)[3]);
 }
 
 TEST(StoreOpen, WhatCannotBeReadIsNoNewDatabase) {
@@ -209,10 +217,10 @@ TEST(StoreOpen, WhatCannotBeReadIsNoNewDatabase) {
     world.sim.files.clear_faults();
     if (world.sim.files.faults_hit() == hits) break;
     if (!error) {
-      EXPECT_EQ(world.bytes(), StoreWorld::expected().back()) << "call " << nth;
+      EXPECT_EQ(world.bytes(), StoreWorld::expected(world.rows).back()) << "call " << nth;
     }
     ASSERT_FALSE(world.open()) << "call " << nth;
-    ASSERT_EQ(world.bytes(), StoreWorld::expected().back()) << "call " << nth;
+    ASSERT_EQ(world.bytes(), StoreWorld::expected(world.rows).back()) << "call " << nth;
     ASSERT_LT(nth, 1000u);
   }
 }
@@ -237,7 +245,7 @@ TEST(StoreOpen, DamageIsCalledDamageAndSetAside) {
     EXPECT_TRUE(exists(world.sim.files, "/data/views.damaged/LOCK"));
     ASSERT_TRUE(live(world, flushed));
     ASSERT_FALSE(world.open());
-    EXPECT_EQ(world.bytes(), StoreWorld::expected().back());
+    EXPECT_EQ(world.bytes(), StoreWorld::expected(world.rows).back());
   }
 }
 

@@ -1,4 +1,5 @@
 #include "consumers/views/store_keys.h"
+#include "tests/support/source_tree.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +11,7 @@ namespace {
 
 // The hex block of docs/formats/views.md.
 std::string bytes_of_page() {
-  std::ifstream in(std::string(TIDEMILL_SOURCE_DIR) + "/docs/formats/views.md");
+  std::ifstream in(source_tree() + "/docs/formats/views.md");
   std::string line, out;
   bool inside = false;
   while (std::getline(in, line)) {
@@ -53,6 +54,66 @@ TEST(StoreKeys, CheckpointSaysSinceWhenWhereThatIsNotTheBeginning) {
   EXPECT_FALSE(decode_checkpoint(bytes.substr(0, 33) + '\1' + std::string(7, '\0'))) << "one spelling of all records";
 }
 
+TEST(StoreKeys, CheckpointSaysWhatHasGoneWithTimeWhereRowsDo) {
+  const std::string all = bytes_of_page();
+  auto checkpoint = *decode_checkpoint(all);
+  EXPECT_FALSE(checkpoint.expiry);
+  checkpoint.expiry = {WallTime(std::chrono::milliseconds(0x0102)), 7, 9};
+  const auto number = [](char low, char high = 0) { return std::string{low, high} + std::string(6, '\0'); };
+  const std::string bytes = '\3' + all.substr(1) + number(1) + number(2, 1) + number(7) + number(9);
+  EXPECT_EQ(encode_checkpoint(checkpoint), bytes);
+  const auto back = decode_checkpoint(bytes);
+  ASSERT_TRUE(back && back->expiry);
+  EXPECT_EQ(back->since, Sequence(1));
+  EXPECT_EQ(back->expiry->stream_time, checkpoint.expiry->stream_time);
+  EXPECT_EQ(back->expiry->expired, 7u);
+  EXPECT_EQ(back->expiry->late, 9u);
+  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(decode_checkpoint(bytes.substr(0, i))) << i;
+  EXPECT_FALSE(decode_checkpoint(bytes + '\0'));
+}
+
+TEST(StoreKeys, ACheckpointMaySayWhereLineageBegins) {
+  auto checkpoint = *decode_checkpoint(bytes_of_page());
+  EXPECT_FALSE(checkpoint.lineage);
+  checkpoint.lineage = Sequence(1);
+  const std::string bytes =
+      '\4' + bytes_of_page().substr(1) + '\1' + std::string(7, '\0') + '\1' + std::string(7, '\0');
+  EXPECT_EQ(encode_checkpoint(checkpoint), bytes);
+  const auto back = decode_checkpoint(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->lineage, Sequence(1));
+  EXPECT_EQ(back->since, Sequence(1));
+  EXPECT_FALSE(back->expiry);
+  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(decode_checkpoint(bytes.substr(0, i))) << i;
+  EXPECT_FALSE(decode_checkpoint(bytes.substr(0, 41) + std::string(8, '\0'))) << "no record is the 0th";
+
+  checkpoint.since = Sequence(7);
+  checkpoint.lineage = Sequence(0x0102);
+  checkpoint.expiry = {WallTime(std::chrono::milliseconds(5)), 7, 9};
+  const std::string both = encode_checkpoint(checkpoint);
+  EXPECT_EQ(both.size(), 73u);
+  EXPECT_EQ(both[0], 5);
+  const auto again = decode_checkpoint(both);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->since, Sequence(7));
+  EXPECT_EQ(again->lineage, Sequence(0x0102));
+  EXPECT_EQ(again->expiry->late, 9u);
+  EXPECT_EQ(encode_checkpoint(*again), both);
+  EXPECT_FALSE(decode_checkpoint('\6' + both.substr(1)));
+  EXPECT_FALSE(decode_checkpoint('\4' + both.substr(1)));
+}
+
+TEST(StoreKeys, EntriesStandInTheOrderOfTheirTime) {
+  EXPECT_LT(expiry_key(255, "z"), expiry_key(256, "a"));
+  const std::string key = expiry_key(0x0102030405060708, "group");
+  const auto entry = expiry_entry(key);
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->bucket_ms, 0x0102030405060708);
+  EXPECT_EQ(entry->group_key, "group");
+  EXPECT_FALSE(expiry_entry(key.substr(0, 8)));
+  EXPECT_FALSE(expiry_entry(parked_key(1) + "group"));
+}
+
 TEST(StoreKeys, CheckpointsThatAreNoneAreRefused) {
   const std::string good = bytes_of_page();
   EXPECT_FALSE(decode_checkpoint(""));
@@ -81,6 +142,9 @@ TEST(StoreKeys, ThePrefixBehindIsBehindAllThatBeginSo) {
   EXPECT_EQ(behind_prefix("\xff"), "");
   EXPECT_LT(member_space("k", 1), member_space("k", 2));
   EXPECT_LT(parked_key(255), parked_key(256));
+  EXPECT_EQ(parked_sequence(parked_key(0x0102030405060708)), Sequence(0x0102030405060708));
+  EXPECT_FALSE(parked_sequence(parked_key(1).substr(0, 8)));
+  EXPECT_FALSE(parked_sequence(row_key("12345678")));
 }
 
 }  // namespace

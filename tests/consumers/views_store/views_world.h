@@ -53,7 +53,7 @@ class ViewsWorld {
   }
 
   // Appends in one request and waits until it is durable. The partition key is "k" followed by the record's place.
-  Sequence put(Stream& to, const std::vector<std::string>& data) {
+  Sequence put(Stream& to, const std::vector<std::string>& data, std::optional<WallTime> arrival = std::nullopt) {
     struct Sink final : AppendSink {
       std::shared_ptr<Signal> done;
       void appended(Append*) noexcept override { done->set(); }
@@ -67,7 +67,7 @@ class ViewsWorld {
       r.key = keys[i];
       r.hash = hash_key(r.key);
       r.data = data[i];
-      r.arrival = real.env.clock.wall();
+      r.arrival = arrival.value_or(real.env.clock.wall());
       records.push_back(r);
     }
     Append append;

@@ -14,6 +14,7 @@
 #include "storage/log/segment_format.h"
 #include "storage/log/start_file.h"
 #include "tests/storage/log/log_world.h"
+#include "tests/support/source_tree.h"
 
 namespace tidemill {
 namespace {
@@ -37,7 +38,7 @@ std::string dump(std::span<const std::byte> bytes) {
 
 // The n-th hex block of a page.
 std::string example(const std::string& page, int n = 0) {
-  std::ifstream in(std::string(TIDEMILL_SOURCE_DIR) + "/docs/formats/" + page);
+  std::ifstream in(source_tree() + "/docs/formats/" + page);
   std::stringstream text;
   text << in.rdbuf();
   const std::string all = text.str();

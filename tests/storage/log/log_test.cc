@@ -244,6 +244,17 @@ TEST(Log, NotesSurviveTheirDelayAndAClose) {
   EXPECT_EQ(w.log->noted(3), Sequence(4));
 }
 
+TEST(Log, ANoteThatMustBeOnDiskIsThereAfterAPowerCut) {
+  LogWorld w;
+  w.open();
+  w.append(5);
+  ASSERT_TRUE(w.log->note_durably(3, Sequence(1000)));
+  w.crash({.writes = CrashPolicy::Keep::none});
+  w.open();
+  EXPECT_EQ(w.log->noted(3), Sequence(1000));
+  EXPECT_FALSE(w.log->noted(2));
+}
+
 TEST(Log, CloseAnswersWhatIsInFlightAndRefusesTheRest) {
   LogWorld w;
   w.open();

@@ -36,6 +36,14 @@ class LogRequests : public ::testing::Test {
     w.run();
     return r.append.replayed;
   }
+  // Of which a closed log remembers the last 400. The snapshot's files.
+  std::vector<std::string> snapshot_of_600_keys() {
+    w.options.request_window = 400;
+    w.open();
+    for (int i = 0; i < 600; ++i) w.append(1, 1500, "k" + std::to_string(i));
+    w.close();
+    return w.files("/requests");
+  }
   CaptureLogger logger;
   LogWorld w{1, logger};
 };
@@ -114,11 +122,7 @@ TEST_F(LogRequests, WhatOneStartCannotReadTheNextOneKnows) {
 }
 
 TEST_F(LogRequests, ASnapshotThatCannotBeReadIsNotTakenForNone) {
-  w.options.request_window = 400;
-  w.open();
-  for (int i = 0; i < 600; ++i) w.append(1, 1500, "k" + std::to_string(i));
-  w.close();
-  const auto snapshot = w.files("/requests");
+  const auto snapshot = snapshot_of_600_keys();
   ASSERT_EQ(snapshot.size(), 1u);
   w.sim.files.fail({.op = DiskOp::open, .path_contains = snapshot[0], .nth = 1, .times = 1'000'000, .error = EMFILE});
   w.open();
@@ -225,11 +229,7 @@ TEST_F(LogRequests, SnapshotKeepsAStartShort) {
 }
 
 TEST_F(LogRequests, LostSnapshotIsReplacedByTheLog) {
-  w.options.request_window = 400;
-  w.open();
-  for (int i = 0; i < 600; ++i) w.append(1, 1500, "k" + std::to_string(i));
-  w.close();
-  const auto snapshot = w.files("/requests");
+  const auto snapshot = snapshot_of_600_keys();
   ASSERT_EQ(snapshot.size(), 1u);
   ASSERT_TRUE(w.sim.files.flip_bit(snapshot[0], 3000, 1));
   w.open();
@@ -389,7 +389,9 @@ TEST_F(SharedWindows, RejectedListsCountAndWhatGoesGivesAllBack) {
   for (int i = 0; i < 500; ++i) {
     s.window.add(numbered(s.added++), Sequence(1), 1, rejected);
     obey(s);
-    if (s.window.size() > 32) ASSERT_LE(budget.bytes(), budget.bytes_max());
+    if (s.window.size() > 32) {
+      ASSERT_LE(budget.bytes(), budget.bytes_max());
+    }
     ASSERT_TRUE(s.window.find(numbered(s.added - 1)));
   }
   EXPECT_EQ(budget.bytes(), s.window.bytes());
@@ -441,8 +443,12 @@ TEST(SharedLogs, RememberTheLatestKeysOfEach) {
   EXPECT_TRUE(known(loud, "l2700"));
   for (int i = 0; i < 40; ++i) EXPECT_TRUE(known(quiet, "q" + std::to_string(i))) << i;
   for (const auto& use : options.pond->requests.uses()) {
-    if (use.name == "quiet") EXPECT_EQ(use.keys, 40u);
-    if (use.name == "loud") EXPECT_GT(use.keys, 400u);
+    if (use.name == "quiet") {
+      EXPECT_EQ(use.keys, 40u);
+    }
+    if (use.name == "loud") {
+      EXPECT_GT(use.keys, 400u);
+    }
   }
   EXPECT_FALSE(known(loud, "l5"));
 }

@@ -38,6 +38,7 @@ struct Config {
   std::string data;
   std::uint64_t threads = 0;
   std::chrono::milliseconds drain{};
+  std::chrono::milliseconds audit{};  // 0: off
   // [limits]
   std::uint64_t memory = 0;
   std::uint64_t body = 0;
@@ -49,6 +50,7 @@ struct Config {
   std::uint64_t idempotency_keys = 0;
   std::uint64_t sql_rows = 0;
   std::chrono::milliseconds sql_time{};
+  std::chrono::milliseconds sql_stream_time{};
   std::uint64_t sql_bytes = 0;
   // [storage]
   std::uint64_t segment = 0;

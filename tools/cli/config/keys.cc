@@ -16,7 +16,7 @@ constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kHour = 3600 * kSecond;
 
 using C = Config;
-const std::array<Key<Config>, 19> kConfigKeys{{
+const std::array<Key<Config>, 21> kConfigKeys{{
     {.name = "server.listen",
      .type = KeyType::address,
      .default_value = "127.0.0.1:7077",
@@ -41,6 +41,16 @@ const std::array<Key<Config>, 19> kConfigKeys{{
      .member = &C::drain,
      .max = kHour,
      .comment = "After SIGTERM: how long requests in flight may take, and then the groups to catch up."},
+    {.name = "server.audit",
+     .type = KeyType::duration,
+     .default_value = "24h",
+     .member = &C::audit,
+     .min = 1'000,
+     .max = 365 * 24 * kHour,
+     .off = true,
+     .comment =
+         "How often a sample of one view, each in its turn, is made again from the log and compared. It reads the "
+         "stream's whole log, with rests."},
     {.name = "limits.memory",
      .type = KeyType::size,
      .default_value = "256MiB",
@@ -109,7 +119,7 @@ const std::array<Key<Config>, 19> kConfigKeys{{
      .member = &C::sql_rows,
      .min = 1,
      .live = true,
-     .comment = "Rows of one SQL answer; the rest is cut and the answer says so."},
+     .comment = "Rows of one SQL answer in JSON; the rest is cut and the answer says so."},
     {.name = "limits.sql_time",
      .type = KeyType::duration,
      .default_value = "5s",
@@ -117,7 +127,15 @@ const std::array<Key<Config>, 19> kConfigKeys{{
      .min = 10,
      .max = kHour,
      .live = true,
-     .comment = "Time that one SQL statement may run."},
+     .comment = "Time that one SQL statement may work; of an answer in NDJSON or CSV, without giving a row."},
+    {.name = "limits.sql_stream_time",
+     .type = KeyType::duration,
+     .default_value = "10m",
+     .member = &C::sql_stream_time,
+     .min = 100,
+     .max = 24 * kHour,
+     .live = true,
+     .comment = "Time that one SQL answer in NDJSON or CSV may take, the client's included; then it is cut off."},
     {.name = "limits.sql_bytes",
      .type = KeyType::size,
      .default_value = "64MiB",
@@ -125,7 +143,7 @@ const std::array<Key<Config>, 19> kConfigKeys{{
      .min = 64 * kKiB,
      .max = kGiB,
      .live = true,
-     .comment = "Bytes of one SQL answer."},
+     .comment = "Bytes of one SQL answer in JSON."},
     {.name = "storage.segment",
      .type = KeyType::size,
      .default_value = "64MiB",

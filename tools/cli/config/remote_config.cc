@@ -7,6 +7,7 @@
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/serve/differences.h"
+#include "tools/cli/statement.h"
 
 namespace tidemill::cli {
 namespace {
@@ -170,11 +171,7 @@ int config_apply(const ConfigOptions& options) {
     any = true;
     std::vector<std::string> list;
     for (const std::string& sentence : d.list) {
-      if (d.view) {
-        refused(sentence + "; a view that exists is not changed: `tidemill view drop " +
-                    d.what.substr(d.what.find(' ') + 1) + "`, then apply again, makes it anew from the log",
-                kPartly);
-      } else if (sentence.starts_with(d.what + ": shards ")) {
+      if (!d.view && sentence.starts_with(d.what + ": shards ")) {
         refused(sentence + "; the shards of a stream that exists cannot be changed", kPartly);
       } else {
         list.push_back(sentence);
@@ -189,7 +186,9 @@ int config_apply(const ConfigOptions& options) {
     if (!response) return refused(d.what + ": " + failure.message, kNotReached);
     if (response->status / 100 != 2) return refused(d.what + ": " + problem_text(*response), kPartly);
     if (list.empty()) print(d.what + ": created\n");
-    for (const std::string& sentence : list) print(sentence + ": changed\n");
+    for (const std::string& sentence : list)
+      print(sentence + (response->status == 202 ? ": being built; the old one is served until then\n" : ": changed\n"));
+    if (const Json made = Json::parse(response->body, nullptr, false); d.view && made.is_object()) print_warnings(made);
   };
   const int code = walk(*config, *server, "apply", apply);
   if (code == kOk && !any) print("no differences\n");

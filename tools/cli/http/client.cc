@@ -110,6 +110,11 @@ HttpClient::~HttpClient() {
 }
 
 void HttpClient::close() {
+  if (socket_ >= 0 && options_.stop && options_.stop->load()) {
+    // Reset, not closed: a server that is at work on the answer sees that nobody waits for it any more.
+    const linger now{1, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
   if (socket_ >= 0) ::close(socket_);
   socket_ = -1;
   ended_ = false;

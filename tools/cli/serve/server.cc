@@ -62,6 +62,7 @@ ApiLimits api_limits(const Config& config) {
   limits.sql.rows_max = config.sql_rows;
   limits.sql.bytes_max = config.sql_bytes;
   limits.sql.time_max = config.sql_time;
+  limits.sql_stream_time = config.sql_stream_time;
   return limits;
 }
 
@@ -72,6 +73,7 @@ RunningServer::RunningServer(const Config& config, ProgramLogger& logger)
       background_("background", std::max<std::size_t>(3, cores() + 1)),
       workers_("worker", std::max<std::size_t>(4, cores())),
       historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
+      builds_("build", 1),
       env_{files_, system_clock(), system_random(), flush_, background_, logger} {}
 
 RunningServer::~RunningServer() {
@@ -96,6 +98,7 @@ bool RunningServer::start() {
   options.limits = api_limits(config_);
   options.historical = &historical_;
   options.flush_time = flush_time_;
+  options.derived = derived_.get();
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
@@ -165,6 +168,8 @@ bool RunningServer::open_parts() {
   views::Views::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
+  view_options.builds = &builds_;
+  view_options.audit = config_.audit;
   auto views = views::Views::open(env_, *engine_, view_options);
   if (!views) {
     logger_.error("cannot open the views", {{"directory", view_options.directory},
@@ -173,6 +178,7 @@ bool RunningServer::open_parts() {
     return false;
   }
   views_ = std::move(*views);
+  derived_ = derived::DerivedStreams::open(env_, *engine_, views_.get());
   return true;
 }
 
@@ -285,8 +291,10 @@ bool RunningServer::stop() {
   api_.reset();
   workers_.stop();
   historical_.stop();
+  builds_.stop();
   views_.reset();
   engine_.reset();
+  derived_.reset();
   background_.stop();
   flush_.stop();
   return clean;

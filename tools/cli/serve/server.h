@@ -47,10 +47,12 @@ class RunningServer {
   ThreadExecutor background_;
   ThreadExecutor workers_;
   ThreadExecutor historical_;
+  ThreadExecutor builds_;
   Env env_;
   std::optional<FlushTime> flush_time_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<views::Views> views_;
+  std::unique_ptr<derived::DerivedStreams> derived_;
   std::unique_ptr<ApiServer> api_;
   std::string url_;
   bool stopped_ = false;

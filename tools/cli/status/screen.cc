@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -5,6 +6,7 @@
 #include "tools/cli/config/config.h"
 #include "tools/cli/load/display.h"
 #include "tools/cli/output.h"
+#include "tools/cli/statement.h"
 #include "tools/cli/status/report.h"
 
 namespace tidemill::cli {
@@ -30,6 +32,13 @@ std::string size(double bytes) {
 double number(const Json& object, const char* name) {
   const auto it = object.find(name);
   return it != object.end() && it->is_number() ? it->get<double>() : 0;
+}
+
+// ? where the server cannot say.
+Cell seconds(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  if (it != object.end() && it->is_null()) return {"?", true};
+  return {text_of(number(object, name), "%.1f"), true};
 }
 
 Cell count(double n) {
@@ -99,7 +108,7 @@ std::string screen(const ServerFacts& facts, const std::vector<std::string>& tro
     const auto error = g.find("last_error");
     rows.push_back({{g.value("name", ""), false},
                     count(number(g, "lag_records")),
-                    {text_of(number(g, "lag_seconds"), "%.1f"), true},
+                    seconds(g, "lag_seconds"),
                     {error != g.end() && error->is_object() ? error->value("message", "") : "", false}});
   }
   out += "\n" + format_table({"group", "lag records", "lag seconds", "last error"}, rows, width);
@@ -108,10 +117,18 @@ std::string screen(const ServerFacts& facts, const std::vector<std::string>& tro
     rows.push_back({{v.value("name", ""), false},
                     count(number(v, "rows")),
                     count(number(v, "parked")),
-                    {v.value("ready", true) ? "yes" : "no", false}});
+                    seconds(v, "freshness_seconds"),
+                    {v.value("ready", true) ? "yes" : "no", false},
+                    {building_text(v), false}});
   for (const Json& v : facts.failed_views)
-    rows.push_back({{v.value("name", ""), false}, {"", true}, {"", true}, {"failed", false}});
-  if (!rows.empty()) out += "\n" + format_table({"view", "rows", "parked", "ready"}, rows, width);
+    rows.push_back({{v.value("name", ""), false}, {"", true}, {"", true}, {"", true}, {"failed", false}, {}});
+  const bool building = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row[5].text.empty(); });
+  std::vector<std::string> names{"view", "rows", "parked", "lag seconds", "ready", "being built"};
+  if (!building) {
+    names.pop_back();
+    for (auto& row : rows) row.pop_back();
+  }
+  if (!rows.empty()) out += "\n" + format_table(names, rows, width);
   for (const std::string& trouble : troubles) out += (&trouble == &troubles.front() ? "\n! " : "! ") + trouble + "\n";
   return out;
 }

@@ -138,8 +138,15 @@ void add_views(const ServerFacts& facts, bool stand, std::vector<std::string>& o
     if (const std::uint64_t parked = number(v, "parked"); parked > 0)
       out.push_back(
           "view " + v.value("name", "") + " has parked " + many(parked, "record") +
-          " that it cannot count: the server's log names each with its cause; correct the definition (drop the view, "
-          "create it again), or leave such records out with WHERE");
+          " that it cannot count: tidemill view quarantine " + v.value("name", "") +
+          " shows them, and why; --edit, --redrive and --skip decide about them, --dry-run first; where many have "
+          "one cause, correct the definition (ALTER VIEW; the old one is served meanwhile)");
+  for (const Json& v : facts.views)
+    if (const Json audit = v.value("audit", Json::object()); number(audit, "mismatches") > 0)
+      out.push_back("view " + v.value("name", "") + ": a sample of it is not what the log gives (" +
+                    many(number(audit, "mismatches"), "row") + "): tidemill view verify " + v.value("name", "") +
+                    " compares all of it; then stop the server, move DATA/views away and start it: the views are made "
+                    "again from the log and their base");
   const bool stopped = facts.metrics.value("tidemill_rocksdb_write_stopped").value_or(0) > 0;
   const double errors = facts.metrics.value("tidemill_rocksdb_background_errors_total").value_or(0);
   if (stopped)

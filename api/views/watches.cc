@@ -1,0 +1,109 @@
+#include "api/views/watches.h"
+
+#include <array>
+
+#include "api/errors/problem.h"
+#include "api/media_type.h"
+#include "api/views/key_input.h"
+#include "api/views/view_routes.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::string_view kEvents = "text/event-stream";
+
+}  // namespace
+
+void ViewRoutes::changes(Call& call, http::Responder responder) {
+  const auto refuse = [&](ErrorId id, std::string_view detail = {}) { responder.send(problem(id, detail)); };
+  static constexpr std::array<std::string_view, 1> kOffered{kEvents};
+  if (negotiate(call.request, kOffered).empty())
+    return refuse(ErrorId::not_acceptable, "This path gives " + std::string(call.route.gives) + ".");
+  Watches::Asked asked;
+  asked.view = call.params[0];
+  asked.head_only = call.request.method == "HEAD";
+  const auto info = context_.views ? context_.views->find(asked.view) : std::nullopt;
+  if (!info) return refuse(ErrorId::view_not_found);
+  auto bounds = bounds_of(*info, call.query);
+  if (!bounds) return refuse(ErrorId::invalid_key);
+  asked.bounds = std::move(*bounds);
+  if (call.query.get("key")) {
+    if (asked.bounds.prefix || asked.bounds.from || asked.bounds.to)
+      return refuse(ErrorId::invalid_parameter, "`key` names one row, `prefix`, `from` and `to` many; send either.");
+    asked.keys = key_of(call, *info, {});
+    if (asked.keys.empty()) return refuse(ErrorId::invalid_key);
+  }
+  // Who connects again by itself says where it was, and asks for what it asked for first.
+  if (const auto cursor = call.query.get("cursor")) asked.cursor = *cursor;
+  if (const std::string_view last = call.request.header("Last-Event-ID"); !last.empty()) asked.cursor = last;
+  if (!asked.cursor.empty() && !decode_cursor(asked.cursor)) return refuse(ErrorId::invalid_cursor);
+  when_visible(call, std::move(responder), {asked.view}, info->stream,
+               [this, asked = std::move(asked)](http::Responder ready) { watches_.open(asked, std::move(ready)); });
+}
+
+std::shared_ptr<Feed> Watches::feed(const std::string& view) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(feeds_, [](const auto& f) { return f.second.expired(); });
+  if (const auto there = feeds_.find(view); there != feeds_.end())
+    if (auto feed = there->second.lock(); feed && !feed->watch().over()) return feed;
+  auto watch = context_.views->watch(view);
+  if (!watch) return nullptr;
+  auto feed = std::make_shared<Feed>(context_, std::move(watch));
+  feed->begin();
+  feeds_.insert_or_assign(view, feed);
+  return feed;
+}
+
+Watcher::Ask Watches::ask(const Asked& asked, views::Watch& watch) const {
+  Watcher::Ask out;
+  if (asked.keys.empty()) {
+    out.ranges = watch.ranges(asked.bounds);
+  } else {
+    for (const views::Row& key : asked.keys) out.ranges.push_back(watch.range_of(key));
+  }
+  out.whole = asked.keys.empty() && !asked.bounds.prefix && !asked.bounds.from && !asked.bounds.to;
+  if (asked.cursor.empty()) return out;
+  const auto read = decode_cursor(asked.cursor);
+  out.cursor = read->cursor;
+  const auto stream = context_.engine.find(read->token.stream);
+  const auto position = stream ? context_.engine.resolve(*stream, read->token) : Result<Position>(Position());
+  if (position) {
+    out.cursor->position = *position;
+  } else {
+    out.refetch = "The log was cut off before the cursor, or is another one.";
+  }
+  return out;
+}
+
+void Watches::open(const Asked& asked, http::Responder responder) {
+  auto feed = this->feed(asked.view);
+  if (!feed) return responder.send(problem(ErrorId::view_not_found));
+  if (metrics_.open.add(1); metrics_.open.value() > kMax) {
+    metrics_.open.add(-1);
+    return responder.send(problem(ErrorId::throttled, "1,000 clients watch views already."));
+  }
+  http::Loop& loop = responder.loop();
+  auto shared = std::make_shared<http::Responder>(std::move(responder));
+  loop.post([this, feed = std::move(feed), asked, shared] {
+    http::Response head;
+    head.content_type = kEvents;
+    head.add_header("Cache-Control", "no-store");
+    auto out = shared->stream(head);
+    auto watcher = std::make_shared<Watcher>(context_, metrics_, feed, ask(asked, feed->watch()), out);
+    if (asked.head_only) return out->finish();
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(watchers_, [](const auto& w) { return w.expired(); });
+      watchers_.insert(watcher);
+    }
+    watcher->begin();
+  });
+}
+
+void Watches::wake() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& weak : watchers_)
+    if (const auto watcher = weak.lock()) watcher->wake();
+}
+
+}  // namespace tidemill

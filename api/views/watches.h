@@ -1,0 +1,44 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "api/context.h"
+#include "api/router/router.h"
+#include "api/views/feed.h"
+#include "api/views/watcher.h"
+
+namespace tidemill {
+
+// All clients that watch views: how many they are, and which of them share a feed. Any thread.
+class Watches {
+ public:
+  static constexpr std::int64_t kMax = 1'000;
+
+  explicit Watches(ApiContext& context) : context_(context) {}
+  struct Asked {
+    std::string view;
+    bool head_only = false;
+    views::RangeOptions bounds;
+    std::vector<views::Row> keys;  // these instead
+    std::string cursor;            // that decode_cursor() reads; empty: none
+  };
+  void open(const Asked& asked, http::Responder responder);
+  void wake();  // all look again: the server drains
+  const WatchMetrics& metrics() const { return metrics_; }
+
+ private:
+  std::shared_ptr<Feed> feed(const std::string& view);
+  Watcher::Ask ask(const Asked& asked, views::Watch& watch) const;
+
+  ApiContext& context_;
+  WatchMetrics metrics_;
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<Feed>> feeds_;  // by view
+  std::set<std::weak_ptr<Watcher>, std::owner_less<std::weak_ptr<Watcher>>> watchers_;
+};
+
+}  // namespace tidemill
