@@ -210,6 +210,13 @@ class Postgres:
     def sql(self, text):
         return subprocess.run([*self.psql, "-c", text], capture_output=True, text=True, check=True).stdout.strip()
 
+    def copy(self, statement, text):
+        subprocess.run([*self.psql, "-c", statement], input=text, capture_output=True, text=True, check=True)
+
+    def script(self, text):
+        """Each statement a transaction of its own."""
+        subprocess.run([*self.psql, "-v", "ON_ERROR_STOP=1", "-f", "-"], input=text, capture_output=True, text=True, check=True)
+
     def clear(self):
         self.sql("TRUNCATE bench")
 

@@ -24,6 +24,16 @@ def drive(program, port, target, clients, mode, seconds, size):
     return said
 
 
+def stored(server, shards):
+    """What the commits of a stream have taken on disk so far, and how many records they held."""
+    totals = {}
+    for line in harness.request(server.port, "GET", "/metrics").body.decode().splitlines():
+        for name in ("tidemill_commit_bytes_total", "tidemill_records_total"):
+            if line.startswith(f'{name}{{stream="ladder-{shards}"}}'):
+                totals[name] = float(line.rsplit(" ", 1)[1])
+    return totals["tidemill_commit_bytes_total"], totals["tidemill_records_total"]
+
+
 def run(args, directory, nginx, server, program, say):
     rounds, seconds = (1, 0.5) if args.quick else (min(args.rounds, 2), 1)
     made, refused = [], {}
@@ -39,6 +49,7 @@ def run(args, directory, nginx, server, program, say):
     for size, mode, clients in itertools.product(sizes, modes, connections):
         targets = [("nginx", nginx.port, "/")] + [(n, server.port, f"/v1/streams/ladder-{n}/records") for n in made]
         runs = {name: [] for name, _, _ in targets}
+        before = {n: stored(server, n) for n in made}
         for turn in range(rounds):
             for name, port, target in targets if turn % 2 == 0 else reversed(targets):
                 runs[name].append(drive(program, port, target, clients, mode, seconds, size))
@@ -48,6 +59,9 @@ def run(args, directory, nginx, server, program, say):
             rung["contenders"][str(name)] = {
                 **{key: statistics.median(r[key] for r in list_) for key in ("records_per_second", "p50_us", "p99_us")},
                 "errors": sum(r["errors"] for r in list_), "runs": list_}
+        for n in made:
+            bytes_, records = (after - b for after, b in zip(stored(server, n), before[n]))
+            rung["contenders"][str(n)]["stored_per_record"] = bytes_ / records
         rungs.append(rung)
     return {"rounds": rounds, "seconds": seconds, "shards": made, "refused": refused, "rungs": rungs}
 
@@ -56,15 +70,16 @@ def table(said):
     rows = []
     for rung in said["rungs"]:
         nginx = rung["contenders"]["nginx"]["records_per_second"]
-        figures, beside = [], []
+        figures, beside, stored_ = [], [], []
         for n in said["shards"]:
             c = rung["contenders"][str(n)]
             text = f"{c['records_per_second']:,.0f}"
             figures.append(f"{text} ({c['errors']} refused)" if c["errors"] else text)
             beside.append(f"{c['records_per_second'] / nginx:.2f}")
+            stored_.append(f"{c['stored_per_record']:,.0f}")
         rows.append((f"ladder: {rung['bytes']} B, {rung['mode']}, {rung['connections']} connections",
                      " / ".join(figures) + f" records/s with {' / '.join(f'{n:,}' for n in said['shards'])} shards",
-                     " / ".join(beside) + f" of nginx ({nginx:,.0f})"))
+                     " / ".join(beside) + f" of nginx ({nginx:,.0f}); {' / '.join(stored_)} bytes on disk a record"))
     for n, why in said["refused"].items():
         rows.append((f"ladder: {n:,} shards", "missing", why))
     return rows
