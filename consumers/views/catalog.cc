@@ -15,7 +15,12 @@
 namespace tidemill::views {
 namespace {
 
-constexpr std::uint32_t kShownSlot = 0;
+// The note says how far readers may have seen; further than the log goes they cannot have.
+Position shown_before(const Log& log) {
+  const Sequence durable = log.durable();
+  return Position::through(std::min(durable, log.noted(kShownNote).value_or(durable)));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Views>> Views::open(Env& env, Engine& engine, const Options& options) {
@@ -109,8 +114,7 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
     if (const auto* there = defined_.find(defined.event.name)) begin.decisions = there->decisions;
   }
   // What is built aside must not be shown before it is where its predecessor was, either.
-  if (starting)
-    begin.shown_before = Position::through(stream->log().noted(kShownSlot).value_or(stream->log().durable()));
+  if (starting) begin.shown_before = shown_before(stream->log());
   if (!starting) begin.build_until = Position::through(stream->log().durable());
   auto live = std::make_shared<LiveView>(std::move(view), begin);
 

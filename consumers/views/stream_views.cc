@@ -15,7 +15,7 @@ constexpr std::uint64_t kFlushRecords = 100'000;  // replayed in about a second
 constexpr std::uint64_t kFlushBytes = 32 << 20;
 constexpr auto kTick = std::chrono::seconds(1);
 constexpr auto kTidyTick = std::chrono::milliseconds(20);  // between two pieces of what goes with time
-constexpr std::uint32_t kShownSlot = 0;                    // of the log's notes
+constexpr std::uint64_t kShownAhead = 262'144;             // about a second of applying, and one flush
 
 std::uint64_t number(Position p) {
   return p.sequence().value();
@@ -122,7 +122,11 @@ Result<Position> StreamViews::open() {
   const std::lock_guard lock(mutex_);
   opened_ = true;
   Position foremost = before(stream_->log().start());
-  for (const auto& kept : behind_) foremost.advance_to(kept->upkeep->checkpoint().position);
+  for (const auto& kept : behind_) {
+    foremost.advance_to(kept->upkeep->checkpoint().position);
+    shown_before_.advance_to(kept->live->shown_before);
+  }
+  if (const auto noted = stream_->log().noted(kShownNote)) may_show_ = Position::through(*noted);
   applied_ = number(foremost);
   auto behind = std::move(behind_);
   behind_.clear();
@@ -160,9 +164,9 @@ Result<void> StreamViews::process(const RecordBatch& batch) {
     if (kept->unsettled) RETURN_IF_ERROR(settle(*kept));
   }
   parse(batch);
+  RETURN_IF_ERROR(allow(through));
   RETURN_IF_ERROR(apply_all(through));
   applied_ = number(through);
-  stream_->log().note(kShownSlot, through.sequence());
 
   metrics_.batches.add();
   metrics_.records.add(batch.records.size());
@@ -176,6 +180,16 @@ Result<void> StreamViews::process(const RecordBatch& batch) {
   }
   for (const auto& kept : live_) RETURN_IF_ERROR(flush_if_due(*kept, false));
   count_persisted();
+  return {};
+}
+
+// A row once shown is never shown older, after a crash either. So how far readers may see is on disk before they see it:
+// some way ahead, or each batch would cost a flush.
+Result<void> StreamViews::allow(Position through) {
+  if (through <= may_show_) return {};
+  const Position ahead = std::max(position(number(through) + kShownAhead), shown_before_);
+  RETURN_IF_ERROR(stream_->log().note_durably(kShownNote, ahead.sequence()));
+  may_show_ = ahead;
   return {};
 }
 
@@ -328,6 +342,8 @@ Result<void> StreamViews::close() {
     RETURN_IF_ERROR(flush_if_due(*kept, true));
   }
   count_persisted();
+  // With the log's close, which follows: the next start waits for no more than was shown.
+  if (opened_) stream_->log().note(kShownNote, std::max(position(applied_), shown_before_).sequence());
   return {};
 }
 

@@ -80,6 +80,8 @@ class LiveView {
   bool is_build() const { return aside || build_until != Position(); }
 };
 
+inline constexpr std::uint32_t kShownNote = 0;  // of the log's notes: how far its views may have been seen by readers
+
 struct StreamViewsMetrics {
   Counter records, batches, rows_written, lost_records;
   Histogram batch_us{kLatencyBoundsUs};
@@ -146,6 +148,7 @@ class StreamViews final : public Consumer, public std::enable_shared_from_this<S
     bool waits = false;      // for those that it looks up; has been said
   };
 
+  Result<void> allow(Position through);
   Result<void> apply_all(Position through);
   std::shared_ptr<const Snapshot> look_in(const Kept& kept, const std::shared_ptr<const Snapshot>& stored) const;
   Result<void> apply(Kept& kept, const ParsedBatch& parsed, Position through);
@@ -187,6 +190,8 @@ class StreamViews final : public Consumer, public std::enable_shared_from_this<S
 
   mutable std::mutex mutex_;  // what follows; held while a batch is applied
   bool opened_ = false;
+  Position shown_before_;  // by any of them, before the last stop
+  Position may_show_;      // is on disk, beside the log's durable mark
   std::optional<MonotonicTime> tick_at_;
   std::vector<std::shared_ptr<Kept>> live_;    // all at applied_
   std::vector<std::shared_ptr<Kept>> behind_;  // catching up
