@@ -183,8 +183,8 @@ Result<void> StreamViews::process(const RecordBatch& batch) {
   return {};
 }
 
-// A row once shown is never shown older, after a crash either. So how far readers may see is on disk before they see it:
-// some way ahead, or each batch would cost a flush.
+// A row once shown is never shown older, after a crash either. So how far readers may see is on disk before they see
+// it: some way ahead, or each batch would cost a flush.
 Result<void> StreamViews::allow(Position through) {
   if (through <= may_show_) return {};
   const Position ahead = std::max(position(number(through) + kShownAhead), shown_before_);

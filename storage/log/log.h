@@ -138,8 +138,8 @@ class Log : public std::enable_shared_from_this<Log> {
   using RangeListener = std::function<void(Sequence first, Sequence durable)>;
   virtual std::shared_ptr<void> listen_in(const HashRange& range, RangeListener listener) = 0;
 
-  // A number kept beside the durable mark, written with it and not flushed by itself (views: how far they may have shown
-  // the log to readers). `slot` < 8. Recovered at open; nullopt where it was lost.
+  // A number kept beside the durable mark, written with it and not flushed by itself (views: how far they may have
+  // shown the log to readers). `slot` < 8. Recovered at open; nullopt where it was lost.
   virtual void note(std::uint32_t slot, Sequence sequence) = 0;
   // The same, and it is on disk when this returns. Blocks for a flush.
   virtual Result<void> note_durably(std::uint32_t slot, Sequence sequence) = 0;

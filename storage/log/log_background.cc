@@ -80,7 +80,7 @@ void LogImpl::schedule_mark() {
   if (mark_scheduled_.exchange(true)) return;
   env_.background.post_after(options_.mark_delay, [log = shared()] {
     log->mark_scheduled_ = false;
-    log->write_mark(false);
+    log->refresh_mark(false);
   });
 }
 
@@ -96,12 +96,14 @@ Result<void> LogImpl::write_mark(bool flush) {
     const std::uint64_t note = notes_[i];
     if (note != kNoNote) mark.notes[i] = Sequence(note);
   }
-  auto written = mark_file_->write(mark, flush);
-  if (!written) {
+  return mark_file_->write(mark, flush);
+}
+
+void LogImpl::refresh_mark(bool flush) {
+  if (auto r = write_mark(flush); !r) {
     env_.logger.warning("the durable mark was not written; it only helps to tell damage from a torn tail",
-                        {{"directory", directory_}, {"cause", written.error().message()}});
+                        {{"directory", directory_}, {"cause", r.error().message()}});
   }
-  return written;
 }
 
 void LogImpl::note(std::uint32_t slot, Sequence sequence) {
@@ -220,7 +222,7 @@ void LogImpl::finish() {
     retention_closed_ = true;
   }
   writer_.drop_fill();
-  write_mark(true);
+  refresh_mark(true);
   {
     std::lock_guard lock(mark_mutex_);
     mark_closed_ = true;

@@ -86,7 +86,7 @@ void LogImpl::started() {
     });
   };
   queue_.share_window(pond_->requests.open(options_.name, std::move(give_way)), env_.clock.monotonic());
-  write_mark(true);
+  refresh_mark(true);
   start_snapshot_if_due();
   if (unread_keys_) read_keys_later();
 }
@@ -188,7 +188,7 @@ void LogImpl::publish(const SegmentWriter::Commit& commit, const Append* appends
   const auto flush_us = std::chrono::duration_cast<std::chrono::microseconds>(commit.flush_time).count();
   metrics_.flush_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, flush_us)));
 
-  if (commit.rolled) in_background([](LogImpl& log) { log.write_mark(true); });
+  if (commit.rolled) in_background([](LogImpl& log) { log.refresh_mark(true); });
   schedule_mark();
   listeners_.call(h.first, Sequence(h.end().value() - 1), [&] {
     hashes_.clear();

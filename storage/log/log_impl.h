@@ -81,6 +81,7 @@ class LogImpl final : public Log {
 
   void schedule_mark();
   Result<void> write_mark(bool flush);
+  void refresh_mark(bool flush);  // it is a hint: a failure is only said
   void remember_durable();
   void finish_if_idle();
   void finish();
