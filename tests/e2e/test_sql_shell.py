@@ -54,16 +54,19 @@ class Terminal:
         came, self.seen = self.seen[:at], self.seen[at:]
         return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", came.decode(errors="replace")).replace("\r\n", "\n")
 
-    def type(self, keys, expected=prompt):
-        """When the shell reads keys: before, the terminal would echo them itself."""
+    def press(self, keys):
+        """When the shell reads keys: before, the terminal would echo them itself, and keep Ctrl-D."""
         end = time.monotonic() + 20
         while termios.tcgetattr(self.fd)[3] & termios.ICANON and time.monotonic() < end:
             time.sleep(0.005)
         os.write(self.fd, keys.encode())
+
+    def type(self, keys, expected=prompt):
+        self.press(keys)
         return self.wait_for(expected)
 
     def end(self, keys="\x04"):
-        os.write(self.fd, keys.encode())
+        self.press(keys)
         return self.process.wait(20)
 
 
