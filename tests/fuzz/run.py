@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Builds the fuzzers (preset `fuzz`: clang, AddressSanitizer, UndefinedBehaviorSanitizer), runs each over its kept
+"""Builds the fuzzers (preset `asan`: clang, AddressSanitizer, UndefinedBehaviorSanitizer), runs each over its kept
 corpus, and then on for a while.
 
     tests/fuzz/run.py [--seconds N] [--only NAME] [--keep]
 
 --seconds is for all of them together (180); 0 runs the corpus only. --keep adds to tests/fuzz/corpus what reaches
 something new, as few and small inputs as do. A finding is a file in build/fuzz/findings; run it alone with
-build/fuzz/tests/fuzz/NAME_fuzz FILE. The last line is "N passed, N failed, N skipped".
+build/asan/tests/fuzz/NAME_fuzz FILE. The last line is "N passed, N failed, N skipped".
 """
 import argparse
 import os
@@ -18,9 +18,9 @@ import sys
 
 here = pathlib.Path(__file__).resolve().parent
 root = here.parent.parent
-build = root / "build" / "fuzz"
+build = root / "build" / "asan"
 corpora = here / "corpus"
-findings = build / "findings"
+findings = root / "build" / "fuzz" / "findings"
 MAX_BYTES = {"commit": 20_000, "recovery": 600, "side_files": 12_000, "http": 3_000}
 environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "ASAN_OPTIONS": "detect_leaks=1"}
 
@@ -31,7 +31,7 @@ def make():
     if not clang:
         return "clang++-14 is not installed (tools/setup --tests)"
     build.mkdir(parents=True, exist_ok=True)
-    for command in (["cmake", "--preset", "fuzz"], ["cmake", "--build", str(build), "--target", "fuzzers"]):
+    for command in (["cmake", "--preset", "asan"], ["cmake", "--build", str(build), "--target", "fuzzers"]):
         done = subprocess.run(command, cwd=root, capture_output=True, text=True)
         if done.returncode != 0:
             print(done.stdout[-4000:] + done.stderr[-2000:])
@@ -43,7 +43,7 @@ def fuzz(name, seconds):
     """Corpus, then `seconds` more in as many processes as there are cores. (inputs, runs, coverage, finding)"""
     program = build / "tests" / "fuzz" / f"{name}_fuzz"
     kept = corpora / name
-    grown = build / "corpus" / name
+    grown = findings.parent / "corpus" / name
     place = findings / name
     for folder in (kept, grown, place):
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,10 +66,10 @@ def fuzz(name, seconds):
 def keep(name):
     """The smallest set of inputs that reaches all that is reached."""
     program = build / "tests" / "fuzz" / f"{name}_fuzz"
-    kept, new = corpora / name, build / "merged" / name
+    kept, new = corpora / name, findings.parent / "merged" / name
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    subprocess.run([program, "-merge=1", f"-max_len={MAX_BYTES.get(name, 2_000)}", new, kept, build / "corpus" / name],
+    subprocess.run([program, "-merge=1", f"-max_len={MAX_BYTES.get(name, 2_000)}", new, kept, findings.parent / "corpus" / name],
                    cwd=build, env=environment, capture_output=True, check=True)
     # Few and small: those that come first in the merge reach most.
     shutil.rmtree(kept)
