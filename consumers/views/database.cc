@@ -130,48 +130,6 @@ class SnapshotImpl final : public Snapshot {
 
 }  // namespace
 
-void WriteSet::put(std::string_view key, std::string_view value) {
-  const std::size_t at = memory_.size();
-  memory_.append(key).append(value);
-  entries_.push_back({at, at + key.size(), memory_.size(), Entry::Kind::put});
-  bytes_ = memory_.size();
-}
-
-void WriteSet::remove(std::string_view key) {
-  const std::size_t at = memory_.size();
-  memory_.append(key);
-  entries_.push_back({at, memory_.size(), memory_.size(), Entry::Kind::remove});
-  bytes_ = memory_.size();
-}
-
-void WriteSet::remove_range(std::string_view first, std::string_view end) {
-  put(first, end);
-  entries_.back().kind = Entry::Kind::remove_range;
-}
-
-void WriteSet::clear() {
-  memory_.clear();
-  entries_.clear();
-  bytes_ = 0;
-}
-
-WriteSet::Changes WriteSet::changes() const {
-  Changes out;
-  for (const Entry& e : entries_) {
-    std::string key = memory_.substr(e.key, e.value - e.key);
-    std::string value = memory_.substr(e.value, e.end - e.value);
-    if (e.kind == Entry::Kind::remove_range) {
-      out.keys.erase(out.keys.lower_bound(key), out.keys.lower_bound(value));
-      out.removed.emplace_back(std::move(key), std::move(value));
-    } else if (e.kind == Entry::Kind::remove) {
-      out.keys.insert_or_assign(std::move(key), std::nullopt);
-    } else {
-      out.keys.insert_or_assign(std::move(key), std::move(value));
-    }
-  }
-  return out;
-}
-
 struct Database::Impl {
   Env* env = nullptr;
   std::string directory;
@@ -251,7 +209,9 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
   options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);
   options.max_write_buffer_number = 3;
-  options.compression = rocksdb::kLZ4Compression;
+  // What was just flushed is soon merged, eight files at a time: to compress it first costs more than it saves.
+  options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kLZ4Compression};
+  options.level0_file_num_compaction_trigger = 8;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.max_background_jobs = 2;
   options.bytes_per_sync = 1 << 20;  // so that writing a file out never stalls a commit of the log for long
@@ -363,13 +323,14 @@ void Database::verify_files(const FindingSink& sink, const std::string& kind, co
 
 Result<void> Database::write(std::span<const FamilyWrite> writes) {
   std::size_t bytes = 0;
-  for (const auto& [family, set] : writes) bytes += set->bytes_ + set->entries_.size() * 16;
+  for (const auto& [family, set] : writes) bytes += set->bytes() + set->size() * 16;
   rocksdb::WriteBatch batch(bytes);
   for (const auto& [family, set] : writes) {
-    for (const auto& entry : set->entries_) {
-      const rocksdb::Slice key(set->memory_.data() + entry.key, entry.value - entry.key);
-      const rocksdb::Slice value(set->memory_.data() + entry.value, entry.end - entry.value);
-      using Kind = WriteSet::Entry::Kind;
+    for (const std::uint32_t i : set->in_order()) {
+      const WriteSet::Entry entry = set->entry(i);
+      const rocksdb::Slice key(entry.key.data(), entry.key.size());
+      const rocksdb::Slice value(entry.value.data(), entry.value.size());
+      using Kind = WriteSet::Kind;
       const rocksdb::Status status = entry.kind == Kind::put      ? batch.Put(native(*family), key, value)
                                      : entry.kind == Kind::remove ? batch.Delete(native(*family), key)
                                                                   : batch.DeleteRange(native(*family), key, value);

@@ -1,15 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "consumers/views/write_set.h"
 #include "storage/base/finding.h"
 #include "storage/base/result.h"
 #include "storage/seam/env.h"
@@ -23,34 +22,6 @@ class Family {
  public:
   virtual ~Family() = default;
   virtual const std::string& name() const = 0;
-};
-
-// What goes into one family in one write: all of it or nothing, also after a crash. Later puts win.
-class WriteSet {
- public:
-  void put(std::string_view key, std::string_view value);
-  void remove(std::string_view key);
-  // All from `first` on and before `end`. For many keys at once: reading past it costs more than past single ones.
-  void remove_range(std::string_view first, std::string_view end);
-  void clear();
-  std::size_t bytes() const { return bytes_; }
-  // What each key becomes; nullopt: it is removed. And the ranges that are, but for those keys.
-  struct Changes {
-    std::map<std::string, std::optional<std::string>, std::less<>> keys;
-    std::vector<std::pair<std::string, std::string>> removed;  // the second of each is exclusive
-  };
-  Changes changes() const;
-
- private:
-  friend class Database;
-  struct Entry {
-    std::size_t key, value;  // offsets in memory_
-    std::size_t end;
-    enum class Kind : std::uint8_t { put, remove, remove_range } kind;  // the value of a range is its end
-  };
-  std::string memory_;
-  std::vector<Entry> entries_;
-  std::size_t bytes_ = 0;
 };
 
 // Rows in order of their keys' bytes, within [lower, upper). Must not outlive its snapshot.
