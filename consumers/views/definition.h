@@ -58,6 +58,13 @@ struct Lookup {
   std::string text;       // how it is read, in words
 };
 
+// A column of row_sql that is a field as it stands: there is nothing for SQL to work out.
+struct PlainColumn {
+  std::uint32_t column;      // of row_sql
+  std::uint32_t field;       // of `fields`
+  std::uint32_t begin, end;  // where it stands in row_sql
+};
+
 // The views that a definition looks up, in the order of its lookups.
 using LookedUp = std::vector<std::shared_ptr<const View>>;
 
@@ -72,6 +79,7 @@ struct Definition {
   std::string text;     // as given
   std::string row_sql;  // SELECT group terms, arguments and filters FROM batch WHERE ...; columns f0, f1, ...
   std::vector<std::string> fields;  // what f0, f1, ... are: JSON field, path, or _sequence _shard _time _key data
+  std::vector<PlainColumn> plain;   // in order
   std::uint32_t arguments = 0;      // columns of row_sql after the group terms
   std::vector<GroupTerm> groups;    // empty: one row over all
   std::vector<AggregateCall> aggregates;

@@ -62,6 +62,14 @@ class RecordRows {
   std::pmr::monotonic_buffer_resource texts_;
 };
 
+// Those columns are taken from the batch: SQLite need not hand them through.
+std::string without_plain_columns(const Definition& definition) {
+  std::string sql = definition.row_sql;
+  for (auto p = definition.plain.rbegin(); p != definition.plain.rend(); ++p)
+    sql.replace(p->begin, p->end - p->begin, "NULL");
+  return sql;
+}
+
 }  // namespace
 
 struct RowStage::Impl {
@@ -71,6 +79,8 @@ struct RowStage::Impl {
   Statement statement;
   std::size_t groups = 0;
   std::vector<Cell> cells;
+  std::vector<std::uint32_t> worked_out;  // the columns that SQL gives; of the others, the slots of their fields:
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> plain;
   bool several_rows = false;
   RecordRows rows;  // of the record at hand, where it may give several
 };
@@ -89,7 +99,7 @@ SqlResult<std::unique_ptr<RowStage>> RowStage::prepare(const Definition& definit
   impl->connection = std::move(std::get<0>(connection));
   impl->lookups.rows_visited_max = kLookupRowsMax;
   if (!lookups.empty()) impl->table.lookups = &impl->lookups;
-  auto prepared = prepare_row_statement(*impl->connection, impl->table, definition.row_sql, lookups);
+  auto prepared = prepare_row_statement(*impl->connection, impl->table, without_plain_columns(definition), lookups);
   if (auto* error = std::get_if<PrepareError>(&prepared)) return SqlError{"invalid_view", error->message};
   impl->statement = std::move(std::get<Statement>(prepared));
   impl->groups = definition.groups.size();
@@ -97,6 +107,11 @@ SqlResult<std::unique_ptr<RowStage>> RowStage::prepare(const Definition& definit
   auto columns = static_cast<std::size_t>(sqlite3_column_count(impl->statement.get()));
   CHECK(columns >= impl->groups + definition.arguments);
   impl->cells.resize(impl->groups + definition.arguments);
+  for (const PlainColumn& p : definition.plain) impl->plain.emplace_back(p.column, impl->table.slots[p.field]);
+  for (std::uint32_t i = 0; i < impl->cells.size(); ++i) {
+    const auto is_it = [&](const auto& p) { return p.first == i; };
+    if (std::none_of(impl->plain.begin(), impl->plain.end(), is_it)) impl->worked_out.push_back(i);
+  }
   return std::unique_ptr<RowStage>(new RowStage(std::move(impl)));
 }
 
@@ -125,7 +140,11 @@ Result<void> RowStage::run(const ParsedBatch& batch, std::uint32_t first, std::u
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
       bool blob = false;
-      for (std::size_t i = 0; i < cells.size(); ++i) {
+      for (const auto& [i, slot] : impl_->plain) {
+        const Cell& cell = batch.cell(table.current, slot);
+        cells[i] = cell.type() == CellType::json ? Cell::text(cell.text()) : canonical(cell);
+      }
+      for (const std::uint32_t i : impl_->worked_out) {
         // One call a column; without mutexes an "unprotected" value is like any other.
         sqlite3_value* value = sqlite3_column_value(statement, static_cast<int>(i));
         cells[i] = canonical(cell_of(value));

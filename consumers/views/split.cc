@@ -302,14 +302,24 @@ class Splitter {
     }
   }
 
+  // A column of the row stage, behind those that are there.
+  void render_column(const std::string& wrap, const Parts& parts, std::uint32_t column, Definition& out) {
+    if (column != 0) row_.add(", ");
+    const auto begin = static_cast<std::uint32_t>(row_.sql().size());
+    const bool is_group = column < groups_.size();
+    if (!is_group) row_.add(wrap + "(");
+    render(parts, out);
+    if (!is_group) row_.add(wrap.empty() || wrap == "_json_member" ? ")" : ") IS TRUE");
+    if (!wrap.empty() || parts.size() != 1 || parts[0].kind != Kind::column) return;
+    const auto field = std::find(out.fields.begin(), out.fields.end(), parts[0].text) - out.fields.begin();
+    out.plain.push_back(
+        {column, static_cast<std::uint32_t>(field), begin, static_cast<std::uint32_t>(row_.sql().size())});
+  }
+
   void make_row(Definition& out) {
     row_.add("SELECT ");
-    const char* comma = "";
-    for (const Parts& group : groups_) {
-      row_.add(comma);
-      render(group, out);
-      comma = ", ";
-    }
+    std::uint32_t rendered = 0;
+    for (const Parts& group : groups_) render_column("", group, rendered++, out);
     // Equal arguments are worked out once.
     struct Column {
       std::string wrap;
@@ -320,11 +330,7 @@ class Splitter {
       for (std::uint32_t i = 0; i < columns.size(); ++i) {
         if (columns[i].wrap == wrap && columns[i].parts == parts) return i;
       }
-      row_.add(comma);
-      comma = ", ";
-      row_.add(wrap + "(");
-      render(parts, out);
-      row_.add(wrap.empty() ? ")" : (wrap == "_json_member" ? ")" : ") IS TRUE"));
+      render_column(wrap, parts, rendered++, out);
       columns.push_back({std::move(wrap), parts});
       return static_cast<std::uint32_t>(columns.size() - 1);
     };
