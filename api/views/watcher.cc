@@ -7,7 +7,6 @@
 #include "api/views/rows_json.h"
 #include "engine/json/writer.h"
 #include "storage/base/errors.h"
-#include "storage/base/text.h"
 #include "storage/seam/clock.h"
 
 namespace tidemill {
@@ -19,6 +18,11 @@ constexpr int kTurns = 4;                  // then it is somebody else's
 constexpr std::chrono::seconds kComment{15};
 constexpr std::chrono::milliseconds kPauseMin{10}, kPauseMax{1000};
 
+std::string hex(std::uint64_t n) {
+  char digits[16];
+  return {digits, std::to_chars(digits, digits + sizeof digits, n, 16).ptr};
+}
+
 std::optional<std::uint64_t> number(std::string_view hex) {
   std::uint64_t n = 0;
   const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), n, 16);
@@ -29,7 +33,7 @@ std::optional<std::uint64_t> number(std::string_view hex) {
 }  // namespace
 
 std::string encode_cursor(const views::Watch::Cursor& cursor, const std::string& token) {
-  return to_hex(cursor.view, 1) + "." + to_hex(cursor.settled, 1) + "." + token;
+  return hex(cursor.view) + "." + hex(cursor.settled) + "." + token;
 }
 
 std::optional<ReadCursor> decode_cursor(std::string_view text) {
