@@ -66,7 +66,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        [&views](Call& c, Responder r) { views.row(c, std::move(r)); }},
       {"GET", "/v1/views/{view}/rows", "", "application/json", "key, prefix, from, to, limit, cursor, after, wait",
        Scope::read, "view_rows", [&views](Call& c, Responder r) { views.rows(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}/changes", "", "text/event-stream", "key, prefix, from, to, cursor, after, wait",
+      {"GET", "/v1/views/{view}/changes", "", "text/event-stream", "key, prefix, from, to, where, cursor, after, wait",
        Scope::read, "view_changes", [&views](Call& c, Responder r) { views.changes(c, std::move(r)); }},
       {"GET", "/customers/{id}", "", "application/json", kAfter, Scope::read, "customer",
        [&views](Call& c, Responder r) { views.short_form("customers", c, std::move(r)); }},

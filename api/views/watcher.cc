@@ -1,6 +1,7 @@
 #include "api/views/watcher.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 
 #include "api/errors/problem.h"
@@ -32,19 +33,28 @@ std::optional<std::uint64_t> number(std::string_view hex) {
 
 }  // namespace
 
-std::string encode_cursor(const views::Watch::Cursor& cursor, const std::string& token) {
-  return hex(cursor.view) + "." + hex(cursor.settled) + "." + token;
+// VIEW.SETTLED.TOKEN, and .FINGERPRINT unless it is of all rows. A token has no dot.
+std::string encode_cursor(const views::Watch::Cursor& cursor, const std::string& token, std::uint64_t fingerprint) {
+  std::string out = hex(cursor.view) + "." + hex(cursor.settled) + "." + token;
+  if (fingerprint != 0) out += "." + hex(fingerprint);
+  return out;
 }
 
 std::optional<ReadCursor> decode_cursor(std::string_view text) {
-  const std::size_t first = text.find('.');
-  const std::size_t second = first == std::string_view::npos ? first : text.find('.', first + 1);
-  if (second == std::string_view::npos) return std::nullopt;
-  const auto view = number(text.substr(0, first));
-  const auto settled = number(text.substr(first + 1, second - first - 1));
-  const auto token = Token::decode(text.substr(second + 1));
-  if (!view || !settled || !token) return std::nullopt;
-  return ReadCursor{{*view, *settled, {}}, *token};
+  std::vector<std::string_view> parts;
+  for (std::size_t at = 0;;) {
+    const std::size_t dot = text.find('.', at);
+    parts.push_back(text.substr(at, dot == std::string_view::npos ? dot : dot - at));
+    if (dot == std::string_view::npos) break;
+    at = dot + 1;
+  }
+  if (parts.size() != 3 && parts.size() != 4) return std::nullopt;
+  const auto view = number(parts[0]);
+  const auto settled = number(parts[1]);
+  const auto token = Token::decode(parts[2]);
+  const auto fingerprint = parts.size() == 4 ? number(parts[3]) : 0;
+  if (!view || !settled || !token || !fingerprint) return std::nullopt;
+  return ReadCursor{{*view, *settled, {}}, *token, *fingerprint};
 }
 
 Watcher::Watcher(ApiContext& context, WatchMetrics& metrics, std::shared_ptr<Feed> feed, Ask ask,
@@ -127,7 +137,15 @@ Watcher::Then Watcher::step() {
   const auto then = work();
   if (then) return *then;
   // The answer has begun: what an error would have said as an answer of its own comes as an event.
-  out_->write(text_ + "event: error\ndata: " + problem(error_id(then.error())).body + "\n");
+  auto said = problem(error_id(then.error()));
+  if (then.error() == errno_error(ETIMEDOUT))
+    said = problem(ErrorId::query_timeout, "`where` took longer than a second for one row.");
+  if (then.error() == errno_error(E2BIG))
+    said =
+        problem(ErrorId::invalid_parameter,
+                "`where` makes a text of more than 64 KiB and twice the row's, or has a LIKE or GLOB pattern of more "
+                "than 100 bytes.");
+  out_->write(text_ + "event: error\ndata: " + said.body + "\n");
   end(false);
   return Then::idle;
 }
@@ -168,6 +186,7 @@ Result<Watcher::Then> Watcher::begin_from(const std::optional<views::Watch::Curs
   range_ = 0;
   from_.clear();
   after_ = begin.after;
+  copies_ = !cursor;
   if (!cursor) text_.append("event: snapshot\ndata: {}\n\n");
   return Then::go_on;
 }
@@ -178,7 +197,7 @@ Result<Watcher::Then> Watcher::scan() {
     return Then::go_on;
   }
   ASSIGN_OR_RETURN(auto piece, feed_->watch().scan(ask_.ranges[range_], from_, after_, kPieceRows));
-  append(piece.rows);
+  RETURN_IF_ERROR(append(piece.rows));
   from_ = std::move(piece.next);
   if (from_.empty()) ++range_;
   return Then::go_on;
@@ -186,8 +205,8 @@ Result<Watcher::Then> Watcher::scan() {
 
 Result<Watcher::Then> Watcher::read_keys() {
   const std::size_t n = std::min(kPieceRows, keys_.size() - key_);
-  ASSIGN_OR_RETURN(const auto rows, feed_->watch().read(std::span(keys_).subspan(key_, n)));
-  append(rows);
+  ASSIGN_OR_RETURN(auto rows, feed_->watch().read(std::span(keys_).subspan(key_, n)));
+  RETURN_IF_ERROR(append(rows));
   key_ += n;
   if (key_ < keys_.size()) return Then::go_on;
   mark("progress");
@@ -211,7 +230,7 @@ Result<Watcher::Then> Watcher::follow() {
       return Then::idle;
     }
     ASSIGN_OR_RETURN(round, feed_->watch().round(point_, ask_.ranges, kRoundRows));
-    append(round.rows);
+    RETURN_IF_ERROR(append(round.rows));
     feed_->spent(env_.clock.monotonic() - begun);
   }
   using What = views::Watch::Round::What;
@@ -241,13 +260,15 @@ Result<Watcher::Then> Watcher::follow() {
   return Then::go_on;
 }
 
-void Watcher::append(const std::vector<views::Watch::Touched>& rows) {
+Result<void> Watcher::append(std::vector<views::Watch::Touched>& rows) {
+  if (ask_.filter) RETURN_IF_ERROR(views::sift(*ask_.filter, rows, copies_ && state_ == State::scans));
   for (const auto& row : rows) append_touched(text_, feed_->watch().columns(), row);
   metrics_.rows.add(rows.size());
+  return {};
 }
 
 void Watcher::mark(const char* event) {
-  text_.append("id: ").append(encode_cursor(cursor_, as_of_.token)).append("\nevent: ").append(event);
+  text_.append("id: ").append(encode_cursor(cursor_, as_of_.token, ask_.fingerprint)).append("\nevent: ").append(event);
   text_.append("\ndata: {\"as_of\":");
   append_as_of(text_, as_of_);
   text_.append("}\n\n");

@@ -21,8 +21,10 @@ class Watcher final : public Serial {
   static constexpr std::size_t kRoundRows = 500;
 
   struct Ask {
-    std::vector<views::Watch::Range> ranges;  // of group keys
-    bool whole = false;                       // all rows: in step with others
+    std::vector<views::Watch::Range> ranges;   // of group keys
+    std::shared_ptr<views::RowFilter> filter;  // of these, the rows that fit; nullptr: all
+    bool whole = false;                        // all rows: in step with others
+    std::uint64_t fingerprint = 0;             // of what was asked for, for the cursor; 0: of all rows
     std::optional<views::Watch::Cursor> cursor;
     std::string refetch;  // why the cursor will not do
   };
@@ -42,7 +44,7 @@ class Watcher final : public Serial {
   Result<Then> read_keys();
   Result<Then> follow();
   bool hand_over();
-  void append(const std::vector<views::Watch::Touched>& rows);
+  Result<void> append(std::vector<views::Watch::Touched>& rows);
   void mark(const char* event);
   void heartbeat();
   void refetch(const std::string& reason);
@@ -66,6 +68,7 @@ class Watcher final : public Serial {
   std::size_t range_ = 0;
   std::string from_;
   Sequence after_{0};
+  bool copies_ = false;  // who is sent this has no rows yet: nothing is to be removed
   // State::reads_keys
   std::vector<std::string> keys_;
   std::size_t key_ = 0;
@@ -76,10 +79,11 @@ class Watcher final : public Serial {
 };
 
 // The cursor as clients know it, and back. nullopt: it is none.
-std::string encode_cursor(const views::Watch::Cursor& cursor, const std::string& token);
+std::string encode_cursor(const views::Watch::Cursor& cursor, const std::string& token, std::uint64_t fingerprint);
 struct ReadCursor {
   views::Watch::Cursor cursor;  // its position is not known to be of this log
   Token token;
+  std::uint64_t fingerprint = 0;
 };
 std::optional<ReadCursor> decode_cursor(std::string_view text);
 

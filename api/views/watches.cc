@@ -1,16 +1,29 @@
 #include "api/views/watches.h"
 
+#include <algorithm>
 #include <array>
+#include <string>
 
 #include "api/errors/problem.h"
 #include "api/media_type.h"
 #include "api/views/key_input.h"
 #include "api/views/view_routes.h"
+#include "storage/base/hash.h"
 
 namespace tidemill {
 namespace {
 
 constexpr std::string_view kEvents = "text/event-stream";
+
+// Which rows are asked for, as the client says it: who comes back with a cursor has a copy of these.
+std::uint64_t fingerprint_of(const http::Query& query) {
+  std::string asked;
+  for (const std::string_view name : {"key", "prefix", "from", "to", "where"}) {
+    const auto value = query.get(name);
+    if (value) asked.append(name).append("=").append(*value).append(1, '\0');
+  }
+  return asked.empty() ? 0 : std::max<std::uint64_t>(xxh3(asked), 1);
+}
 
 }  // namespace
 
@@ -33,12 +46,29 @@ void ViewRoutes::changes(Call& call, http::Responder responder) {
     asked.keys = key_of(call, *info, {});
     if (asked.keys.empty()) return refuse(ErrorId::invalid_key);
   }
+  if (const auto where = call.query.get("where")) {
+    if (where->empty())
+      return refuse(ErrorId::invalid_parameter, "`where` is empty: write a condition over the view's columns.");
+    asked.where = *where;
+  }
+  asked.fingerprint = fingerprint_of(call.query);
   // Who connects again by itself says where it was, and asks for what it asked for first.
   if (const auto cursor = call.query.get("cursor")) asked.cursor = *cursor;
   if (const std::string_view last = call.request.header("Last-Event-ID"); !last.empty()) asked.cursor = last;
-  if (!asked.cursor.empty() && !decode_cursor(asked.cursor)) return refuse(ErrorId::invalid_cursor);
-  when_visible(call, std::move(responder), {asked.view}, info->stream,
-               [this, asked = std::move(asked)](http::Responder ready) { watches_.open(asked, std::move(ready)); });
+  if (!asked.cursor.empty()) {
+    const auto cursor = decode_cursor(asked.cursor);
+    if (!cursor) return refuse(ErrorId::invalid_cursor);
+    if (cursor->fingerprint != asked.fingerprint)
+      return refuse(ErrorId::invalid_cursor,
+                    "It was given to who asked for other rows: `key`, `prefix`, `from`, `to` and `where` must be the "
+                    "same as then.");
+  }
+  const std::string view = asked.view;
+  when_visible(
+      call, std::move(responder), {view}, info->stream, [this, asked = std::move(asked)](http::Responder ready) {
+        if (asked.where.empty()) return watches_.open(asked, std::move(ready));
+        on_worker(context_, std::move(ready), [this, asked](http::Responder r) { watches_.open(asked, std::move(r)); });
+      });
 }
 
 std::shared_ptr<Feed> Watches::feed(const std::string& view) {
@@ -61,7 +91,8 @@ Watcher::Ask Watches::ask(const Asked& asked, views::Watch& watch) const {
   } else {
     for (const views::Row& key : asked.keys) out.ranges.push_back(watch.range_of(key));
   }
-  out.whole = asked.keys.empty() && !asked.bounds.prefix && !asked.bounds.from && !asked.bounds.to;
+  out.fingerprint = asked.fingerprint;
+  out.whole = asked.fingerprint == 0;
   if (asked.cursor.empty()) return out;
   const auto read = decode_cursor(asked.cursor);
   out.cursor = read->cursor;
@@ -78,18 +109,29 @@ Watcher::Ask Watches::ask(const Asked& asked, views::Watch& watch) const {
 void Watches::open(const Asked& asked, http::Responder responder) {
   auto feed = this->feed(asked.view);
   if (!feed) return responder.send(problem(ErrorId::view_not_found));
+  std::shared_ptr<views::RowFilter> filter;
+  if (!asked.where.empty()) {
+    auto made = feed->watch().filter(asked.where);
+    if (const auto* error = std::get_if<views::SqlError>(&made)) {
+      if (error->code == "internal") return responder.send(problem(ErrorId::internal, error->message));
+      return responder.send(problem(ErrorId::invalid_parameter, "`where`, " + error->message));
+    }
+    filter = std::move(std::get<0>(made));
+  }
   if (metrics_.open.add(1); metrics_.open.value() > kMax) {
     metrics_.open.add(-1);
     return responder.send(problem(ErrorId::throttled, "1,000 clients watch views already."));
   }
   http::Loop& loop = responder.loop();
   auto shared = std::make_shared<http::Responder>(std::move(responder));
-  loop.post([this, feed = std::move(feed), asked, shared] {
+  loop.post([this, feed = std::move(feed), filter = std::move(filter), asked, shared] {
     http::Response head;
     head.content_type = kEvents;
     head.add_header("Cache-Control", "no-store");
     auto out = shared->stream(head);
-    auto watcher = std::make_shared<Watcher>(context_, metrics_, feed, ask(asked, feed->watch()), out);
+    auto wanted = ask(asked, feed->watch());
+    wanted.filter = filter;
+    auto watcher = std::make_shared<Watcher>(context_, metrics_, feed, std::move(wanted), out);
     if (asked.head_only) return out->finish();
     {
       const std::lock_guard lock(mutex_);

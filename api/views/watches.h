@@ -23,9 +23,12 @@ class Watches {
     std::string view;
     bool head_only = false;
     views::RangeOptions bounds;
-    std::vector<views::Row> keys;  // these instead
-    std::string cursor;            // that decode_cursor() reads; empty: none
+    std::vector<views::Row> keys;   // these instead
+    std::string where;              // of these, rows that fit; empty: all
+    std::uint64_t fingerprint = 0;  // of all of that; 0: it is the whole view
+    std::string cursor;             // that decode_cursor() reads; empty: none
   };
+  // With a `where` it blocks for a moment: on a worker.
   void open(const Asked& asked, http::Responder responder);
   void wake();  // all look again: the server drains
   const WatchMetrics& metrics() const { return metrics_; }

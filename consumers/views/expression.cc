@@ -93,8 +93,14 @@ std::string ExpressionReader::source_text(std::span<const Token> tokens) const {
 
 SqlResult<Parts> ExpressionReader::read(std::span<const Token> tokens, Where where) {
   Parts out;
+  rows_ = where == Where::rows;
   if (auto e = read_into(tokens, where, out)) return *e;
   return out;
+}
+
+// Why nothing may be called that is something else each time.
+std::string_view ExpressionReader::why_the_same() const {
+  return rows_ ? "a row must fit or not until it changes" : "a rebuild must give the same rows";
 }
 
 std::optional<SqlError> ExpressionReader::read_into(std::span<const Token> tokens, Where where, Parts& out) {
@@ -117,12 +123,17 @@ std::optional<SqlError> ExpressionReader::read_into(std::span<const Token> token
     if (t.kind == TokenKind::word && is_expression_keyword(t.text)) {
       std::string word = to_upper(t.text);
       if (word.starts_with("CURRENT_")) {
+        if (rows_)
+          return error(t, "The clock may not be read here, for " + std::string(why_the_same()) +
+                              ": write the time out, as in day >= '2026-11-01'.");
         return error(t,
                      "A definition may not read the clock, for a rebuild must give the same rows: use _time, when the "
                      "record arrived, or a time in the record.");
       }
       if (word == "REGEXP" || word == "MATCH") return error(t, "There is no " + word + ": write LIKE or GLOB.");
-      if (word == "EXISTS") return error(t, "Sub-selects cannot be kept up record by record.");
+      if (word == "EXISTS")
+        return error(t, rows_ ? "A sub-select would have to be asked again for each row: compare columns of the row."
+                              : "Sub-selects cannot be kept up record by record.");
       if ((word == "LIKE" || word == "GLOB") && call && !ends_operand(out)) {
         push(Kind::function, to_lower(t.text));
         continue;
@@ -176,6 +187,8 @@ std::optional<SqlError> ExpressionReader::read_into(std::span<const Token> token
             return error(t,
                          "An aggregate inside an aggregate cannot be kept up: write a view with the inner one and "
                          "aggregate its rows when reading.");
+          case Where::rows:
+            return error(t, "An aggregate is of many rows, and each is looked at by itself: compare its columns.");
           case Where::output:
             break;
         }
@@ -337,12 +350,12 @@ std::optional<SqlError> ExpressionReader::check_function(std::span<const Token> 
     return error(t, name + " is not supported yet: " + std::string(instead) + ".", "not_supported");
   }
   if (is_window_function(name)) {
-    return error(t, "Window functions cannot be kept up record by record: use them when reading the view.");
+    return error(t, rows_ ? "A window function is of many rows, and each is looked at by itself: compare its columns."
+                          : "Window functions cannot be kept up record by record: use them when reading the view.");
   }
   if (is_random_function(name)) {
-    return error(t, name +
-                        "() gives something else each time, and a rebuild must give the same rows: use a field, "
-                        "_sequence or _time.");
+    return error(t, name + "() gives something else each time, and " + std::string(why_the_same()) +
+                        (rows_ ? ": compare columns." : ": use a field, _sequence or _time."));
   }
   std::string sentence = "There is no function " + name + ".";
   if (auto near = nearest_function(name); !near.empty()) sentence += " Did you mean " + std::string(near) + "?";
@@ -356,7 +369,7 @@ std::optional<SqlError> ExpressionReader::check_time_function(std::span<const To
   auto arguments = split_list(tokens.subspan(i + 2, end - i - 2));
   std::size_t value = name == "strftime" ? 1 : 0;
   if (arguments.size() <= value) {
-    return error(t, name + " without a time reads the clock, and a rebuild must give the same rows: write " + name +
+    return error(t, name + " without a time reads the clock, and " + std::string(why_the_same()) + ": write " + name +
                         (value == 1 ? "('...', timestamp(x))." : "(timestamp(x))."));
   }
   auto time = arguments[value];
@@ -367,8 +380,8 @@ std::optional<SqlError> ExpressionReader::check_time_function(std::span<const To
                    (time[0].is_word("timestamp") || is_time_function(to_lower(time[0].text)));
   if (!literal && !arrival && !pure_call) {
     return error(time.empty() ? t : time[0], "Only a known time may go into " + name +
-                                                 ", for the text 'now' in a record would read the clock: write " +
-                                                 name + (value == 1 ? "('...', timestamp(x))." : "(timestamp(x))."));
+                                                 ", for the text 'now' would read the clock: write " + name +
+                                                 (value == 1 ? "('...', timestamp(x))." : "(timestamp(x))."));
   }
   for (std::size_t k = value + 1; k < arguments.size(); ++k) {
     auto modifier = arguments[k];

@@ -37,7 +37,8 @@ class ExpressionReader {
   // `source`: what may stand before the dot of a column: the stream's name and its alias.
   ExpressionReader(std::string_view sql, std::vector<std::string> source);
 
-  enum class Where { output, where, group_by, argument, filter, from, on };
+  // `rows`: a condition over the rows of a view, not over records.
+  enum class Where { output, where, group_by, argument, filter, from, on, rows };
   SqlResult<Parts> read(std::span<const Token> tokens, Where where);
   // From here on key, value and type are json_each's, which goes by this name.
   void read_elements_as(std::string alias) { elements_ = std::move(alias); }
@@ -57,11 +58,13 @@ class ExpressionReader {
   std::optional<SqlError> check_function(std::span<const Token> tokens, std::size_t i);
   std::optional<SqlError> check_time_function(std::span<const Token> tokens, std::size_t i);
   SqlError error(const Token& at, std::string_view sentence, std::string_view code = "invalid_view") const;
+  std::string_view why_the_same() const;
   std::string source_text(std::span<const Token> tokens) const;
 
   std::string_view sql_;
   std::vector<std::string> source_;
   std::string elements_;  // empty: there is no json_each
+  bool rows_ = false;     // what is read is Where::rows
 };
 
 // The index of the parenthesis that closes tokens[open]; tokens.size() if none does.

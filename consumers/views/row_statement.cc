@@ -117,7 +117,8 @@ int authorize(void* aux, int action, const char* a, const char* b, const char*, 
     case SQLITE_SELECT:
       return SQLITE_OK;
     case SQLITE_READ:
-      if (a != nullptr && (std::strcmp(a, "batch") == 0 || std::strcmp(a, "json_each") == 0 || is_lookup_table(a)))
+      if (a != nullptr && (std::strcmp(a, "batch") == 0 || std::strcmp(a, "json_each") == 0 ||
+                           std::strcmp(a, kRowTable) == 0 || is_lookup_table(a)))
         return SQLITE_OK;
       refusal->reason = std::string("It may read the stream only, not ") + (a == nullptr ? "?" : a) + ".";
       return SQLITE_DENY;

@@ -23,11 +23,15 @@ struct BatchTable {
   QueryScope* lookups = nullptr;  // what the looked up views are read from; its rows_visited are the record's at hand
 };
 
+// The table of one row that a condition over the rows of a view is prepared on (predicate.cc).
+inline constexpr const char* kRowTable = "view_row";
+
 // Prepares one of the two statements of a definition and refuses whatever the splitter let through and must not run:
 // aggregates, unknown tables or functions, writes. The table must outlive the connection. `offset`: where in `sql`
 // SQLite found the error, -1 unknown. `lookups`: what look1, look2, ... are; table.lookups is set where there are any.
 std::variant<Statement, PrepareError> prepare_row_statement(Connection& connection, BatchTable& table,
                                                             const std::string& sql, const LookedUp& lookups = {});
+// Of a connection whose tables, if it needs any, have been declared.
 std::variant<Statement, PrepareError> prepare_final_statement(Connection& connection, const std::string& sql);
 
 }  // namespace tidemill::views

@@ -6,11 +6,21 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "consumers/views/views.h"
 
 namespace tidemill::views {
+
+// A condition over the rows of a view. One thread at a time.
+class RowFilter {
+ public:
+  virtual ~RowFilter() = default;
+  // NULL is not true, nor is what SQL cannot work out of this row. ETIMEDOUT: it took a processor longer than a second.
+  // E2BIG: it makes texts longer than 64 KiB and than twice the row's, or has a LIKE pattern longer than 100 bytes.
+  virtual Result<bool> fits(const Row& row) = 0;
+};
 
 // A view as it changes, for who keeps a copy of its rows somewhere else. Rows are sent as they are now, not each state
 // between: what was touched since some point is read again, so a watcher may be as slow as it likes. Any thread; blocks
@@ -46,6 +56,8 @@ class Watch {
   virtual std::shared_ptr<void> listen(std::function<void()> then) = 0;
   virtual std::vector<Range> ranges(const RangeOptions& options) const = 0;
   virtual Range range_of(const Row& key) const = 0;
+  // `where`: an SQL expression over the columns (docs/http-api.md). The error's sentence says what is wrong, and where.
+  virtual SqlResult<std::unique_ptr<RowFilter>> filter(std::string_view where) const = 0;
 
   // Where one begins who has nothing, or what is before `cursor`.
   struct Begin {
@@ -88,5 +100,9 @@ class Watch {
   virtual Result<Round> round(Point from, std::span<const Range> ranges, std::size_t rows_max) = 0;
   virtual Result<std::vector<Touched>> read(std::span<const std::string> group_keys) = 0;
 };
+
+// What of `rows` a watcher is sent who wants only rows that fit. Nobody keeps who has which row: one that is there and
+// does not fit is told as gone, to all who are past their first copy, and for most of them there is nothing to remove.
+Result<void> sift(RowFilter& filter, std::vector<Watch::Touched>& rows, bool first_copy);
 
 }  // namespace tidemill::views

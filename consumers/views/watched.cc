@@ -4,6 +4,7 @@
 
 #include "consumers/views/catalog.h"
 #include "consumers/views/key.h"
+#include "consumers/views/predicate.h"
 #include "storage/base/errors.h"
 
 namespace tidemill::views {
@@ -33,6 +34,10 @@ Watch::Range WatchedView::range_of(const Row& key) const {
   out.lower = live_->view->bounds({.prefix = {}, .from = key, .to = {}, .cursor = {}}).first;
   out.upper = behind_prefix(out.lower);  // a whole key is the beginning of no other
   return out;
+}
+
+SqlResult<std::unique_ptr<RowFilter>> WatchedView::filter(std::string_view where) const {
+  return compile_predicate(*live_->view, where);
 }
 
 Result<Watch::Begin> WatchedView::begin(const std::optional<Cursor>& cursor) {
@@ -177,6 +182,16 @@ Result<std::vector<Watch::Touched>> WatchedView::read(const Snapshot& snapshot,
     out.push_back(std::move(row));
   }
   return out;
+}
+
+Result<void> sift(RowFilter& filter, std::vector<Watch::Touched>& rows, bool first_copy) {
+  for (auto& row : rows) {
+    if (!row.row) continue;
+    ASSIGN_OR_RETURN(const bool fits, filter.fits(*row.row));
+    if (!fits) row.row.reset();
+  }
+  if (first_copy) std::erase_if(rows, [](const Watch::Touched& row) { return !row.row; });
+  return {};
 }
 
 std::shared_ptr<Watch> Catalog::watch(std::string_view view) {

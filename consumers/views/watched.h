@@ -26,6 +26,7 @@ class WatchedView final : public Watch {
   std::shared_ptr<void> listen(std::function<void()> then) override { return live_->changes->listen(std::move(then)); }
   std::vector<Range> ranges(const RangeOptions& options) const override;
   Range range_of(const Row& key) const override;
+  SqlResult<std::unique_ptr<RowFilter>> filter(std::string_view where) const override;
   Result<Begin> begin(const std::optional<Cursor>& cursor) override;
   Result<Piece> scan(const Range& range, const std::string& from, Sequence after, std::size_t rows_max) override;
   Result<Round> round(Point from, std::span<const Range> ranges, std::size_t rows_max) override;

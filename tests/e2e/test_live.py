@@ -8,6 +8,7 @@ import random
 import socket
 import threading
 import time
+from urllib.parse import quote
 
 from harness import TestCase, request
 
@@ -23,7 +24,8 @@ class Copy(threading.Thread):
         self.server, self.path, self.patience = server, path, patience
         self.random = random.Random(seed)
         self.cursor, self.table, self.seen = None, {}, []
-        self.refetches = self.connections = 0
+        self.refetches = self.connections = self.removed = self.returned = 0
+        self.had = set()
         self.over = False
         self.trouble = None
 
@@ -72,9 +74,12 @@ class Copy(threading.Thread):
         if kind == "snapshot":
             self.table = {}
         elif kind == "row":
-            self.table[tuple(data["key"])] = data["row"]
+            key = tuple(data["key"])
+            self.returned += key in self.had and key not in self.table
+            self.had.add(key)
+            self.table[key] = data["row"]
         elif kind == "delete":
-            self.table.pop(tuple(data["key"]), None)
+            self.removed += self.table.pop(tuple(data["key"]), None) is not None
         elif kind == "current":
             self.seen.append((data["as_of"]["sequence"], dict(self.table)))
         elif kind == "must-refetch":
@@ -115,6 +120,23 @@ def milliseconds(text):
     return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * 1000 + int((part + "000")[:3])
 
 
+# (path, which keys are watched, milliseconds until a row goes, which of those rows fit)
+ALL = lambda k: True  # noqa: E731
+WATCHED = [
+    ("/v1/views/plain/changes", ALL, None, None), ("/v1/views/plain/changes", ALL, None, None),
+    ("/v1/views/plain/changes?key=k7", lambda k: k == "k7", None, None),
+    ("/v1/views/plain/changes?prefix=k1", lambda k: k.startswith("k1"), None, None),
+    ("/v1/views/fleeting/changes", ALL, 1000, None),
+    ("/v1/views/plain/changes?from=k3&to=k5", lambda k: "k3" <= k < "k5", None, None),
+    # Rows that fit, do not fit any more, and fit again.
+    ("/v1/views/plain/changes?where=" + quote("total % 3 = 0 AND n > 2"), ALL, None,
+     lambda r: r["total"] % 3 == 0 and r["n"] > 2),
+    ("/v1/views/plain/changes?prefix=k2&where=" + quote("k LIKE '%1' OR Total % 4 > 1"), lambda k: k.startswith("k2"), None,
+     lambda r: r["k"].endswith("1") or r["total"] % 4 > 1),
+    ("/v1/views/fleeting/changes?where=" + quote("total > 200"), ALL, 1000, lambda r: r["total"] > 200),
+]
+
+
 class Live(TestCase):
     def make(self, server):
         self.assertEqual(request(server.port, "PUT", "/v1/streams/s", {"partition_key": "k"}).status, 201)
@@ -128,7 +150,7 @@ class Live(TestCase):
             self.assertLess(time.monotonic(), end, what)
             time.sleep(0.01)
 
-    def check(self, copy, log, wanted, ttl_ms=None):
+    def check(self, copy, log, wanted, ttl_ms=None, fits=None):
         self.assertIsNone(copy.trouble, copy.trouble)
         by_sequence = {}
         for sequence, table in copy.seen:
@@ -139,7 +161,8 @@ class Live(TestCase):
             if record:
                 fold.add(record)
             for table in by_sequence.get(record["sequence"] if record else 0, []):
-                self.assertEqual(table, fold.table(wanted), (copy.path, record))
+                expected = {k: r for k, r in fold.table(wanted).items() if fits is None or fits(r)}
+                self.assertEqual(table, expected, (copy.path, record))
                 checked += 1
         self.assertEqual(checked, len(copy.seen))
         return checked
@@ -147,14 +170,9 @@ class Live(TestCase):
     def test_copies_converge_with_kills(self):
         server = self.server().start()
         self.make(server)
-        seeds = [self.random.randrange(1 << 30) for _ in range(6)]
-        paths = [("/v1/views/plain/changes", lambda k: True, None), ("/v1/views/plain/changes", lambda k: True, None),
-                 ("/v1/views/plain/changes?key=k7", lambda k: k == "k7", None),
-                 ("/v1/views/plain/changes?prefix=k1", lambda k: k.startswith("k1"), None),
-                 ("/v1/views/fleeting/changes", lambda k: True, 1000),
-                 ("/v1/views/plain/changes?from=k3&to=k5", lambda k: "k3" <= k < "k5", None)]
+        seeds = [self.random.randrange(1 << 30) for _ in WATCHED]
         copies = [Copy(server, path, seed, patience=8_000 if i != 1 else 1_000_000)
-                  for i, ((path, _, _), seed) in enumerate(zip(paths, seeds))]
+                  for i, ((path, *_), seed) in enumerate(zip(WATCHED, seeds))]
         for copy in copies:
             copy.start()
         lives = 4
@@ -179,15 +197,19 @@ class Live(TestCase):
         for copy in copies:
             copy.stop()
         server.post("/v1/streams/s/records", [{"k": "k1", "x": 1}])  # wakes those that wait
-        for copy, (_, wanted, ttl_ms) in zip(copies, paths):
+        for copy, (_, wanted, ttl_ms, fits) in zip(copies, WATCHED):
             copy.join(30)
             self.assertFalse(copy.is_alive())
             checked = self.check(copy, [*log, *(dict(r, ms=milliseconds(r["time"])) for r in server.records("s", last + 1))],
-                                 wanted, ttl_ms)
+                                 wanted, ttl_ms, fits)
             self.assertGreater(checked, 3, copy.path)
             print(f"  {copy.path}: {copy.connections} connections, {checked} states compared, "
                   f"{copy.refetches} refetches", flush=True)
-        self.assertEqual([c.refetches for c, (_, _, ttl) in zip(copies, paths) if not ttl], [0] * 5)
+        self.assertEqual([c.refetches for c, (_, _, ttl, _) in zip(copies, WATCHED) if not ttl], [0] * 7)
+        for copy, (*_, fits) in zip(copies, WATCHED):
+            if fits:
+                self.assertGreater(copy.removed, 0, copy.path)  # some had fitted, and some came back
+                self.assertGreater(copy.returned, 0, copy.path)
         self.assertGreater(copies[0].connections, 3)
 
     def events(self, server, path, cursor=None):
@@ -263,7 +285,8 @@ class Live(TestCase):
         told = self.until_current(fleeting)
         self.assertEqual({e["event"]: json.loads(e["data"])["key"] for e in told[:-1]}, {"delete": ["a"], "row": ["b"]})
         for bad, code in (("?cursor=x", "invalid_cursor"), ("?key=a&prefix=b", "invalid_parameter"),
-                          ("?where=n%3E1", "invalid_parameter"), ("?key=a,b", "invalid_key")):
+                          ("?where=m%3E1", "invalid_parameter"),
+                          ("?where=n%3E1&cursor=" + cursor, "invalid_cursor"), ("?key=a,b", "invalid_key")):
             answer = server.get(path + bad)
             self.check_problem(answer, 400, code)
         self.check_problem(server.get("/v1/views/nobody/changes"), 404, "view_not_found")
