@@ -5,12 +5,14 @@ there, here in Python; and in the end what the view shows.
 import http.client
 import json
 import random
+import signal
 import socket
+import subprocess
 import threading
 import time
 from urllib.parse import quote
 
-from harness import TestCase, request
+from harness import TestCase, program, request
 
 PLAIN = "SELECT k, count(*) AS n, sum(x) AS total, count(DISTINCT x % 5) AS fives FROM s GROUP BY k"
 FLEETING = f"CREATE MATERIALIZED VIEW fleeting WITH (ttl = '1 second') AS {PLAIN}"
@@ -237,6 +239,67 @@ class Live(TestCase):
             if event["event"] in ("current", "must-refetch"):
                 return out
         self.fail(f"the answer ended: {out}")
+
+    def test_the_watch_command_goes_on_after_a_kill(self):
+        server = self.server().start()
+        self.make(server)
+        command = [program, "view", "watch", "plain", "--json", "--where", "total % 2 = 0", "--url", server.url]
+        table = {}
+
+        def lines_until(process, sequence):
+            """Takes what it prints until its copy is as of that record. The cursor."""
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["event"] == "row":
+                    table[event["key"][0]] = event["row"]
+                elif event["event"] == "delete":
+                    table.pop(event["key"][0], None)
+                elif event["event"] == "snapshot":
+                    table.clear()
+                elif event["event"] == "current" and event["as_of"]["sequence"] >= sequence:
+                    return event["cursor"]
+            self.fail(process.communicate()[1])
+
+        def watch(*more):
+            process = subprocess.Popen([*command, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+            patience = threading.Timer(120, process.kill)
+            patience.start()
+            self.addCleanup(patience.cancel)
+            return process
+
+        def post(*rows):
+            return server.post("/v1/streams/s/records", [{"k": k, "x": x} for k, x in rows]).json()["last_sequence"]
+
+        def expected():
+            fold = Fold()
+            for record in server.records("s"):
+                fold.add(dict(record, ms=0))
+            return {k[0]: r for k, r in fold.table(ALL).items() if r["total"] % 2 == 0}
+
+        watching = watch()
+        lines_until(watching, post(("a", 1), ("b", 2), ("c", 4)))
+        self.assertEqual(table, expected())
+        for _ in range(3):
+            server.kill()
+            server.start(ready="/readyz/ingest")
+            last = post(*((self.random.choice("abcd"), self.random.randrange(9)) for _ in range(20)), ("a", 1))
+            cursor = lines_until(watching, last)
+            self.assertEqual(table, expected())
+        watching.send_signal(signal.SIGINT)
+        rest, said = watching.communicate()
+        self.assertEqual((watching.returncode, rest), (0, ""))
+        self.assertIn("waiting for it\n", said)
+        self.assertTrue(said.endswith(f"tidemill view watch: go on with --cursor {cursor}\n"), said)
+        # Later, and elsewhere: only what has changed since.
+        last = post(("b", 2), ("e", 6))
+        again = watch("--cursor", cursor)
+        lines_until(again, last)
+        self.assertEqual(table, expected())
+        self.assertIn("e", table)
+        again.terminate()
+        self.assertEqual(again.wait(), 0)
+        again.communicate()
 
     def test_records_that_count_late(self):
         """What leaves the quarantine changes rows without a later sequence."""

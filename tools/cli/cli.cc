@@ -240,6 +240,7 @@ class Program {
                       "  tidemill view\n"
                       "  tidemill view customers\n"
                       "  tidemill view customers 17850\n"
+                      "  tidemill view watch customers\n"
                       "  tidemill view create by_country 'SELECT Country AS country, count(*) AS lines FROM retail\n"
                       "    GROUP BY Country'\n"
                       "  tidemill view drop by_country",
@@ -274,6 +275,7 @@ class Program {
     rebuild->footer("Examples:\n  tidemill view rebuild by_country --diff");
     rebuild->callback([this] { chosen_ = [this] { return view_verify(view_); }; });
     add_why(c);
+    add_watch(c);
     add_quarantine(c);
   }
 
@@ -292,6 +294,33 @@ class Program {
     add_remote(why, view_.remote);
     why->footer("Examples:\n  tidemill view why customers 17850 --newest --limit 5");
     why->callback([this] { chosen_ = [this] { return view_why(view_); }; });
+  }
+
+  void add_watch(CLI::App* c) {
+    CLI::App* watch = c->add_subcommand("watch", "Print a view's rows, and then each row that changes, until Ctrl-C");
+    watch->add_option("view", view_.view, "Its name")->required();
+    CLI::Option* key = watch->add_option(
+        "key", view_.key, "Only this row; parts of a composite key are joined by commas, or stand in a JSON array");
+    CLI::Option* prefix = watch->add_option("--prefix", view_.prefix, "Only keys that begin so")->type_name("TEXT");
+    CLI::Option* from = watch->add_option("--from", view_.from, "Only this key and those behind it");
+    CLI::Option* to = watch->add_option("--to", view_.to, "Only keys before this one");
+    for (CLI::Option* o : {from, to}) o->type_name("KEY");
+    for (CLI::Option* o : {prefix, from, to}) o->excludes(key);
+    watch->add_option("--where", view_.where, "Only rows that meet this SQL condition over the view's columns")
+        ->type_name("CONDITION");
+    watch->add_option("--cursor", view_.cursor, "Go on where an earlier watch of the same rows ended")
+        ->type_name("CURSOR");
+    watch->add_flag("--json", view_.json, "For machines: one object a line, cursors among them");
+    add_remote(watch, view_.remote);
+    watch->footer(
+        "Examples:\n"
+        "  tidemill view watch customers\n"
+        "  tidemill view watch customers 17850\n"
+        "  tidemill view watch customers --where \"country = 'France' AND units > 100\"\n"
+        "  tidemill view watch customers --prefix 17 --json | jq .row.revenue\n"
+        "+ is a row as it is now, - one that is not there any more, or does not meet the condition. When the server\n"
+        "is away it waits and goes on. Ctrl-C ends it with 0 and says the cursor to go on with.");
+    watch->callback([this] { chosen_ = [this] { return view_watch(view_); }; });
   }
 
   void add_quarantine(CLI::App* c) {

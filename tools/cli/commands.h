@@ -93,7 +93,11 @@ struct ViewOptions {
   std::string key;   // empty: its definition and first rows
   std::string prefix;
   std::uint32_t limit = 20;
-  std::string from;     // why: a sequence
+  std::string from;     // why: a sequence; watch: a key
+  std::string to;       // watch: a key
+  std::string where;    // watch: an SQL condition
+  std::string cursor;   // watch: where to go on
+  bool json = false;    // watch
   bool newest = false;  // why: the last records first
   std::string sql;      // create: empty or "-": standard input
   bool diff = false;    // rebuild: nothing else can be asked for
@@ -109,6 +113,7 @@ int view_drop(const ViewOptions& options);
 int view_verify(const ViewOptions& options);
 int view_quarantine(const ViewOptions& options);
 int view_why(const ViewOptions& options);
+int view_watch(const ViewOptions& options);
 
 struct StreamOptions {
   Remote remote;

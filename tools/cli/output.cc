@@ -65,6 +65,46 @@ std::string fit(std::string_view text, std::size_t width) {
   return cut ? out + "…" : out;
 }
 
+// Columns next to each other, two blanks between.
+std::string table_line(const std::vector<std::size_t>& widths, const std::vector<Cell>& cells) {
+  std::string text;
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    const Cell& c = i < cells.size() ? cells[i] : Cell{};
+    const std::string shown = fit(c.text, widths[i]);
+    const std::string blanks(widths[i] - std::min(widths[i], display_width(shown)), ' ');
+    text += (i == 0 ? "" : "  ") + (c.number ? blanks + shown : shown + blanks);
+  }
+  text.erase(text.find_last_not_of(' ') + 1);
+  return text + "\n";
+}
+
+std::string rule(const std::vector<std::size_t>& widths) {
+  std::vector<Cell> cells;
+  for (const std::size_t w : widths) cells.push_back({std::string(w, '-'), false});
+  return table_line(widths, cells);
+}
+
+void widen(std::vector<std::size_t>& widths, const std::vector<Cell>& row) {
+  for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
+    widths[i] = std::max(widths[i], display_width(row[i].text));
+}
+
+// The widest give way until a line fits.
+void narrow(std::vector<std::size_t>& widths, std::size_t terminal_width) {
+  constexpr std::size_t kLeast = 12;  // a cell is not cut below this
+  const auto total = [&] {
+    std::size_t sum = 0;
+    for (const std::size_t w : widths) sum += w + 2;
+    return sum - std::min<std::size_t>(sum, 2);
+  };
+  while (terminal_width > 0 && total() > terminal_width && !widths.empty()) {
+    const auto widest = std::max_element(widths.begin(), widths.end());
+    if (*widest <= kLeast) break;
+    const std::size_t excess = total() - terminal_width;
+    *widest = std::max(kLeast, *widest - std::min(*widest, excess));
+  }
+}
+
 }  // namespace
 
 bool print(std::string_view text) {
@@ -111,41 +151,29 @@ std::string format_table(const std::vector<std::string>& names, const std::vecto
                          std::size_t terminal_width) {
   std::vector<std::size_t> widths;
   for (const std::string& name : names) widths.push_back(display_width(name));
-  for (const auto& row : rows)
-    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
-      widths[i] = std::max(widths[i], display_width(row[i].text));
-  constexpr std::size_t kLeast = 12;  // a cell is not cut below this
-  const auto total = [&] {
-    std::size_t sum = 0;
-    for (const std::size_t w : widths) sum += w + 2;
-    return sum - std::min<std::size_t>(sum, 2);
-  };
-  while (terminal_width > 0 && total() > terminal_width && !widths.empty()) {
-    const auto widest = std::max_element(widths.begin(), widths.end());
-    if (*widest <= kLeast) break;
-    const std::size_t excess = total() - terminal_width;
-    *widest = std::max(kLeast, *widest - std::min(*widest, excess));
-  }
-  std::string out;
-  const auto line = [&](auto&& cell) {
-    std::string text;
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      const Cell c = cell(i);
-      const std::string shown = fit(c.text, widths[i]);
-      const std::string blanks(widths[i] - std::min(widths[i], display_width(shown)), ' ');
-      text += (i == 0 ? "" : "  ") + (c.number ? blanks + shown : shown + blanks);
-    }
-    text.erase(text.find_last_not_of(' ') + 1);
-    out += text + "\n";
-  };
-  line([&](std::size_t i) {
+  for (const auto& row : rows) widen(widths, row);
+  narrow(widths, terminal_width);
+  std::vector<Cell> head;
+  for (std::size_t i = 0; i < names.size(); ++i) {
     const bool number = !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
       return i < row.size() && (row[i].number || row[i].text.empty());
     });
-    return Cell{names[i], number};
-  });
-  line([&](std::size_t i) { return Cell{std::string(widths[i], '-'), false}; });
-  for (const auto& row : rows) line([&](std::size_t i) { return i < row.size() ? row[i] : Cell{}; });
+    head.push_back({names[i], number});
+  }
+  std::string out = table_line(widths, head) + rule(widths);
+  for (const auto& row : rows) out += table_line(widths, row);
+  return out;
+}
+
+std::string RunningTable::add(const std::vector<std::vector<Cell>>& rows, std::size_t terminal_width) {
+  const bool first = widths_.empty();
+  if (first)
+    for (const Cell& name : names_) widths_.push_back(display_width(name.text));
+  for (const auto& row : rows) widen(widths_, row);
+  narrow(widths_, terminal_width);
+  std::string out;
+  if (first) out = table_line(widths_, names_) + rule(widths_);
+  for (const auto& row : rows) out += table_line(widths_, row);
   return out;
 }
 

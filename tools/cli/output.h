@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tidemill::cli {
@@ -25,6 +26,17 @@ bool reader_is_gone();
 // long cells are cut so that a line fits where that is possible.
 std::string format_table(const std::vector<std::string>& names, const std::vector<std::vector<Cell>>& rows,
                          std::size_t terminal_width);
+// The same for rows that come one after the other: a column is as wide as its widest cell so far.
+class RunningTable {
+ public:
+  explicit RunningTable(std::vector<Cell> names) : names_(std::move(names)) {}
+  // The lines of these rows; before the first ones, the names and a line below them.
+  std::string add(const std::vector<std::vector<Cell>>& rows, std::size_t terminal_width);
+
+ private:
+  std::vector<Cell> names_;
+  std::vector<std::size_t> widths_;
+};
 std::size_t display_width(std::string_view utf8);  // columns of a terminal
 std::size_t terminal_width();                      // of standard output; 0: it is none
 

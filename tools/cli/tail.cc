@@ -1,45 +1,12 @@
 #include <cstdio>
 
+#include "tools/cli/http/events.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 
 namespace tidemill::cli {
 namespace {
-
-// Cuts a server-sent stream into its events' data. Lines end with LF or CR LF; comments and other fields are skipped.
-class Events {
- public:
-  // Calls `event` with the name of each whole event (empty: a record) and its data; false from it ends.
-  template <class F>
-  bool add(std::string_view bytes, F&& event) {
-    for (const char c : bytes) {
-      if (c != '\n') {
-        line_ += c;
-        continue;
-      }
-      if (line_.ends_with('\r')) line_.pop_back();
-      if (line_.empty()) {
-        if (!data_.empty() && !event(name_, data_)) return false;
-        data_.clear();
-        name_.clear();
-      } else if (line_.starts_with("event:")) {
-        name_ = line_.substr(line_.starts_with("event: ") ? 7 : 6);
-      } else if (line_.starts_with("data:")) {
-        if (!data_.empty()) data_ += '\n';
-        data_ += line_.substr(line_.starts_with("data: ") ? 6 : 5);
-      } else if (line_.starts_with("id:")) {
-        id_ = line_.substr(line_.starts_with("id: ") ? 4 : 3);
-      }
-      line_.clear();
-    }
-    return true;
-  }
-  const std::string& id() const { return id_; }
-
- private:
-  std::string line_, name_, data_, id_;
-};
 
 bool print_record(std::string_view record, bool data_only) {
   return print(data_only ? json_member(record, "data") : record) && print("\n");
@@ -143,6 +110,7 @@ int tail(const TailOptions& options) {
       wrong_use("tail", failure.message);
       return kNotReached;
     }
+    events.clear();
     std::erase_if(request.headers, [](const auto& h) { return h.first == "Last-Event-ID"; });
     request.headers.emplace_back("Last-Event-ID", events.id());
   }
