@@ -9,6 +9,7 @@
 
 #include "consumers/views/final_stage.h"
 #include "consumers/views/fold.h"
+#include "consumers/views/folded_rows.h"
 #include "consumers/views/key.h"
 #include "consumers/views/row_stage.h"
 #include "consumers/views/tokenizer.h"
@@ -19,70 +20,6 @@ namespace {
 
 constexpr std::uint64_t kBytesMax = 16 << 20;
 constexpr std::size_t kSample = 5;
-
-// The rows of some records, with what their aggregates keep below them.
-class TrialRows final : public MemberSource {
- public:
-  explicit TrialRows(const StateLayout& layout) : layout_(layout) {}
-
-  void take(Fold& fold) {
-    for (Fold::Group& group : fold.groups()) {
-      const auto [at, fresh] = rows_.try_emplace(std::string(group.key));
-      const bool gone = !fresh && layout_.expiry() != nullptr &&
-                        (group.ended != 0 || at->second.header().deadline <= group.first_time);
-      if (fresh || gone) at->second = layout_.make();
-      for (std::uint32_t a = 0; gone && a < layout_.size(); ++a) members_.erase({at->first, a});
-      RowState& row = at->second;
-      std::map<std::uint32_t, std::uint64_t> room;
-      for (auto i = group.first_member; i != Fold::kNone;) {
-        const Fold::Member& m = fold.member(i);
-        i = m.next;
-        const Aggregate& aggregate = layout_.aggregate(m.aggregate);
-        if (aggregate.members() == Members::appended) {
-          std::uint64_t& left = room.try_emplace(m.aggregate, aggregate.room(row.state(m.aggregate))).first->second;
-          if (left == 0) continue;
-          --left;
-        }
-        auto& members = members_[{at->first, m.aggregate}];
-        const auto [member, is_new] = members.emplace(m.key, m.value);
-        if (is_new) continue;
-        if (aggregate.members() == Members::set) aggregate.take_back(group.state.state(m.aggregate), 1);
-        if (aggregate.members() == Members::latest && member->second < m.value) member->second = m.value;
-      }
-      row.merge(group.state);
-    }
-  }
-
-  // `now`: stream time, where rows go with it.
-  Result<void> each(const Definition& definition, FinalStage& stage, std::int64_t now,
-                    const std::function<void(const Row&)>& visit) {
-    const auto all = stage.select(layout_, {});
-    for (const auto& [key, state] : rows_) {
-      if (layout_.expiry() != nullptr && state.header().deadline <= now) continue;
-      Row terms;
-      Row out;
-      if (!decode_key(key, definition.groups.size(), terms)) return make_error_code(StorageErrc::damaged);
-      shown_ = &key;
-      RETURN_IF_ERROR(stage.run(terms, state, *this, all, out));
-      visit(out);
-    }
-    return {};
-  }
-
-  Result<void> visit(std::uint32_t aggregate, const MemberVisitor& visitor) const override {
-    const auto there = members_.find({*shown_, aggregate});
-    if (there == members_.end()) return {};
-    for (const auto& [key, value] : there->second)
-      if (!visitor(key, value)) break;
-    return {};
-  }
-
- private:
-  const StateLayout& layout_;
-  std::map<std::string, RowState> rows_;  // by key
-  std::map<std::pair<std::string, std::uint32_t>, std::map<std::string, std::string>> members_;
-  const std::string* shown_ = nullptr;
-};
 
 void add_names(const Record& record, std::set<std::string>& names) {
   if (record.content != ContentType::json) return;
@@ -158,7 +95,7 @@ Result<Trial> try_out(const Definition& definition, const Stream& stream, const 
   if (seen != nullptr) std::get<0>(stage)->look_in(*seen);
   const StateLayout layout(definition);
   Fold fold(layout);
-  TrialRows rows(layout);
+  FoldedRows rows(layout);
   ParsedBatch parsed(fields, [&](HashKey h, Sequence s) { return stream.shard_of(h, s); });
   std::vector<bool> had_value(fields.size());
   std::set<std::string> names;
@@ -217,11 +154,17 @@ Result<Trial> try_out(const Definition& definition, const Stream& stream, const 
   }
   std::vector<bool> shown(definition.columns.size());
   std::uint64_t made = 0;
-  RETURN_IF_ERROR(rows.each(definition, *std::get<0>(final), now, [&](const Row& row) {
+  const auto all = (*std::get<0>(final)).select(layout, {});
+  RETURN_IF_ERROR(rows.each([&](const std::string& key, const RowState& state) -> Result<void> {
+    if (layout.expiry() != nullptr && state.header().deadline <= now) return {};
+    Row terms, row;
+    if (!decode_key(key, definition.groups.size(), terms)) return make_error_code(StorageErrc::damaged);
+    RETURN_IF_ERROR((*std::get<0>(final)).run(terms, state, rows, all, row));
     ++made;
     if (trial.sample.size() < kSample) trial.sample.push_back(row);
     for (std::size_t i = 0; i < row.size() && i < shown.size(); ++i)
       if (!std::holds_alternative<std::monostate>(row[i])) shown[i] = true;
+    return {};
   }));
   for (std::size_t i = 0; made != 0 && i < shown.size(); ++i)
     if (!shown[i]) trial.null_columns.push_back(definition.columns[i].name);

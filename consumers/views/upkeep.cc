@@ -4,6 +4,7 @@
 
 #include "consumers/views/key.h"
 #include "consumers/views/lineage.h"
+#include "consumers/views/sample_sink.h"
 #include "storage/base/check.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
@@ -14,26 +15,6 @@ namespace {
 // How many keys of rows that have gone a batch removes: more than it can bring, or they would never be all gone.
 constexpr std::uint64_t kSweep = 2'000;
 constexpr std::uint64_t kSweepARecord = 3;
-
-class SampleSink final : public RowSink {
- public:
-  SampleSink(Fold& fold, std::function<bool(std::string_view)> sample) : fold_(fold), sample_(std::move(sample)) {}
-  bool takes(std::uint32_t record, std::span<const Cell> groups, std::span<const Cell> arguments) override {
-    return fold_.takes(record, groups, arguments);
-  }
-  void row(std::uint32_t record, Order order, std::span<const Cell> groups, std::span<const Cell> arguments) override {
-    key_.clear();
-    encode_key(groups, key_);
-    if (sample_(key_)) return fold_.row(record, order, groups, arguments);
-    (void)fold_.takes(record, groups, arguments);  // what cannot be counted is set aside, whichever row it is of
-  }
-  void failed(std::uint32_t record, std::string_view reason) override { fold_.failed(record, reason); }
-
- private:
-  Fold& fold_;
-  const std::function<bool(std::string_view)> sample_;
-  std::string key_;
-};
 
 }  // namespace
 

@@ -3,15 +3,13 @@
 #include <algorithm>
 
 #include "consumers/views/lineage.h"
+#include "consumers/views/log_runs.h"
 #include "storage/base/errors.h"
 
 namespace tidemill::views {
 namespace {
 
 constexpr std::uint64_t kBytesMax = 8 << 20;
-// Records that lie so close together are read at once.
-constexpr std::uint64_t kGapMax = 16;
-constexpr std::uint64_t kSpanMax = 1'024;
 
 constexpr char kGone[] = "Retention has removed the record from the log.";
 constexpr char kLost[] = "The record cannot be read: its place in the log is damaged.";
@@ -24,18 +22,10 @@ class Reading {
       : stream_(stream), decisions_(decisions), out_(out) {}
 
   Result<void> read(std::vector<std::uint64_t> ascending, bool backwards) {
-    const std::uint64_t start = stream_.log().start().value();
-    std::vector<std::span<const std::uint64_t>> runs;
-    for (std::span<const std::uint64_t> left(ascending); !left.empty(); left = left.subspan(runs.back().size())) {
-      std::size_t n = 1;
-      while (n < left.size() && left[n] - left[n - 1] <= kGapMax && left[n] - left[0] < kSpanMax &&
-             (left[n - 1] < start) == (left[n] < start))
-        ++n;
-      runs.push_back(left.first(n));
-    }
+    std::vector<Run> runs = runs_of(ascending, stream_.log().start());
     if (backwards) std::reverse(runs.begin(), runs.end());
-    for (const auto run : runs) {
-      RETURN_IF_ERROR(read_run(run));
+    for (const Run run : runs) {
+      RETURN_IF_ERROR(read_some(run));
       for (std::size_t i = 0; i < run.size(); ++i) {
         WhyRecord& record = run_[backwards ? run.size() - 1 - i : i];
         bytes_ += record.data.size() + (record.edited ? record.edited->size() : 0);
@@ -50,31 +40,23 @@ class Reading {
   }
 
  private:
-  Result<void> read_run(std::span<const std::uint64_t> run) {
+  Result<void> read_some(Run run) {
     run_.clear();
     for (const std::uint64_t s : run) {
       run_.emplace_back().sequence = Sequence(s);
       run_.back().missing = kLost;
     }
-    const Sequence last(run.back());
-    for (Sequence from(run.front()); from <= last;) {
-      ReadOptions options;
-      options.records_max = static_cast<std::uint32_t>(last.value() - from.value() + 1);
-      auto batch = stream_.log().read(from, options);
-      if (!batch && batch.error() == StorageErrc::before_start) {
-        for (WhyRecord& r : run_)
-          if (r.missing == kLost) r.missing = kGone;
-        break;
-      }
-      if (!batch) return batch.error();
-      for (const Record& record : batch->records) {
+    const auto read = read_run(stream_.log(), run, [&](std::span<const Record> records) -> Result<void> {
+      for (const Record& record : records) {
         const auto at = std::lower_bound(run_.begin(), run_.end(), record.sequence,
                                          [](const WhyRecord& r, Sequence s) { return r.sequence < s; });
-        if (at != run_.end() && at->sequence == record.sequence) fill(*at, record);
+        fill(*at, record);
       }
-      if (batch->next <= from) break;
-      from = batch->next;
-    }
+      return {};
+    });
+    if (!read && read.error() != StorageErrc::before_start) return read;
+    for (WhyRecord& r : run_)
+      if (!read && r.missing == kLost) r.missing = kGone;
     if (decisions_ == nullptr) return {};
     for (const Decided& d : decisions_->within(run_.front().sequence, run_.back().sequence)) {
       const auto at = std::lower_bound(run_.begin(), run_.end(), d.sequence,
