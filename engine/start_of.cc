@@ -3,6 +3,7 @@
 #include <charconv>
 #include <optional>
 
+#include "storage/base/errors.h"
 #include "storage/base/time.h"
 
 namespace tidemill {
@@ -15,8 +16,10 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return n;
 }
 
-// The first record that arrived then or later. The log finds the commit, whose first records may be older.
-Result<Sequence> since(Log& log, WallTime time) {
+}  // namespace
+
+// The log finds the commit, whose first records may be older.
+Result<Sequence> first_since(Log& log, WallTime time) {
   ASSIGN_OR_RETURN(const Sequence commit, log.find(time));
   Sequence at = commit;
   ReadOptions options;
@@ -24,6 +27,7 @@ Result<Sequence> since(Log& log, WallTime time) {
   options.bytes_max = 1 << 20;
   for (int round = 0; round < 32; ++round) {
     const auto batch = log.read(at, options);
+    if (!batch && batch.error() != StorageErrc::before_start) return batch.error();
     if (!batch || batch->next <= at) return at;
     for (const Record& record : batch->records) {
       if (record.arrival >= time) return record.sequence;
@@ -34,8 +38,6 @@ Result<Sequence> since(Log& log, WallTime time) {
   return commit;  // the clock went back: too much before to look through
 }
 
-}  // namespace
-
 bool is_from(std::string_view from) {
   return from == "earliest" || from == "latest" || number(from) || parse_rfc3339(from);
 }
@@ -44,7 +46,7 @@ Result<Sequence> start_of(Log& log, std::string_view from) {
   if (from == "earliest") return log.start();
   if (from == "latest") return next(log.durable());
   if (const auto n = number(from)) return *n == 0 ? log.start() : Sequence(*n);
-  return since(log, *parse_rfc3339(from));
+  return first_since(log, *parse_rfc3339(from));
 }
 
 }  // namespace tidemill

@@ -15,4 +15,7 @@ bool is_from(std::string_view from);
 // lie beyond the end, or before the start.
 Result<Sequence> start_of(Log& log, std::string_view from);
 
+// The first record that arrived at `time` or later; behind the last durable one if there is none. Blocks on the disk.
+Result<Sequence> first_since(Log& log, WallTime time);
+
 }  // namespace tidemill

@@ -42,6 +42,7 @@ class Catalog final : public Views, private QuerySource {
   std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) override;
   Result<std::optional<GetResult>> get(std::string_view view, const Row& key) override;
   Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) override;
+  Result<std::optional<PastResult>> get_at(std::string_view view, const Row& key, const PastOptions& options) override;
   Result<std::optional<WhyAnswer>> why(std::string_view view, const Row& key, const WhyOptions& options) override;
   Result<std::optional<QuarantineResult>> quarantine(std::string_view view, Sequence from,
                                                      std::uint32_t limit) override;
@@ -107,6 +108,9 @@ class Catalog final : public Views, private QuerySource {
   };
   Result<Meant> meant(const Entry& entry, const DecisionRequest& request) const;
   static Result<void> show_changes(const View& view, StreamViews::Trial& trial, DecisionResult& result);
+
+  // catalog_past.cc
+  Result<std::variant<Sequence, PastRefusal>> sequence_at(const Entry& entry, WallTime time) const;
 
   // catalog_audit.cc
   void audit_later(std::chrono::nanoseconds pause);

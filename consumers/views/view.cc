@@ -59,6 +59,13 @@ Result<std::optional<Row>> View::get(const Snapshot& snapshot, const Row& key) c
   return std::optional<Row>(std::move(row));
 }
 
+Result<void> View::show(const Row& key, const RowState& state, const MemberSource& members, Row& out) const {
+  ASSIGN_OR_RETURN(auto stage, take_stage());
+  const Result<void> shown = stage->run(key, state, members, stage->select(layout_, {}), out);
+  give_back(std::move(stage));
+  return shown;
+}
+
 std::pair<std::string, std::string> View::bounds(const RangeOptions& options) const {
   std::string lower;
   std::string upper;

@@ -41,6 +41,8 @@ class View {
   Result<Checkpoint> checkpoint(const Snapshot& snapshot) const;
   // The row of a whole group key. nullopt: there is none.
   Result<std::optional<Row>> get(const Snapshot& snapshot, const Row& key) const;
+  // The output row of a state that is not in the store.
+  Result<void> show(const Row& key, const RowState& state, const MemberSource& members, Row& out) const;
   Result<RangeResult> range(const Snapshot& snapshot, const RangeOptions& options) const;
   // Of group keys: what prefix, from and to leave. An empty upper bound: none.
   std::pair<std::string, std::string> bounds(const RangeOptions& options) const;

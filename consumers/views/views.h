@@ -156,6 +156,19 @@ struct WhyResult {
   std::optional<Sequence> next;  // where to read on; none: that was all
 };
 
+// A row as it was when the log had got to a record, or to the last one that had arrived by a time.
+struct PastOptions {
+  std::variant<Sequence, WallTime> at;
+  std::chrono::milliseconds time_max{5'000};  // for all of the work
+  std::function<bool()> cancelled;            // asked now and then while it works, on its thread; true ends it
+};
+// Why a row cannot be told as it was.
+struct PastRefusal {
+  std::string code;               // stable, from docs/errors.md; but "sql_timeout" and "cancelled"
+  std::string message;            // a sentence; empty: the code says it all
+  std::optional<Sequence> first;  // from here on it can be told
+};
+
 // A record that a view could not count (docs/views.md): what it was, and why.
 struct QuarantinedRecord {
   Sequence sequence;
@@ -345,6 +358,16 @@ class Views {
   virtual Result<std::optional<AsOf>> as_of(std::string_view view) = 0;
   virtual Result<std::optional<GetResult>> get(std::string_view view, const Row& key) = 0;
   virtual Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) = 0;
+
+  // A row as it was: made again of its records up to then, exactly, or not at all. Blocks on the log. nullopt: no such
+  // view.
+  struct PastResult {
+    std::optional<Row> row;  // nullopt: there was none
+    AsOf as_of;              // what was asked for; where it is refused, how far the view is
+    std::optional<PastRefusal> refused;
+  };
+  virtual Result<std::optional<PastResult>> get_at(std::string_view view, const Row& key,
+                                                   const PastOptions& options) = 0;
 
   // The records that made a row, read from the log. Blocks on it. `why` is nullopt: no such row.
   struct WhyAnswer {
