@@ -251,7 +251,7 @@ Input<std::string> parse_view_input(std::string_view text) {
 
 Input<views::Row> parse_key_input(std::string_view text) {
   const auto json = parse(text);
-  if (!json || !json->is_array() || json->empty()) {
+  if (!json || !json->is_array()) {
     return InputError{"A key is a JSON array with a value for each key column, such as [\"17850\"]."};
   }
   views::Row row;

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::string_view kRecordTypes = "application/json, application/x-ndjson, text/csv";
 constexpr std::string_view kAfter = "after, wait";
+constexpr std::string_view kAtAfter = "at, after, wait";
 constexpr std::string_view kSqlTypes = "application/json, application/x-ndjson, text/csv";
 
 http::Response text(int status, std::string body) {
@@ -62,17 +63,17 @@ std::vector<Route> make_routes(const RouteTargets& t) {
       {"GET", "/v1/streams/{stream}/records", "", "application/json, text/event-stream",
        "from, shard, limit, after, wait", Scope::read, "records",
        [&records](Call& c, Responder r) { records.get(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}/rows/{key}", "", "application/json", kAfter, Scope::read, "view_row",
+      {"GET", "/v1/views/{view}/rows/{key}", "", "application/json", kAtAfter, Scope::read, "view_row",
        [&views](Call& c, Responder r) { views.row(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}/rows", "", "application/json", "key, prefix, from, to, limit, cursor, after, wait",
+      {"GET", "/v1/views/{view}/rows", "", "application/json", "key, at, prefix, from, to, limit, cursor, after, wait",
        Scope::read, "view_rows", [&views](Call& c, Responder r) { views.rows(c, std::move(r)); }},
       {"GET", "/v1/views/{view}/changes", "", "text/event-stream", "key, prefix, from, to, where, cursor, after, wait",
        Scope::read, "view_changes", [&views](Call& c, Responder r) { views.changes(c, std::move(r)); }},
-      {"GET", "/customers/{id}", "", "application/json", kAfter, Scope::read, "customer",
+      {"GET", "/customers/{id}", "", "application/json", kAtAfter, Scope::read, "customer",
        [&views](Call& c, Responder r) { views.short_form("customers", c, std::move(r)); }},
-      {"GET", "/invoices/{id}", "", "application/json", kAfter, Scope::read, "invoice",
+      {"GET", "/invoices/{id}", "", "application/json", kAtAfter, Scope::read, "invoice",
        [&views](Call& c, Responder r) { views.short_form("invoices", c, std::move(r)); }},
-      {"POST", "/v1/sql", "application/json", kSqlTypes, kAfter, Scope::read, "sql",
+      {"POST", "/v1/sql", "application/json", kSqlTypes, kAtAfter, Scope::read, "sql",
        [&views](Call& c, Responder r) { views.sql(c, std::move(r)); }},
       {"GET", "/v1/streams", "", "application/json", "", Scope::read, "streams",
        [&streams](Call& c, Responder r) { streams.list(c, std::move(r)); }},

@@ -97,6 +97,13 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
      "Check the key; with `after` the answer waits for a record that was just sent."},
     {no_lineage, 409, "no_lineage", "The view does not keep which records made a row.",
      "It was created WITH (lineage = false). ALTER VIEW without that builds it again, with them."},
+    {at_ahead, 409, "at_ahead", "The view has not come to `at` yet.",
+     "Ask with the token of what was sent as `after`, which waits for it; `as_of` is how far the view is."},
+    {history_gone, 410, "history_gone", "What the row was by then is not known any more.",
+     "`first` is the first sequence from which on it is."},
+    {history_too_long, 409, "history_too_long", "The row has too many records by then to be made again.",
+     "Ask for an earlier `at`, or read its records with /why, or keep rows by day: a view with the day among its "
+     "keys."},
     {invalid_key, 400, "invalid_key", "The key does not fit the view's key columns.",
      "Give one value for each, joined by unencoded commas, or `?key=` with a JSON array."},
     {invalid_cursor, 400, "invalid_cursor", "The cursor is not one of this view's.", "Begin again without a cursor."},

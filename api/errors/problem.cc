@@ -136,6 +136,10 @@ ErrorId error_id(std::string_view views_code) {
       {"too_many_decisions", ErrorId::too_many_decisions},
       {"not_read_only", ErrorId::not_read_only},
       {"not_supported", ErrorId::not_supported},
+      {"no_lineage", ErrorId::no_lineage},
+      {"at_ahead", ErrorId::at_ahead},
+      {"history_gone", ErrorId::history_gone},
+      {"history_too_long", ErrorId::history_too_long},
   };
   for (const Pair& p : kPairs) {
     if (p.code == views_code) return p.id;

@@ -58,8 +58,10 @@ std::vector<views::Row> meanings(const views::ViewInfo& info, const views::Row& 
 std::optional<views::Row> key_of(const views::ViewInfo& info, std::string_view text, bool encoded) {
   if (!encoded && text.starts_with('[')) {
     auto input = parse_key_input(text);
-    if (auto* row = std::get_if<views::Row>(&input)) return std::move(*row);
-    return std::nullopt;
+    auto* row = std::get_if<views::Row>(&input);
+    // None is the key of the one row of a view without GROUP BY.
+    if (row == nullptr || (row->empty() && info.key_columns != 0)) return std::nullopt;
+    return std::move(*row);
   }
   const auto keys = key_columns(info);
   views::Row row;
@@ -93,7 +95,7 @@ std::optional<views::RangeOptions> bounds_of(const views::ViewInfo& info, const 
     const auto text = query.get(lower ? "from" : "to");
     if (!text) continue;
     auto key = key_of(info, *text, false);
-    if (!key || key->size() > info.key_columns) return std::nullopt;
+    if (!key || key->empty() || key->size() > info.key_columns) return std::nullopt;
     (lower ? options.from : options.to) = std::move(*key);
   }
   return options;

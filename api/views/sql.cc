@@ -84,6 +84,7 @@ static http::Response statement_answer(const views::SqlResult<views::StatementRe
 
 void ViewRoutes::sql(Call& call, http::Responder responder) {
   if (!context_.views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
+  if (refuse_at(call, responder)) return;
   static constexpr std::array<std::string_view, 3> kOffered{kJson, kNdjson, "text/csv"};
   const std::string_view type = negotiate(call.request, kOffered);
   if (type.empty()) {

@@ -194,6 +194,7 @@ void ViewRoutes::read_row(Call& call, http::Responder responder, const std::stri
   if (!info) return responder.send(problem(ErrorId::view_not_found));
   std::vector<views::Row> tries = key_of(call, *info, raw_key);
   if (tries.empty()) return responder.send(problem(ErrorId::invalid_key));
+  if (call.query.get("at")) return read_past(call, std::move(responder), *info, std::move(tries));
   when_visible(call, std::move(responder), {view}, info->stream,
                [this, view, columns = info->columns, tries = std::move(tries)](http::Responder ready) {
                  on_worker(context_, std::move(ready), [&context = context_, view, columns, tries](http::Responder r) {
@@ -234,6 +235,7 @@ void ViewRoutes::rows(Call& call, http::Responder responder) {
     }
     return read_row(call, std::move(responder), view, {});
   }
+  if (refuse_at(call, responder)) return;
   auto bounds = bounds_of(*info, call.query);
   if (!bounds) return responder.send(problem(ErrorId::invalid_key));
   views::RangeOptions options = std::move(*bounds);

@@ -44,6 +44,9 @@ class ViewRoutes {
   void answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r);
   void why(Call& call, http::Responder responder, std::string_view raw_key);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
+  // past.cc
+  void read_past(Call& call, http::Responder responder, const views::ViewInfo& info, std::vector<views::Row> tries);
+  static bool refuse_at(Call& call, http::Responder& responder);  // true: has answered
 
   ApiContext& context_;
   Watches watches_;
