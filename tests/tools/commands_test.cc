@@ -259,6 +259,19 @@ TEST_F(Commands, ViewsRowsAndOneRow) {
   EXPECT_EQ(out_, "k  a,b\n");
 }
 
+TEST_F(Commands, ARowAsItWas) {
+  replies_["GET /v1/views/by/rows/a%2Fb,2011?at=7"] = {
+      .body = R"({"row":{"k":"a/b","y":2011},"as_of":{"sequence":7,"time":"2011-12-01T08:26:00.000Z"}})"};
+  EXPECT_EQ(run({"view", "by", "a/b,2011", "--at", "7"}), kOk) << err_;
+  EXPECT_EQ(out_, "k  a/b\ny  2011\n(as of record 7, which arrived at 2011-12-01T08:26:00.000Z)\n");
+  replies_["GET /v1/views/by/rows?key=%5B1%5D&at=2011-12-01T08%3A26%3A00%2B01%3A00"] = {
+      .body = R"({"row":{"k":1},"as_of":{"sequence":6,"time":null}})"};
+  EXPECT_EQ(run({"view", "by", "[1]", "--at", "2011-12-01T08:26:00+01:00"}), kOk) << err_;
+  EXPECT_EQ(out_, "k  1\n(as of record 6)\n");
+  EXPECT_EQ(run({"view", "by", "--at", "7"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("name its key"));
+}
+
 TEST_F(Commands, ViewsAreCreatedAndDropped) {
   replies_["PUT /v1/views/v"] = {.status = 201, .body = "{}"};
   replies_["DELETE /v1/views/v"] = {.status = 204};

@@ -240,6 +240,7 @@ class Program {
                       "  tidemill view\n"
                       "  tidemill view customers\n"
                       "  tidemill view customers 17850\n"
+                      "  tidemill view customers 17850 --at 2011-12-01T00:00:00Z\n"
                       "  tidemill view watch customers\n"
                       "  tidemill view create by_country 'SELECT Country AS country, count(*) AS lines FROM retail\n"
                       "    GROUP BY Country'\n"
@@ -249,6 +250,8 @@ class Program {
     c->add_option("view", view_.view, "Which one");
     c->add_option("key", view_.key,
                   "Which row; parts of a composite key are joined by commas, or stand in a JSON array");
+    c->add_option("--at", view_.at, "The row as it was: up to this record, or by this time")
+        ->type_name("SEQUENCE|TIME");
     c->add_option("--prefix", view_.prefix, "Only keys that begin so")->type_name("TEXT");
     c->add_option("--limit", view_.limit, "How many rows")->check(refuse_number)->capture_default_str()->type_name("N");
     CLI::App* create = c->add_subcommand("create", "Define a view");

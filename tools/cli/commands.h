@@ -92,6 +92,7 @@ struct ViewOptions {
   std::string view;  // empty: list them
   std::string key;   // empty: its definition and first rows
   std::string prefix;
+  std::string at;  // of one row: as it was; a sequence or a time
   std::uint32_t limit = 20;
   std::string from;     // why: a sequence; watch: a key
   std::string to;       // watch: a key

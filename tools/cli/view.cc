@@ -35,6 +35,16 @@ std::string encoded_parts(const std::string& key) {
   }
 }
 
+// Which record a time stood for, and which time a record.
+std::string as_of_text(const Json& answer) {
+  const Json as_of = answer.value("as_of", Json::object());
+  if (!as_of.is_object()) return {};
+  std::string out = "(as of record " + std::to_string(as_of.value("sequence", std::uint64_t{0}));
+  const Json time = as_of.value("time", Json());
+  if (time.is_string()) out += ", which arrived at " + time.get<std::string>();
+  return out + ")\n";
+}
+
 int say(const std::string& text) {
   print(text);
   return kOk;
@@ -46,6 +56,8 @@ int view(const ViewOptions& options) {
   std::string error;
   const auto server = resolve(options.remote, error);
   if (!server) return wrong_use("view", error);
+  if (!options.at.empty() && options.key.empty())
+    return wrong_use("view", "--at shows one row as it was: name its key, too");
   int code = kOk;
   if (options.view.empty()) {
     const Json answer = ask(*server, "/v1/views", code);
@@ -63,11 +75,14 @@ int view(const ViewOptions& options) {
   const std::string base = "/v1/views/" + percent_encode(options.view);
   if (!options.key.empty()) {
     // A JSON array says what commas and text cannot: ["a,b",2011].
-    const std::string path =
-        options.key.starts_with('[') ? "?key=" + percent_encode(options.key) : "/" + encoded_parts(options.key);
+    const bool array = options.key.starts_with('[');
+    std::string path = array ? "?key=" + percent_encode(options.key) : "/" + encoded_parts(options.key);
+    if (!options.at.empty()) path += (array ? "&at=" : "?at=") + percent_encode(options.at);
     const Json answer = ask(*server, base + "/rows" + path, code);
     if (code != kOk) return code;
-    return say(members_of_object(answer.contains("row") && answer["row"].is_object() ? answer["row"] : answer));
+    std::string out = members_of_object(answer.contains("row") && answer["row"].is_object() ? answer["row"] : answer);
+    if (!options.at.empty()) out += as_of_text(answer);
+    return say(out);
   }
   std::string path = base + "/rows?limit=" + std::to_string(options.limit);
   if (!options.prefix.empty()) path += "&prefix=" + percent_encode(options.prefix);
