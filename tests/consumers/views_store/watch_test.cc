@@ -112,6 +112,21 @@ TEST(Watch, ACopyAndThenWhatChanges) {
   EXPECT_THAT(w.text(*watch->read(many.keys)), ElementsAre("b|2|5|2", "c|1|4|1"));
 }
 
+TEST(Watch, AllRowsOfABatch) {
+  WatchWorld w;
+  const auto watch = w.views->watch("v");
+  const auto begin = *watch->begin({});
+  for (const char* key : {"a", "b", "c"}) {  // in one commit, for nothing runs meanwhile
+    auto& one = w.records.emplace_back(
+        std::make_unique<OneRecord>("p", R"({"k":")" + std::string(key) + R"(","n":1})", w.sim.clock.wall()));
+    w.stream().log().append(&one->append);
+  }
+  w.sim.executor.run_until([&] { return w.records.back()->answered; });
+  (void)w.rows();
+  const std::vector<Watch::Range> all{{}};
+  EXPECT_THAT(w.text(watch->round(begin.point, all, 10)->rows), ElementsAre("a|1|1|1", "b|1|1|1", "c|1|1|1"));
+}
+
 TEST(Watch, AnotherProcessFindsWhatIsLater) {
   WatchWorld w;
   for (int n = 1; n <= 3; ++n) w.add("k" + std::to_string(n), n);
