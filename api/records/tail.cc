@@ -25,15 +25,10 @@ Tail::Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> st
       range_(range),
       shard_(shard),
       from_(from),
-      out_(std::move(out)) {
-  metrics_.open.add(1);
-}
-
-Tail::~Tail() {
-  metrics_.open.add(-1);
-}
+      out_(std::move(out)) {}
 
 void Tail::begin() {
+  metrics_.open.add(1);
   self_ = std::static_pointer_cast<Tail>(shared_from_this());
   comment_due_ = env_.clock.monotonic() + kComment;
   if (shard_) {
@@ -55,6 +50,7 @@ void Tail::begin() {
 
 void Tail::end(bool abort) {
   if (!self_) return;
+  metrics_.open.add(-1);  // once the answer has ended, the server may go, and whose task this is may be later
   if (abort) {
     out_->abort();
   } else {

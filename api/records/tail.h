@@ -21,7 +21,6 @@ class Tail final : public Serial {
  public:
   Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range,
        std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out);
-  ~Tail() override;
   void begin();
 
  private:

@@ -67,10 +67,6 @@ Watcher::Watcher(ApiContext& context, WatchMetrics& metrics, std::shared_ptr<Fee
       out_(std::move(out)),
       pause_(kPauseMin) {}
 
-Watcher::~Watcher() {
-  metrics_.open.add(-1);
-}
-
 void Watcher::begin() {
   self_ = std::static_pointer_cast<Watcher>(shared_from_this());
   comment_due_ = env_.clock.monotonic() + kComment;
@@ -78,9 +74,10 @@ void Watcher::begin() {
   wake();
 }
 
-// What it has of the view goes first: once the answer has ended, the views may go.
+// What it has of the view goes first, and its number: once the answer has ended, the views may go, and the server.
 void Watcher::end(bool abort) {
   if (!self_) return;
+  metrics_.open.add(-1);
   feed_.reset();
   if (abort) {
     out_->abort();

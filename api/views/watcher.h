@@ -30,7 +30,6 @@ class Watcher final : public Serial {
   };
   Watcher(ApiContext& context, WatchMetrics& metrics, std::shared_ptr<Feed> feed, Ask ask,
           std::shared_ptr<http::Stream> out);
-  ~Watcher() override;
   void begin();
 
  private:

@@ -132,7 +132,10 @@ void Watches::open(const Asked& asked, http::Responder responder) {
     auto wanted = ask(asked, feed->watch());
     wanted.filter = filter;
     auto watcher = std::make_shared<Watcher>(context_, metrics_, feed, std::move(wanted), out);
-    if (asked.head_only) return out->finish();
+    if (asked.head_only) {
+      metrics_.open.add(-1);
+      return out->finish();
+    }
     {
       const std::lock_guard lock(mutex_);
       std::erase_if(watchers_, [](const auto& w) { return w.expired(); });
