@@ -139,7 +139,7 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     }
     if (auto refusal = refuse_query(route, *query)) return responder.send(std::move(*refusal));
     if (auto refusal = refuse_body(route, request)) return responder.send(std::move(*refusal));
-    Call call{route, request, std::move(*query), {}, {}};
+    Call call{route, request, std::move(*query), {}, {}, anybody_};
     std::size_t param = 0;
     for (std::size_t s = 0; s < pattern.size(); ++s) {
       if (!pattern[s].starts_with('{')) continue;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "api/http/message.h"
 #include "api/http/responder.h"
 #include "api/http/target.h"
+#include "api/router/principal.h"
 
 namespace tidemill {
 
@@ -23,6 +25,7 @@ struct Call {
   http::Query query;
   std::array<std::string, 2> params;           // of the path template, decoded
   std::array<std::string_view, 2> raw_params;  // as sent
+  std::shared_ptr<const Principal> who;        // never nullptr
 };
 
 enum class Scope { open, ingest, read, admin };  // what a key will have to allow
@@ -60,6 +63,7 @@ class Router {
 
   std::vector<Route> routes_;
   std::vector<Pattern> patterns_;
+  std::shared_ptr<const Principal> anybody_ = std::make_shared<const Principal>();
 };
 
 std::string_view scope_name(Scope scope);
