@@ -10,8 +10,8 @@
 
 namespace tidemill {
 
-GroupRunner::GroupRunner(Env& env, std::string name, std::shared_ptr<Stream> stream)
-    : Serial(env), name_(std::move(name)), stream_(std::move(stream)) {}
+GroupRunner::GroupRunner(Env& env, std::string name, std::shared_ptr<Stream> stream, std::chrono::microseconds gather)
+    : Serial(env), name_(std::move(name)), stream_(std::move(stream)), gather_(gather) {}
 
 Result<void> GroupRunner::open() {
   auto opened = open_consumer();
@@ -48,7 +48,7 @@ void GroupRunner::start() {
 
 void GroupRunner::published() {
   // At once after a quiet time; else gathering what several commits bring.
-  const MonotonicTime due = last_run_.load() + kGather;
+  const MonotonicTime due = last_run_.load() + gather_;
   if (env_.clock.monotonic() < due)
     wake_at(due);
   else

@@ -18,7 +18,8 @@ namespace tidemill {
 // What the two kinds of groups share: waking on commits, the error that is shown, closing. Behind Groups only.
 class GroupRunner : public Serial {
  public:
-  GroupRunner(Env& env, std::string name, std::shared_ptr<Stream> stream);
+  // `gather`: how long after a run new commits wait for more of them, so that one run is for all.
+  GroupRunner(Env& env, std::string name, std::shared_ptr<Stream> stream, std::chrono::microseconds gather);
 
   Result<void> open();               // blocks; then start()
   void open_later(ErrorCode error);  // after open() failed: it is tried again, from start() on
@@ -71,11 +72,10 @@ class GroupRunner : public Serial {
   const std::shared_ptr<Stream> stream_;
 
  private:
-  // Between two runs for new commits: at 4,000 commits a second a run for each would cost more than its work.
-  static constexpr std::chrono::milliseconds kGather{1};
   void published();
   bool is_open(MonotonicTime now);
 
+  const std::chrono::microseconds gather_;
   Retry open_retry_;
   std::atomic<bool> open_{false};
   std::atomic<bool> closing_{false};

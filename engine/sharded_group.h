@@ -28,7 +28,7 @@ namespace tidemill {
 class ShardedGroup final : public GroupRunner {
  public:
   ShardedGroup(Env& env, std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer)
-      : GroupRunner(env, std::move(name), std::move(stream)), consumer_(std::move(consumer)) {}
+      : GroupRunner(env, std::move(name), std::move(stream), kGather), consumer_(std::move(consumer)) {}
 
  protected:
   Result<void> open_consumer() override;
@@ -37,6 +37,8 @@ class ShardedGroup final : public GroupRunner {
   void fill(GroupStatus& status) const override;
 
  private:
+  // Nobody waits for a file as for a view; a run for each commit would cost more than its work.
+  static constexpr std::chrono::milliseconds kGather{5};
   static constexpr std::uint64_t kReadAheadBytes = 8 << 20;  // and one batch more
   static constexpr std::chrono::seconds kTellIdleEvery{1};
   static constexpr std::size_t kShardsPerTask = 64;           // of those that have next to nothing to do
