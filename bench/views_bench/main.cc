@@ -1,6 +1,7 @@
 // What views cost, each beside the floor that the issue of it names. See the files beside this one.
 #include "bench/views_bench/bench.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 namespace bench {
 
@@ -124,6 +126,9 @@ int main(int argc, char** argv) {
                                                              {"zipf", bench::zipf},
                                                              {"zipf-bare", bench::zipf_bare},
                                                              {"queries", bench::queries}};
+  // As the server has it (tools/cli/serve/serve.cc).
+  ::mallopt(M_ARENA_MAX, std::max(2, int(std::thread::hardware_concurrency())));
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
   if (argc > 1) {
     for (const auto& [name, run] : workloads) {
       if (name == argv[1]) return run(bench::Arguments(argc - 2, argv + 2));

@@ -194,7 +194,10 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   impl->handle->env = make_rocks_env(env.files, env.clock);
 
   // Half for blocks that were read, half for what was written and not yet flushed; both count against one cache.
-  impl->cache = rocksdb::NewLRUCache(memory_bytes, 4);
+  // In four parts, and files of 32 MiB: the filter of a file must fit into one of them, or it is read anew for each
+  // key. Where rows are alike, as counters are, LZ4 packs millions of keys into a file, with more than a byte of filter
+  // each.
+  impl->cache = rocksdb::NewLRUCache(memory_bytes, 2);
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = impl->cache;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
@@ -208,10 +211,13 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   options.create_if_missing = !read_only;
   options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
   options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);
+  // The C library asks the kernel for each piece of 1 MiB or more, and for each of its pages when it is touched.
+  options.arena_block_size = options.writable_file_max_buffer_size = 512 << 10;
   options.max_write_buffer_number = 3;
   // What was just flushed is soon merged, eight files at a time: to compress it first costs more than it saves.
   options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kLZ4Compression};
   options.level0_file_num_compaction_trigger = 8;
+  options.target_file_size_base = 32 << 20;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.max_background_jobs = 2;
   options.bytes_per_sync = 1 << 20;  // so that writing a file out never stalls a commit of the log for long
