@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "storage/base/result.h"
 #include "storage/seam/file_system.h"
@@ -12,6 +13,8 @@ namespace tidemill {
 // backup takes them along.
 inline constexpr const char* kBasesDirectory = "views.bases";
 
+// Names that are numbers from 1 on, ascending. No such directory: none.
+Result<std::vector<std::uint64_t>> numbers_in(FileSystem& files, const std::string& directory);
 // Its number; 0: there is none.
 Result<std::uint64_t> newest_base(FileSystem& files, const std::string& directory);
 

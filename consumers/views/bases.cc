@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::uint64_t kMemory = 8 << 20;  // to read a base with
 constexpr std::size_t kCopyBytes = 1 << 20;
-constexpr const char* kAside = "making";
 // In the place of a checkpoint while a family is copied: no decoder takes it, so a family that was cut short is one
 // that cannot be read, and is made again.
 constexpr std::string_view kUnfinished = "unfinished";
@@ -69,18 +68,16 @@ Result<std::optional<Checkpoint>> copy_family(Database& base, const std::string&
 
 Bases::Bases(Env& env, std::string directory, const Database& database, Wanted wanted, std::function<void()> made)
     : Serial(env),
-      directory_(std::move(directory)),
+      copies_(env, std::move(directory), "base"),
       database_(database),
       wanted_(std::move(wanted)),
       made_(std::move(made)) {}
 
 Result<void> Bases::open() {
   const std::lock_guard running(run_mutex_);
-  ASSIGN_OR_RETURN(const bool there, is_there(env_.files, directory_));
+  ASSIGN_OR_RETURN(const bool there, copies_.settle(Copies::Missing::leave));
   if (!there) return {};
   ASSIGN_OR_RETURN(const std::uint64_t number, newest());
-  // Its name may be there and not on disk yet: it is before another one goes.
-  RETURN_IF_ERROR(env_.files.sync_directory(directory_));
   remove_others(wanted_().empty() ? 0 : number);
   return {};
 }
@@ -113,7 +110,7 @@ void Bases::stop() {
 }
 
 Result<std::uint64_t> Bases::newest() const {
-  return newest_base(env_.files, directory_);
+  return newest_base(env_.files, copies_.directory());
 }
 
 void Bases::run() {
@@ -122,8 +119,7 @@ void Bases::run() {
   const auto why_not = make_one();
   const bool made = why_not && why_not->empty();
   // It would keep room from being given back. Failing is harmless: the next one does it.
-  if (const std::string aside = directory_ + "/" + kAside; !made && exists(env_.files, aside))
-    (void)remove_tree(env_.files, aside).has_value();
+  if (!made) copies_.remove_aside();
   {
     const std::lock_guard lock(mutex_);
     state_.under_way = false;
@@ -134,10 +130,9 @@ void Bases::run() {
 
 Result<std::string> Bases::make_one() {
   const MonotonicTime begun = env_.clock.monotonic();
-  RETURN_IF_ERROR(create_directories(env_.files, directory_));
+  RETURN_IF_ERROR(copies_.settle(Copies::Missing::make));
   ASSIGN_OR_RETURN(const std::uint64_t before, newest());
-  const std::string aside = directory_ + "/" + kAside;
-  RETURN_IF_ERROR(env_.files.sync_directory(directory_));  // as in open()
+  const std::string aside = copies_.aside();
   remove_others(before);
   RETURN_IF_ERROR(database_.copy_to(aside));
 
@@ -160,7 +155,7 @@ Result<std::string> Bases::make_one() {
   // What the one before has, this one has or has more: a view that is being built again may be the reason why that one
   // is needed.
   if (before != 0) {
-    const auto old = open_base(env_, directory_);
+    const auto old = open_base(env_, copies_.directory());
     if (!old && old.error() != StorageErrc::damaged) return old.error();
     for (const auto& [name, durable] : wanted_()) {
       if (!old) break;
@@ -175,8 +170,7 @@ Result<std::string> Bases::make_one() {
     }
   }
   const std::uint64_t number = before + 1;
-  RETURN_IF_ERROR(env_.files.rename(aside, path(number)));
-  RETURN_IF_ERROR(env_.files.sync_directory(directory_));
+  RETURN_IF_ERROR(copies_.keep(number));
   {
     const std::lock_guard lock(mutex_);
     state_.families = std::move(families);
@@ -188,22 +182,15 @@ Result<std::string> Bases::make_one() {
   return std::string();
 }
 
-// The older ones, and what was left while one was made. Failing is harmless: the next one does it.
-void Bases::remove_others(std::uint64_t kept) {
-  const auto entries = env_.files.list(directory_);
-  if (!entries) return;
-  for (const DirectoryEntry& e : *entries) {
-    if (!e.is_directory || (kept != 0 && e.name == std::to_string(kept))) continue;
-    if (const auto removed = remove_tree(env_.files, directory_ + "/" + e.name); !removed)
-      env_.logger.warning("an old base of the views was not removed; the next one tries again",
-                          {{"directory", directory_ + "/" + e.name}, {"cause", removed.error().message()}});
-  }
+// The older ones, and what was left while one was made.
+void Bases::remove_others(std::uint64_t kept) const {
+  copies_.remove_others(kept == 0 ? std::set<std::uint64_t>() : std::set<std::uint64_t>{kept});
 }
 
 Result<std::optional<Checkpoint>> Bases::rebuild(const std::string& name, Database& database, const Family& family,
                                                  Sequence first, Sequence durable) const {
   const std::lock_guard running(run_mutex_);  // none is removed meanwhile
-  ASSIGN_OR_RETURN(const auto base, open_base(env_, directory_));
+  ASSIGN_OR_RETURN(const auto base, open_base(env_, copies_.directory()));
   if (!base) return std::optional<Checkpoint>();
   return copy_family(*base, name, database, family, first, durable);
 }

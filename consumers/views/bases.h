@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "consumers/views/copies.h"
 #include "consumers/views/database.h"
 #include "consumers/views/store_keys.h"
 #include "engine/serial.h"
@@ -56,10 +57,9 @@ class Bases final : public Serial {
   void run() final;
   Result<std::string> make_one();  // why not, in words
   Result<std::uint64_t> newest() const;
-  std::string path(std::uint64_t number) const { return directory_ + "/" + std::to_string(number); }
-  void remove_others(std::uint64_t kept);
+  void remove_others(std::uint64_t kept) const;
 
-  const std::string directory_;
+  const Copies copies_;
   const Database& database_;
   const Wanted wanted_;
   const std::function<void()> made_;
