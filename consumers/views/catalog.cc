@@ -39,7 +39,10 @@ Catalog::Catalog(Env& env, Engine& engine, const Options& options, std::unique_p
       database_(std::move(database)),
       bases_(std::make_shared<Bases>(
           env, options.directory + kBasesSuffix, *database_, [this] { return families(); },
-          [this] { engine_.check_retention(); })) {
+          [this] { engine_.check_retention(); })),
+      history_(std::make_shared<History>(
+          env, History::Options{options.directory + kHistorySuffix, options.history_every, options.history_keep},
+          *database_, for_history())) {
   link_->catalog = this;
 }
 
@@ -53,6 +56,7 @@ Result<void> Catalog::start() {
     defined_.fold(event);
   }));
   RETURN_IF_ERROR(bases_->open());
+  RETURN_IF_ERROR(history_->open());
   ViewDefinitions defined;
   {
     const std::lock_guard lock(mutex_);
@@ -70,6 +74,7 @@ Result<void> Catalog::start() {
   for (auto& [stream, consumer] : groups) {
     RETURN_IF_ERROR(engine_.groups().add(stream->name() + ":views", stream, std::shared_ptr<Consumer>(consumer)));
   }
+  history_->begin();
   // Somewhere within the first interval: a server that is started anew each day has one all the same.
   if (options_.audit.count() > 0) audit_later(options_.audit / 64 * static_cast<int>(env_.random.next() % 64 + 1));
   return {};
@@ -296,10 +301,8 @@ Result<AsOf> Catalog::as_of(const Snapshot& snapshot, const std::vector<std::str
     const auto there = entry(name);
     if (!there) continue;  // dropped meanwhile
     ASSIGN_OR_RETURN(const Checkpoint checkpoint, there->live->view->checkpoint(snapshot));
-    if (!least || checkpoint.time < least->time ||
-        (checkpoint.time == least->time && checkpoint.position < least->position)) {
-      least = as_of(*there, checkpoint);
-    }
+    auto as_of_it = as_of(*there, checkpoint);
+    if (!least || is_less_far(as_of_it, *least)) least = std::move(as_of_it);
   }
   return least.value_or(AsOf{});
 }
@@ -342,6 +345,7 @@ Result<void> Catalog::close() {
     for (const auto& [id, consumer] : consumers_) consumers.push_back(consumer);
   }
   bases_->stop();
+  history_->stop();
   audit_.reset();
   Result<void> result;
   // The groups' runtime has closed them before, in an orderly stop; closing again flushes nothing.

@@ -11,6 +11,7 @@
 #include "consumers/views/bases.h"
 #include "consumers/views/database.h"
 #include "consumers/views/definitions.h"
+#include "consumers/views/history.h"
 #include "consumers/views/query.h"
 #include "consumers/views/statement.h"
 #include "consumers/views/stream_views.h"
@@ -53,6 +54,9 @@ class Catalog final : public Views, private QuerySource {
   std::shared_ptr<Watch> watch(std::string_view view) override;
   bool ready() const override;
   Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) override;
+  SqlResult<std::unique_ptr<QueryCursor>> query_at(std::string_view sql, const Row& params, const QueryLimits& limits,
+                                                   const At& at) override;
+  HistoryStatus history() const override;
   StoreStatus store() const override;
   Result<void> close() override;
   std::uint64_t rows_visited_last() const { return executor_.rows_visited_last(); }  // by a latest query
@@ -112,6 +116,21 @@ class Catalog final : public Views, private QuerySource {
   // catalog_past.cc
   Result<std::variant<Sequence, PastRefusal>> sequence_at(const Entry& entry, WallTime time) const;
 
+  // catalog_history.cc
+  History::Catalog for_history();
+  std::vector<PointView> served() const;
+  Result<void> begin_flush() const;
+  struct Named {  // a view that a statement reads
+    std::string name;
+    std::uint64_t id;
+    StreamId stream;
+    Sequence applied;
+  };
+  std::vector<Named> named(const std::vector<std::string>& views) const;
+  std::optional<SqlError> refuse_at(const std::vector<Named>& views, const At& at) const;
+  SqlResult<std::uint64_t> point_for(const std::vector<Named>& views, const At& at) const;
+  KeptPoint shown(const History::Point& point) const;
+
   // catalog_audit.cc
   void audit_later(std::chrono::nanoseconds pause);
   void go_on_with_audit();
@@ -134,6 +153,7 @@ class Catalog final : public Views, private QuerySource {
   const Options options_;
   const std::unique_ptr<Database> database_;
   const std::shared_ptr<Bases> bases_;
+  const std::shared_ptr<History> history_;
   const std::shared_ptr<BuildPace> pace_ = std::make_shared<BuildPace>();
   struct Link {  // to this, for what runs later
     std::shared_mutex mutex;

@@ -11,9 +11,11 @@
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "consumers/views/rocks_env.h"
 #include "storage/base/check.h"
@@ -184,8 +186,12 @@ Result<std::unique_ptr<Database>> Database::open_read_only(Env& env, const std::
   return open(env, directory, memory_bytes, true);
 }
 
+Result<std::unique_ptr<Database>> Database::open_beside(const Database& other, Env& env, const std::string& directory) {
+  return open(env, directory, 8 << 20, true, other.impl_.get());
+}
+
 Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& directory, std::uint64_t memory_bytes,
-                                                 bool read_only) {
+                                                 bool read_only, const Impl* beside) {
   if (!read_only) RETURN_IF_ERROR(create_directories(env.files, directory));
   auto impl = std::make_unique<Impl>();
   impl->env = &env;
@@ -197,7 +203,7 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   // In four parts, and files of 32 MiB: the filter of a file must fit into one of them, or it is read anew for each
   // key. Where rows are alike, as counters are, LZ4 packs millions of keys into a file, with more than a byte of filter
   // each.
-  impl->cache = rocksdb::NewLRUCache(memory_bytes, 2);
+  impl->cache = beside != nullptr ? beside->cache : rocksdb::NewLRUCache(memory_bytes, 2);
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = impl->cache;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
@@ -209,7 +215,8 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   options.env = impl->handle->env.get();
   options.info_log = make_rocks_logger(env.logger, env.clock);
   options.create_if_missing = !read_only;
-  options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
+  if (beside == nullptr)
+    options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
   options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);
   // The C library asks the kernel for each piece of 1 MiB or more, and for each of its pages when it is touched.
   options.arena_block_size = options.writable_file_max_buffer_size = 512 << 10;
@@ -221,7 +228,7 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.max_background_jobs = 2;
   options.bytes_per_sync = 1 << 20;  // so that writing a file out never stalls a commit of the log for long
-  options.max_open_files = 256;
+  options.max_open_files = beside != nullptr ? 64 : 256;
   options.avoid_flush_during_shutdown = true;  // close() does it, and says when it failed
   options.paranoid_checks = true;
   options.stats_dump_period_sec = 0;
@@ -298,13 +305,41 @@ Result<void> Database::drop(const std::string& name) {
   return {};
 }
 
-Result<void> Database::copy_to(const std::string& directory) const {
+// RocksDB's threads do not go by the seam's clock, so neither does this.
+Result<void> Database::wait_for_flushes() const {
+  std::vector<std::shared_ptr<FamilyImpl>> families;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    for (const auto& [name, family] : impl_->families) families.push_back(family);
+  }
+  const auto property = [&](rocksdb::ColumnFamilyHandle* family, const std::string& name) {
+    std::uint64_t value = 0;
+    impl_->handle->db->GetIntProperty(family, name, &value);
+    return value;
+  };
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  for (const auto& family : families) {
+    const auto errors = property(family->get(), rocksdb::DB::Properties::kBackgroundErrors);
+    while (property(family->get(), rocksdb::DB::Properties::kNumImmutableMemTable) != 0) {
+      if (property(family->get(), rocksdb::DB::Properties::kBackgroundErrors) != errors)
+        return ErrorCode(EIO, boost::system::generic_category());
+      if (std::chrono::steady_clock::now() > until) return ErrorCode(EAGAIN, boost::system::generic_category());
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  return {};
+}
+
+Result<void> Database::copy_to(const std::string& directory, Unflushed what) const {
   RETURN_IF_ERROR(impl_->room());
+  if (what == Unflushed::leave_out) RETURN_IF_ERROR(wait_for_flushes());
   rocksdb::Checkpoint* made = nullptr;
   rocksdb::Status status = rocksdb::Checkpoint::Create(impl_->handle->db.get(), &made);
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  if (status.ok()) status = checkpoint->CreateCheckpoint(directory);
-  if (!status.ok()) return impl_->fail("make a base", status);
+  // It flushes where the write-ahead log, which we have none of, is as long as this.
+  const std::uint64_t flush_from = what == Unflushed::flush ? 0 : ~std::uint64_t{0};
+  if (status.ok()) status = checkpoint->CreateCheckpoint(directory, flush_from);
+  if (!status.ok()) return impl_->fail("make a copy", status);
   return impl_->env->files.sync_directory(directory);
 }
 

@@ -59,6 +59,8 @@ class Database {
   // To be read only: nothing on the disk is altered, a write fails. Of a database that nobody else has open.
   static Result<std::unique_ptr<Database>> open_read_only(Env& env, const std::string& directory,
                                                           std::uint64_t memory_bytes);
+  // The same, with the cache of `other` instead of one of its own, and few descriptors: for one that is read beside it.
+  static Result<std::unique_ptr<Database>> open_beside(const Database& other, Env& env, const std::string& directory);
   // The same as open(); but a damaged one is renamed to `directory`.damaged, in the place of an older one, and an empty
   // one is begun: nothing in it is the only copy.
   static Result<std::unique_ptr<Database>> open_or_begin_anew(Env& env, const std::string& directory,
@@ -70,9 +72,11 @@ class Database {
   Result<void> drop(const std::string& name);                       // readers that hold it may finish
 
   // A second database in `directory`, which must not be there, with all that is in this one now: its files are links,
-  // so it takes a moment and no room. All families are flushed for it. Its names are on disk, that of `directory` is
-  // not.
-  Result<void> copy_to(const std::string& directory) const;
+  // so it takes a moment and no room. Its names are on disk, that of `directory` is not. All families are flushed for
+  // it, one after the other; or what is not being flushed yet is left out, and that is waited for.
+  enum class Unflushed { flush, leave_out };
+  Result<void> copy_to(const std::string& directory, Unflushed what = Unflushed::flush) const;
+  Result<void> wait_for_flushes() const;  // that are under way, of all families
 
   // Reads every block of every file of it and says which are damaged, one finding a file.
   void verify_files(const FindingSink& sink, const std::string& kind, const std::string& remedy) const;
@@ -107,7 +111,7 @@ class Database {
   struct Impl;
   explicit Database(std::unique_ptr<Impl> impl);
   static Result<std::unique_ptr<Database>> open(Env& env, const std::string& directory, std::uint64_t memory_bytes,
-                                                bool read_only);
+                                                bool read_only, const Impl* beside = nullptr);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -60,6 +60,12 @@ void take_value(sqlite3_stmt* statement, int column, bool json, Value& out) {
   }
 }
 
+// Blanks instead of the first bytes, so that what SQLite says of places stays true.
+void blank_out(std::string& sql, std::size_t bytes) {
+  std::replace_if(
+      sql.begin(), sql.begin() + static_cast<std::ptrdiff_t>(bytes), [](char c) { return c != '\n'; }, ' ');
+}
+
 std::uint64_t bytes_of(const Row& row) {
   std::uint64_t bytes = 0;
   for (const Value& value : row) {
@@ -156,13 +162,30 @@ SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view sq
   return std::unique_ptr<QueryCursor>(std::move(running));
 }
 
+SqlResult<std::vector<std::string>> QueryExecutor::views_of(std::string_view sql) {
+  auto taken = take();
+  if (auto* failed = std::get_if<SqlError>(&taken)) return *failed;
+  auto& session = std::get<0>(taken);
+  std::string text(sql);
+  if (const auto explained = explained_from(text)) blank_out(text, *explained);
+  const auto snapshot = source_.snapshot();
+  session->begin(*snapshot, std::chrono::seconds(5), nullptr);
+  auto prepared = session->prepare(text, false);
+  SqlResult<std::vector<std::string>> views;
+  if (auto* failed = std::get_if<SqlError>(&prepared)) {
+    views = *failed;
+  } else {
+    views = std::get<0>(prepared)->views;
+    session->keep(std::move(std::get<0>(prepared)));
+  }
+  give_back(std::move(session));
+  return views;
+}
+
 std::optional<SqlError> QueryExecutor::Running::prepare(const QuerySource& source) {
   QuerySession& session = *session_;
   const auto explained = explained_from(sql_);
-  // Blanks instead of the word, so that what SQLite says of places stays true.
-  if (explained)
-    std::replace_if(
-        sql_.begin(), sql_.begin() + static_cast<std::ptrdiff_t>(*explained), [](char c) { return c != '\n'; }, ' ');
+  if (explained) blank_out(sql_, *explained);
   session.begin(*snapshot_, left_, limits_.cancelled ? &limits_.cancelled : nullptr);
   auto prepared = session.prepare(sql_, explained.has_value());
   if (auto* failed = std::get_if<SqlError>(&prepared)) return *failed;

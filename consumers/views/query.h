@@ -25,6 +25,11 @@ class QuerySource {
   virtual Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const = 0;
 };
 
+// Of two views in one answer: which has come less far, in time, else in records.
+inline bool is_less_far(const AsOf& a, const AsOf& b) {
+  return a.time < b.time || (a.time == b.time && a.position < b.position);
+}
+
 // Read-only SQL. One statement at a time per connection; a few connections are kept for the next, each with the
 // statements that it has prepared. Any thread; blocks on the store. Outlives its cursors.
 //
@@ -37,6 +42,8 @@ class QueryExecutor {
   ~QueryExecutor();
 
   SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view sql, const Row& params, const QueryLimits& limits);
+  // The views that a statement reads; else what is wrong with it.
+  SqlResult<std::vector<std::string>> views_of(std::string_view sql);
   std::uint64_t rows_visited_last() const { return rows_visited_last_; }  // in the store, by some latest statement
 
  private:

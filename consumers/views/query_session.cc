@@ -168,6 +168,7 @@ SqlResult<std::unique_ptr<PreparedQuery>> QuerySession::prepare(const std::strin
     return prepared;
   }
   read_.clear();
+  scope.used.clear();
   no_function_.clear();
   no_table_.clear();
   auto prepared = std::make_unique<PreparedQuery>();
@@ -191,6 +192,8 @@ SqlResult<std::unique_ptr<PreparedQuery>> QuerySession::prepare(const std::strin
   }
   if (sqlite3_stmt_readonly(made) == 0 || sqlite3_column_count(made) == 0)
     return error("not_read_only", "Only SELECT is allowed here.");
+  // Of columns that only USING names, the gate is not asked.
+  for (const View* view : scope.used) read_.insert(view->name());
   for (const auto& name : read_) {
     if (find(name) != nullptr) prepared->views.push_back(name);
   }

@@ -178,6 +178,8 @@ std::string in_words(const View& view, int fixed, const Found& f, bool strict_lo
 
 int best_index(sqlite3_vtab* t, sqlite3_index_info* info) {
   const View& view = *table(t).view;
+  auto& used = table(t).scope->used;
+  if (std::find(used.begin(), used.end(), &view) == used.end()) used.push_back(&view);
   const NumericCasts casts = table(t).scope->casts;
   const int terms = static_cast<int>(view.definition().groups.size());
   const double all = 1'000'000;  // nobody counts them for a plan; the ratios are what matters

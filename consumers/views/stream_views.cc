@@ -282,6 +282,17 @@ Result<void> StreamViews::flush_if_due(Kept& kept, bool all) {
   return {};
 }
 
+Result<void> StreamViews::begin_flush() {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return {};
+  for (const auto& kept : live_) {
+    kept->flushing = kept->upkeep->checkpoint().position;
+    kept->upkeep->flushed();
+    RETURN_IF_ERROR(database_.flush(*kept->upkeep->family(), false));
+  }
+  return {};
+}
+
 void StreamViews::see_persisted(Kept& kept) {
   const auto bytes = database_.get_persisted(*kept.upkeep->family(), kCheckpointKey);
   if (!bytes || !*bytes) return;

@@ -116,6 +116,9 @@ class StreamViews final : public Consumer, public std::enable_shared_from_this<S
   // `old` has fewer). false: `fresh` does not go with the others. Blocks like remove().
   bool replace(const LiveView& old, const LiveView& fresh, const std::function<void()>& show);
   bool empty() const;
+  // Begins to put on disk what all that go together have, and all of them have the same records. What comes later is
+  // not in it. Does not wait for the disk.
+  Result<void> begin_flush();
 
   // What decisions about records in its quarantine would change. nullopt: it is not kept here any more.
   struct Trial {

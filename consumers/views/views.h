@@ -228,6 +228,26 @@ struct SqlError {
 template <class T>
 using SqlResult = std::variant<T, SqlError>;
 
+// The views as they were at one moment, kept for SQL.
+struct KeptPoint {
+  struct View {
+    std::string name, stream;
+    Sequence sequence;  // of the last record that it had counted
+  };
+  std::uint64_t number = 0;  // from 1, never used again
+  WallTime made{};           // what had been counted by then is in it
+  std::vector<View> views;   // those that still have the definition that they had then
+  std::uint64_t bytes = 0;   // of its files; other points, and the views of now, may have the same ones
+};
+struct HistoryStatus {
+  std::chrono::milliseconds every{0};  // 0: no points are kept
+  std::uint64_t keep = 0;
+  std::vector<KeptPoint> points;  // the oldest first
+  std::uint64_t bytes = 0;        // of files that are there for points only, as of the last look, a minute ago at most
+  std::uint64_t failures = 0;     // points that could not be made, since the start
+  std::string failed;             // why the last one was none, a sentence; empty: it went well
+};
+
 // A statement under way, whose rows are made as they are asked for. All of them are of one snapshot, which it holds
 // until it goes: that keeps old versions of rows in the store. One thread at a time, not always the same. Must not
 // outlive the Views. This is all that a front door needs of SQL.
@@ -239,7 +259,8 @@ class QueryCursor {
   // The next rows: at least one, at most `rows_max`, as many as a moment's work gives; good until the next call. Empty:
   // that was all. Blocks on the store.
   virtual SqlResult<std::span<const Row>> next(std::size_t rows_max) = 0;
-  virtual bool truncated() const = 0;  // a limit cut it
+  virtual bool truncated() const = 0;                         // a limit cut it
+  virtual const KeptPoint* point() const { return nullptr; }  // that it reads; none: the views as they are
 };
 
 // What a definition gives over the last records of its stream, at most 1,000.
@@ -325,6 +346,9 @@ class Views {
     Executor* builds = nullptr;
     // How often a sample of one view, each in its turn, is made again from the log and compared; there, too. 0: never.
     std::chrono::milliseconds audit{0};
+    // How often the views are kept as they are, for SQL about the past, and how many such points there are. 0: none.
+    std::chrono::milliseconds history_every{0};
+    std::uint64_t history_keep = 24;
   };
   static Result<std::unique_ptr<Views>> open(Env& env, Engine& engine, const Options& options);
   virtual ~Views() = default;
@@ -387,6 +411,12 @@ class Views {
   // Read-only SQL over all views, one consistent snapshot. Blocking. An error in the statement itself is found here.
   virtual SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view sql, const Row& params,
                                                         const QueryLimits& limits) = 0;
+  // The same over the newest kept point that had come no further, in records or in time, and has all views that the
+  // statement names. Besides query()'s errors: at_ahead, history_gone, not_supported, throttled.
+  using At = std::variant<Sequence, WallTime>;
+  virtual SqlResult<std::unique_ptr<QueryCursor>> query_at(std::string_view sql, const Row& params,
+                                                           const QueryLimits& limits, const At& at) = 0;
+  virtual HistoryStatus history() const = 0;  // does not block
 
   // Calls `then` once the view shows `position` (perhaps at once, on this thread, else on the view's), or never: the
   // caller has its own timer, and drops the handle to take the request back.

@@ -33,7 +33,10 @@ class BasesWorld : public EngineWorld {
 
   void open_all() {
     open();
-    auto made = Views::open(sim.env, *engine, {engine->directory().views(), 24u << 20, &builds, audit});
+    Views::Options of_views{engine->directory().views(), 24u << 20, &builds, audit};
+    of_views.history_every = history_every;
+    of_views.history_keep = history_keep;
+    auto made = Views::open(sim.env, *engine, of_views);
     ASSERT_TRUE(made) << made.error().message();
     views = std::move(*made);
   }
@@ -131,6 +134,8 @@ class BasesWorld : public EngineWorld {
   }
 
   std::chrono::milliseconds audit{0};
+  std::chrono::milliseconds history_every{0};
+  std::uint64_t history_keep = 1'000;
   HoldExecutor builds;  // where definitions are built
   std::unique_ptr<Views> views;
 
