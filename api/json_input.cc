@@ -166,6 +166,14 @@ Input<ShardId> parse_merge_input(std::string_view text) {
   return *shard;
 }
 
+std::optional<views::Views::At> parse_at(std::string_view text) {
+  std::uint64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error == std::errc() && end == text.data() + text.size()) return Sequence(n);
+  if (const auto time = parse_rfc3339(text)) return *time;
+  return std::nullopt;
+}
+
 Input<SqlInput> parse_sql_input(std::string_view text) {
   const auto json = parse(text);
   if (!json || !json->is_object()) {
@@ -183,9 +191,12 @@ Input<SqlInput> parse_sql_input(std::string_view text) {
         if (!s) return InputError{"`params` holds text, numbers within 64 bits, true, false and null."};
         input.params.push_back(std::move(*s));
       }
+    } else if (name == "at" && (value.is_string() || value.is_number())) {
+      input.at = parse_at(value.is_string() ? value.get<std::string>() : value.dump());
+      if (!input.at) return InputError{kAtSentence};
     } else {
-      return InputError{"The body has `sql` (text) and may have `params` (an array); " + quoted(name) +
-                        " does not fit."};
+      return InputError{"The body has `sql` (text) and may have `params` (an array) and `at` (a sequence or a time); " +
+                        quoted(name) + " does not fit."};
     }
   }
   if (!has_sql) return InputError{"`sql` is missing."};

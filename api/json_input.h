@@ -41,8 +41,12 @@ std::optional<ShardId> parse_shard(std::string_view text);
 struct SqlInput {
   std::string sql;
   views::Row params;
+  std::optional<views::Views::At> at;  // of the past
 };
 Input<SqlInput> parse_sql_input(std::string_view json);
+// A sequence number, or an RFC 3339 time; nullopt: neither.
+std::optional<views::Views::At> parse_at(std::string_view text);
+inline constexpr char kAtSentence[] = "`at` is a sequence number or an RFC 3339 time such as 2011-12-09T12:50:00Z.";
 
 // POST /v1/views/{view}/quarantine[/{sequence}]. `data` of an edit is as it was spelled.
 Input<views::DecisionRequest> parse_decision_input(std::string_view json, std::optional<Sequence> sequence);

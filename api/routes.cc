@@ -75,6 +75,8 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        [&views](Call& c, Responder r) { views.short_form("invoices", c, std::move(r)); }},
       {"POST", "/v1/sql", "application/json", kSqlTypes, kAtAfter, Scope::read, "sql",
        [&views](Call& c, Responder r) { views.sql(c, std::move(r)); }},
+      {"GET", "/v1/history", "", "application/json", "", Scope::read, "history",
+       [&views](Call& c, Responder r) { views.history(c, std::move(r)); }},
       {"GET", "/v1/streams", "", "application/json", "", Scope::read, "streams",
        [&streams](Call& c, Responder r) { streams.list(c, std::move(r)); }},
       {"GET", "/v1/streams/{stream}", "", "application/json", "", Scope::read, "stream",

@@ -99,8 +99,8 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
      "It was created WITH (lineage = false). ALTER VIEW without that builds it again, with them."},
     {at_ahead, 409, "at_ahead", "The view has not come to `at` yet.",
      "Ask with the token of what was sent as `after`, which waits for it; `as_of` is how far the view is."},
-    {history_gone, 410, "history_gone", "What the row was by then is not known any more.",
-     "`first` is the first sequence from which on it is."},
+    {history_gone, 410, "history_gone", "What was by then is not known any more.",
+     "Of a row, `first` is the first sequence from which on it is; in SQL, the detail names the oldest kept point."},
     {history_too_long, 409, "history_too_long", "The row has too many records by then to be made again.",
      "Ask for an earlier `at`, or read its records with /why, or keep rows by day: a view with the day among its "
      "keys."},

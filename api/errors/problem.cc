@@ -140,6 +140,7 @@ ErrorId error_id(std::string_view views_code) {
       {"at_ahead", ErrorId::at_ahead},
       {"history_gone", ErrorId::history_gone},
       {"history_too_long", ErrorId::history_too_long},
+      {"throttled", ErrorId::throttled},
   };
   for (const Pair& p : kPairs) {
     if (p.code == views_code) return p.id;

@@ -112,6 +112,15 @@ void add_disk(Families& out, const ApiContext& context) {
   out.add("tidemill_disk_size_bytes", number(space->total_bytes));
 }
 
+void add_history(Families& out, const views::HistoryStatus& h) {
+  const auto seconds = [](WallTime time) { return number(time.time_since_epoch().count()) / 1000; };
+  out.add("tidemill_history_points", number(h.points.size()));
+  out.add("tidemill_history_oldest_time_seconds", h.points.empty() ? 0 : seconds(h.points.front().made));
+  out.add("tidemill_history_newest_time_seconds", h.points.empty() ? 0 : seconds(h.points.back().made));
+  out.add("tidemill_history_bytes", number(h.bytes));
+  out.add("tidemill_history_failures_total", number(h.failures));
+}
+
 void add_store(Families& out, const views::StoreStatus& s) {
   out.add("tidemill_rocksdb_memtable_bytes", number(s.memtable_bytes));
   out.add("tidemill_rocksdb_block_cache_bytes", number(s.block_cache_bytes));
@@ -220,6 +229,7 @@ std::string metrics_text(const MetricSources& sources) {
       out.add("tidemill_view_failed", 0, l);
     }
     for (const views::FailedView& v : context.views->failed()) out.add("tidemill_view_failed", 1, one("view", v.name));
+    add_history(out, context.views->history());
     add_store(out, context.views->store());
   }
   out.add("tidemill_tails", static_cast<double>(sources.tails.open.value()));

@@ -1,7 +1,6 @@
 // A row as it was.
-#include <charconv>
-
 #include "api/errors/problem.h"
+#include "api/json_input.h"
 #include "api/views/rows_json.h"
 #include "api/views/view_routes.h"
 #include "engine/json/writer.h"
@@ -9,17 +8,8 @@
 namespace tidemill {
 namespace {
 
-constexpr char kAtSentence[] = "`at` is a sequence number or an RFC 3339 time such as 2011-12-09T12:50:00Z.";
 constexpr char kTooSlow[] =
     "The row's records up to `at` could not be read and counted in limits.sql_time. Ask for an earlier `at`.";
-
-std::optional<decltype(views::PastOptions::at)> at_of(const std::string& text) {
-  std::uint64_t n = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (error == std::errc() && end == text.data() + text.size()) return Sequence(n);
-  if (const auto time = parse_rfc3339(text)) return *time;
-  return std::nullopt;
-}
 
 http::Response refusal(const views::PastRefusal& refused, const std::string& as_of) {
   const ErrorId id = refused.code == "cancelled" ? ErrorId::draining : error_id(refused.code);
@@ -34,15 +24,15 @@ http::Response refusal(const views::PastRefusal& refused, const std::string& as_
 bool ViewRoutes::refuse_at(Call& call, http::Responder& responder) {
   if (!call.query.get("at")) return false;
   responder.send(problem(ErrorId::not_supported,
-                         "`at` is for one row: /v1/views/{view}/rows/{key}?at=. What a whole view was is not kept; a "
-                         "view that has the day among its keys keeps each day's rows."));
+                         "`at` is for one row, /v1/views/{view}/rows/{key}?at=, and for SQL: POST /v1/sql?at= reads "
+                         "the views as they were at kept points."));
   return true;
 }
 
 void ViewRoutes::read_past(Call& call, http::Responder responder, const views::ViewInfo& info,
                            std::vector<views::Row> tries) {
   views::PastOptions options;
-  const auto at = at_of(std::string(*call.query.get("at")));
+  const auto at = parse_at(*call.query.get("at"));
   if (!at) return responder.send(problem(ErrorId::invalid_parameter, kAtSentence));
   options.at = *at;
   const auto work = [&context = context_, view = info.name, columns = info.columns, tries = std::move(tries),

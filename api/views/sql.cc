@@ -61,7 +61,8 @@ ErrorId id_of(const views::SqlError& error) {
   if (error.code == "cancelled") return ErrorId::draining;
   const ErrorId id = error_id(error.code);
   const bool of_its_own = error.code == "internal" || id == ErrorId::query_timeout || id == ErrorId::damaged ||
-                          id == ErrorId::invalid_parameter || id == ErrorId::not_read_only;
+                          id == ErrorId::invalid_parameter || id == ErrorId::not_read_only || id == ErrorId::at_ahead ||
+                          id == ErrorId::history_gone || id == ErrorId::not_supported || id == ErrorId::throttled;
   return of_its_own ? id : ErrorId::invalid_sql;
 }
 
@@ -84,7 +85,6 @@ static http::Response statement_answer(const views::SqlResult<views::StatementRe
 
 void ViewRoutes::sql(Call& call, http::Responder responder) {
   if (!context_.views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
-  if (refuse_at(call, responder)) return;
   static constexpr std::array<std::string_view, 3> kOffered{kJson, kNdjson, "text/csv"};
   const std::string_view type = negotiate(call.request, kOffered);
   if (type.empty()) {
@@ -95,25 +95,35 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
   if (const auto* error = std::get_if<InputError>(&input)) {
     return responder.send(problem(ErrorId::invalid_body, error->message));
   }
+  auto& asked = std::get<SqlInput>(input);
+  if (const auto at = call.query.get("at")) {
+    if (asked.at) return responder.send(problem(ErrorId::invalid_parameter, "`at` is given twice: once is enough."));
+    asked.at = parse_at(*at);
+    if (!asked.at) return responder.send(problem(ErrorId::invalid_parameter, kAtSentence));
+  }
   // Told apart before anything runs: who may only read may not change.
-  const auto& asked = std::get<SqlInput>(input);
   if (views::Views::is_change(asked.sql) || derived::DerivedStreams::is_change(asked.sql)) {
     if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
     if (!asked.params.empty()) {
       return responder.send(problem(ErrorId::invalid_parameter, "A definition has no parameters: write the value."));
     }
+    if (asked.at)
+      return responder.send(
+          problem(ErrorId::invalid_parameter, "`at` is for questions: what is defined now, is defined now."));
   }
   when_visible(call, std::move(responder), {}, {},
                [this, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
                  on_worker(context_, std::move(ready), [this, shape, in](http::Responder r) {
-                   if (auto done = answer_stream_statement(context_, in.sql)) return r.send(std::move(*done));
-                   if (const auto done = context_.views->run(in.sql)) return r.send(statement_answer(*done));
-                   answer_sql(in.sql, in.params, shape, std::move(r));
+                   if (!in.at) {
+                     if (auto done = answer_stream_statement(context_, in.sql)) return r.send(std::move(*done));
+                     if (const auto done = context_.views->run(in.sql)) return r.send(statement_answer(*done));
+                   }
+                   answer_sql(in, shape, std::move(r));
                  });
                });
 }
 
-void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r) {
+void ViewRoutes::answer_sql(const SqlInput& in, SqlShape shape, http::Responder r) {
   views::QueryLimits limits = context_.limits()->sql;
   const auto bytes_max = limits.bytes_max;
   auto client = std::make_shared<SqlClient>();
@@ -124,10 +134,11 @@ void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, Sq
     limits.whole = true;
     limits.rows_max = limits.bytes_max = ~0ull;
   }
-  auto started = context_.views->query(sql, params, limits);
+  auto started = in.at ? context_.views->query_at(in.sql, in.params, limits, *in.at)
+                       : context_.views->query(in.sql, in.params, limits);
   if (const auto* error = std::get_if<views::SqlError>(&started)) return responder.send(sql_problem(*error));
   auto& cursor = std::get<0>(started);
-  SqlWriter writer(shape, cursor->columns(), cursor->as_of());
+  SqlWriter writer(shape, cursor->columns(), cursor->as_of(), cursor->point());
   if (!writer.refusal().empty()) {
     cursor.reset();
     return responder.send(problem(ErrorId::invalid_sql, writer.refusal()));

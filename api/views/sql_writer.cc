@@ -8,9 +8,14 @@
 
 namespace tidemill {
 
-SqlWriter::SqlWriter(SqlShape shape, std::vector<views::Column> columns, const views::AsOf& as_of)
+SqlWriter::SqlWriter(SqlShape shape, std::vector<views::Column> columns, const views::AsOf& as_of,
+                     const views::KeptPoint* point)
     : shape_(shape), columns_(std::move(columns)) {
   append_as_of(as_of_, as_of);
+  if (point != nullptr) {
+    JsonWriter json(point_);
+    json.begin_object().field("number", point->number).field("made", format_rfc3339(point->made)).end_object();
+  }
   if (shape_ != SqlShape::ndjson) return;
   // Of an object with one name twice most readers keep one value and say nothing.
   std::set<std::string_view> names;
@@ -60,6 +65,7 @@ void SqlWriter::row(std::string& out, const views::Row& row) {
 void SqlWriter::end(std::string& out, bool truncated) const {
   if (shape_ != SqlShape::json) return;
   out.append("],\"as_of\":").append(as_of_);
+  if (!point_.empty()) out.append(",\"point\":").append(point_);
   if (truncated) out.append(",\"truncated\":true");
   out.append("}\n");
 }
@@ -69,7 +75,8 @@ std::string_view SqlWriter::content_type() const {
 }
 
 std::string SqlWriter::headers() const {
-  return shape_ == SqlShape::json ? "" : "Tidemill-As-Of: " + as_of_ + "\r\n";
+  if (shape_ == SqlShape::json) return {};
+  return "Tidemill-As-Of: " + as_of_ + "\r\n" + (point_.empty() ? "" : "Tidemill-Point: " + point_ + "\r\n");
 }
 
 }  // namespace tidemill

@@ -13,7 +13,9 @@ enum class SqlShape { json, ndjson, csv };
 // A result as text: what stands before the rows, rows as they come, what stands after them.
 class SqlWriter {
  public:
-  SqlWriter(SqlShape shape, std::vector<views::Column> columns, const views::AsOf& as_of);
+  // `point`: nullptr where the result is of the views as they are.
+  SqlWriter(SqlShape shape, std::vector<views::Column> columns, const views::AsOf& as_of,
+            const views::KeptPoint* point = nullptr);
 
   // Why the result cannot be written in this shape; empty: it can.
   const std::string& refusal() const { return refusal_; }
@@ -29,6 +31,7 @@ class SqlWriter {
   SqlShape shape_;
   std::vector<views::Column> columns_;
   std::string as_of_;
+  std::string point_;  // JSON; empty: none
   std::string refusal_;
   bool any_ = false;  // rows
 };

@@ -12,6 +12,8 @@
 
 namespace tidemill {
 
+struct SqlInput;
+
 // What views show: definitions, rows by key and by range, SQL. Reading is done on workers; after= and a view that is
 // not ready yet are waited for without holding one.
 class ViewRoutes {
@@ -30,6 +32,7 @@ class ViewRoutes {
   void quarantine(Call& call, http::Responder responder);
   void decide(Call& call, http::Responder responder);
   void sql(Call& call, http::Responder responder);
+  void history(Call& call, http::Responder responder);
   void changes(Call& call, http::Responder responder);  // watches.cc
   Watches& watches() { return watches_; }
 
@@ -41,7 +44,7 @@ class ViewRoutes {
   void when_ready(std::shared_ptr<http::Responder> responder, std::vector<std::string> names, MonotonicTime until,
                   Then then);
   void about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream, Then then);
-  void answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r);
+  void answer_sql(const SqlInput& in, SqlShape shape, http::Responder r);
   void why(Call& call, http::Responder responder, std::string_view raw_key);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
   // past.cc

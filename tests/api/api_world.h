@@ -122,7 +122,8 @@ class RawClient {
 class ApiWorld {
  public:
   explicit ApiWorld(ApiOptions options = {}, Logger& logger = null_logger(), bool with_views = false,
-                    const LogOptions& log = {}, const Instead& instead = {})
+                    const LogOptions& log = {}, const Instead& instead = {},
+                    std::chrono::milliseconds history_every = {})
       : real(logger, instead) {
     engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = log}));
     StreamDefinition d;
@@ -131,7 +132,9 @@ class ApiWorld {
     d.fields = {{"Quantity", FieldType::integer}, {"UnitPrice", FieldType::number}};
     stream = *engine->create(d, 4);
     if (with_views) {
-      views = std::move(*views::Views::open(real.env, *engine, {.directory = engine->directory().views()}));
+      views::Views::Options of_views{.directory = engine->directory().views()};
+      of_views.history_every = history_every;
+      views = std::move(*views::Views::open(real.env, *engine, of_views));
       for (const char* name : {"customers", "invoices"}) {
         EXPECT_TRUE(std::holds_alternative<views::ViewInfo>(views->create(name, std::string("builtin:") + name)));
       }

@@ -4,7 +4,8 @@ namespace tidemill {
 namespace {
 
 struct PastApiWorld : ApiWorld {
-  explicit PastApiWorld(const ApiOptions& options = {}) : ApiWorld(options, null_logger(), true) {
+  explicit PastApiWorld(const ApiOptions& options = {}, std::chrono::milliseconds history_every = {})
+      : ApiWorld(options, null_logger(), true, {}, {}, history_every) {
     define("sums", "SELECT k, m, sum(q) AS q FROM retail GROUP BY k, m");
     for (int i = 1; i <= 5; ++i) add(R"({"InvoiceNo":"i","k":"a,b","m":1,"q":)" + std::to_string(i) + "}");
   }
@@ -92,8 +93,70 @@ TEST(PastApi, WhatIsWrongIsSaid) {
   EXPECT_EQ(world.get("/v1/views/sums/rows?at=3").code(), "not_supported");
   EXPECT_EQ(world.get("/v1/views/sums/rows/a%2Cb,1/why?at=3").code(), "invalid_parameter");
   const auto sql = world.ask(PastApiWorld::request("POST", "/v1/sql?at=3", R"({"sql":"SELECT * FROM sums"})"));
-  EXPECT_EQ(sql.code(), "not_supported") << sql.body;
-  EXPECT_NE(sql.body.find("/rows/{key}?at="), std::string::npos) << sql.body;
+  EXPECT_EQ(sql.code(), "not_supported") << "no points are kept: " << sql.body;
+  EXPECT_NE(sql.body.find("history.every"), std::string::npos) << sql.body;
+  EXPECT_TRUE(world.get("/v1/history").json()["every_seconds"].is_null());
+}
+
+TEST(PastApi, SqlAtAKeptPoint) {
+  PastApiWorld world({}, std::chrono::milliseconds(10));
+  const auto ask = [&](const std::string& body, const std::string& query = "", const std::string& accept = "*/*") {
+    return world.ask(PastApiWorld::request("POST", "/v1/sql" + query, body, "Accept: " + accept + "\r\n"));
+  };
+  const std::string sum = R"({"sql":"SELECT sum(q) AS q FROM sums")";
+  // Until there is one of record 5.
+  nlohmann::json point;
+  for (int i = 0; i < 2'000 && point.is_null(); ++i) {
+    const auto history = world.get("/v1/history").json();
+    for (const auto& p : history["points"]) {
+      for (const auto& v : p["views"])
+        if (v["view"] == "sums" && v["sequence"] == 5) point = p;
+    }
+    if (point.is_null()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ASSERT_FALSE(point.is_null()) << world.get("/v1/history").body;
+  world.add(R"({"InvoiceNo":"i","k":"a,b","m":1,"q":1000})");
+  EXPECT_EQ(ask(sum + "}").json()["rows"][0][0], 1015);
+  EXPECT_FALSE(ask(sum + "}").json().contains("point"));
+  const auto then = ask(sum + R"(,"at":5})");
+  ASSERT_EQ(then.status, 200) << then.body;
+  EXPECT_EQ(then.json()["rows"][0][0], 15);
+  EXPECT_EQ(then.json()["as_of"]["sequence"], 5);
+  EXPECT_TRUE(then.json()["as_of"]["token"].is_string());
+  EXPECT_EQ(then.json()["point"]["number"], point["number"]);
+  EXPECT_EQ(then.json()["point"]["made"], point["made"]);
+  const std::string made = point["made"];
+  EXPECT_EQ(ask(sum + ",\"at\":\"" + made + "\"}").json()["rows"][0][0], 15);
+  EXPECT_EQ(ask(sum + "}", "?at=" + made).json()["rows"][0][0], 15);
+  for (const char* accept : {"text/csv", "application/x-ndjson"}) {
+    const auto text = ask(sum + R"(,"at":"5"})", "", accept);
+    ASSERT_EQ(text.status, 200) << text.body;
+    EXPECT_EQ(nlohmann::json::parse(text.headers.at("tidemill-point")), then.json()["point"]);
+    EXPECT_EQ(nlohmann::json::parse(text.headers.at("tidemill-as-of")), then.json()["as_of"]);
+    EXPECT_NE(text.body.find("15"), std::string::npos) << text.body;
+  }
+  // What is wrong is said.
+  EXPECT_EQ(ask(sum + R"(,"at":7})").status, 409);
+  EXPECT_EQ(ask(sum + R"(,"at":7})").code(), "at_ahead");
+  EXPECT_EQ(ask(sum + R"(,"at":"2999-01-01T00:00:00Z"})").code(), "at_ahead");
+  const auto early = ask(sum + R"(,"at":"2011-12-09T12:50:00Z"})");
+  EXPECT_EQ(early.status, 410);
+  EXPECT_EQ(early.code(), "history_gone") << early.body;
+  EXPECT_NE(early.body.find("The oldest with it is number"), std::string::npos) << early.body;
+  for (const char* bad : {"\"\"", "\"x\"", "-1", "1.5", "\"2011-12-09\"", "null", "[5]"})
+    EXPECT_EQ(ask(sum + ",\"at\":" + bad + "}").code(), "invalid_body") << bad;
+  for (const char* bad : {"", "x", "-1", "1.5"})
+    EXPECT_EQ(ask(sum + "}", std::string("?at=") + bad).code(), "invalid_parameter") << bad;
+  EXPECT_EQ(ask(sum + R"(,"at":5})", "?at=5").code(), "invalid_parameter");
+  EXPECT_EQ(ask(R"({"sql":"SELECT 1","at":5})").code(), "invalid_parameter");
+  EXPECT_EQ(ask(R"({"sql":"DROP MATERIALIZED VIEW sums","at":5})").code(), "invalid_parameter");
+  EXPECT_EQ(ask(R"({"sql":"SELECT * FROM nosuch","at":5})").code(), "invalid_sql");
+  EXPECT_EQ(ask(R"({"sql":"SELECT ? + 1 FROM sums","at":5})").code(), "invalid_parameter");
+  EXPECT_EQ(ask(R"({"sql":"SELECT ? + 1 FROM sums","params":[2],"at":5})").json()["rows"][0][0], 3);
+  EXPECT_EQ(ask(R"({"sql":"EXPLAIN SELECT q FROM sums","at":5})").status, 200);
+  const auto metrics = world.get("/metrics").body;
+  EXPECT_NE(metrics.find("tidemill_history_points "), std::string::npos);
+  EXPECT_EQ(metrics.find("tidemill_history_points 0"), std::string::npos);
 }
 
 TEST(PastApi, TheTimeForAQuestionIsLimited) {

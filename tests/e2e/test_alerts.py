@@ -84,6 +84,8 @@ cases = {
                            [one("tidemill_view_failed", "0x120", view="v")]),
     "TidemillQuarantine": ([one("tidemill_view_parked_records", "1x120", view="v")],
                            [one("tidemill_view_parked_records", "0x120", view="v")]),
+    "TidemillHistoryFailing": ([one("tidemill_history_failures_total", "0+1x120")],
+                               [one("tidemill_history_failures_total", "0x50 3x70")]),
     "TidemillViewAuditMismatch": ([one("tidemill_view_audit_mismatches_total", "0x30 1x90", view="v")],
                                   [one("tidemill_view_audit_mismatches_total", "0x120", view="v")]),
     "TidemillViewsStopped": ([one("tidemill_rocksdb_write_stopped", "1x120")],
