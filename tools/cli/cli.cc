@@ -218,6 +218,7 @@ class Program {
                       "  tidemill sql 'SELECT country, sum(revenue) FROM customers GROUP BY country'\n"
                       "  tidemill sql --param 1000 'SELECT * FROM customers WHERE revenue > ?'\n"
                       "  tidemill sql --param '\"17850\"' 'SELECT * FROM customers WHERE customer_id = ?'\n"
+                      "  tidemill sql --at 2011-12-01T00:00:00Z 'SELECT count(*) FROM customers'\n"
                       "  tidemill sql --format csv < query.sql > result.csv\n"
                       "  tidemill sql",
                       [this] { return sql(sql_); });
@@ -229,6 +230,8 @@ class Program {
         ->allow_extra_args(false)
         ->type_name("VALUE");
     c->add_option("--after", sql_.after, "Wait until the views show this token")->type_name("TOKEN");
+    c->add_option("--at", sql_.at, "The views as they were: at the newest kept point up to this record, or this time")
+        ->type_name("SEQUENCE|TIME");
     words(c->add_option("--format", sql_.format, "table, csv, ndjson or json (auto: table on a terminal, else csv)")
               ->capture_default_str()
               ->type_name("FORMAT"),
@@ -277,6 +280,10 @@ class Program {
     add_remote(rebuild, view_.remote);
     rebuild->footer("Examples:\n  tidemill view rebuild by_country --diff");
     rebuild->callback([this] { chosen_ = [this] { return view_verify(view_); }; });
+    CLI::App* history = c->add_subcommand("history", "Show the kept points, which `tidemill sql --at` reads");
+    add_remote(history, view_.remote);
+    history->footer("Examples:\n  tidemill view history");
+    history->callback([this] { chosen_ = [this] { return view_history(view_); }; });
     add_why(c);
     add_watch(c);
     add_quarantine(c);

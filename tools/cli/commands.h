@@ -83,6 +83,7 @@ struct SqlOptions {
   std::string statement;  // empty: a shell on a terminal, else standard input, as "-"
   std::vector<std::string> params;
   std::string after;
+  std::string at;               // of the past: a sequence or a time; empty: now
   std::string format = "auto";  // table, csv, ndjson, json; auto: table on a terminal, else csv
 };
 int sql(const SqlOptions& options);
@@ -114,6 +115,7 @@ int view_drop(const ViewOptions& options);
 int view_verify(const ViewOptions& options);
 int view_quarantine(const ViewOptions& options);
 int view_why(const ViewOptions& options);
+int view_history(const ViewOptions& options);
 int view_watch(const ViewOptions& options);
 
 struct StreamOptions {

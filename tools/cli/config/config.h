@@ -55,6 +55,9 @@ struct Config {
   // [storage]
   std::uint64_t segment = 0;
   std::string flush;
+  // [history]
+  std::chrono::milliseconds history_every{};  // 0: off
+  std::uint64_t history_keep = 0;
   // [log]
   std::string log_level;
   std::string log_format;

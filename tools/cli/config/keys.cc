@@ -16,7 +16,7 @@ constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kHour = 3600 * kSecond;
 
 using C = Config;
-const std::array<Key<Config>, 21> kConfigKeys{{
+const std::array<Key<Config>, 23> kConfigKeys{{
     {.name = "server.listen",
      .type = KeyType::address,
      .default_value = "127.0.0.1:7077",
@@ -159,6 +159,24 @@ const std::array<Key<Config>, 21> kConfigKeys{{
      .choices = "fdatasync direct",
      .comment = "How a commit gets to the disk: written and flushed, or past the page cache (O_DIRECT and O_DSYNC), "
                 "which other writers on the disk hold up less."},
+    {.name = "history.every",
+     .type = KeyType::duration,
+     .default_value = "off",
+     .member = &C::history_every,
+     .min = 1'000,
+     .max = 365 * 24 * kHour,
+     .off = true,
+     .comment =
+         "How often the views are kept as they are, for SQL about the past (`at`). With off, which a start takes "
+         "over, the points that are there are removed."},
+    {.name = "history.keep",
+     .type = KeyType::integer,
+     .default_value = "24",
+     .member = &C::history_keep,
+     .min = 1,
+     .max = 1'000,
+     .comment = "How many such points there are; the oldest go first. A point holds on the disk what the views have "
+                "replaced since, at most what they took then."},
     {.name = "log.level",
      .type = KeyType::choice,
      .default_value = "info",

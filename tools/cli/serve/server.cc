@@ -170,6 +170,8 @@ bool RunningServer::open_parts() {
   view_options.memory_bytes = memory.views;
   view_options.builds = &builds_;
   view_options.audit = config_.audit;
+  view_options.history_every = config_.history_every;
+  view_options.history_keep = config_.history_keep;
   auto views = views::Views::open(env_, *engine_, view_options);
   if (!views) {
     logger_.error("cannot open the views", {{"directory", view_options.directory},

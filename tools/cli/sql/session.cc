@@ -22,6 +22,8 @@ std::string rows_line(const Json& answer, std::size_t rows) {
     if (time.is_string())
       out += ", as of " + as_of->value("sequence", Json()).dump() + " at " + time.get<std::string>();
   }
+  if (const auto point = answer.find("point"); point != answer.end() && point->is_object())
+    out += ", point " + point->value("number", Json()).dump() + " of " + point->value("made", "");
   return out + ")\n";
 }
 
@@ -64,6 +66,7 @@ SqlSession::SqlSession(Server server, Options options)
 int SqlSession::run(const std::string& statement, const std::vector<std::string>& params, std::size_t line) {
   const auto begun = std::chrono::steady_clock::now();
   Json question{{"sql", statement}};
+  if (!options_.at.empty()) question["at"] = options_.at;
   for (const std::string& param : params) {
     const auto value = Json::parse(param, nullptr, false);
     const bool scalar = !value.is_discarded() && value.is_primitive();

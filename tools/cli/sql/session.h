@@ -20,6 +20,7 @@ class SqlSession {
   struct Options {
     std::string format = "table";             // table, csv, ndjson, json
     std::string after;                        // a token to wait for
+    std::string at;                           // of the past, a sequence or a time; empty: now
     bool timing = false;                      // say how long each took
     bool caret = false;                       // errors show the line and where in it
     const std::atomic<bool>* stop = nullptr;  // becomes true: the statement under way is cancelled

@@ -22,6 +22,7 @@ constexpr const char* kHelp =
     "  \\d               the views\n"
     "  \\d VIEW          its columns and its definition\n"
     "  \\format FORMAT   table, csv, ndjson or json\n"
+    "  \\at WHEN         the views as they were: a sequence or a time; now\n"
     "  \\timing          how long each statement takes: on or off\n"
     "  \\help            this\n"
     "  \\quit            ends\n"
@@ -147,6 +148,11 @@ bool Shell::command(std::string_view text) {
     auto& timing = session_.options().timing;
     timing = argument.empty() ? !timing : argument == "on";
     print(timing ? "Timing is on.\n" : "Timing is off.\n");
+  } else if (name == "\\at") {
+    auto& at = session_.options().at;
+    if (!argument.empty()) at = argument == "now" ? "" : argument;
+    print(at.empty() ? "Statements read the views as they are now.\n"
+                     : "Statements read the views as they were at " + at + ".\n");
   } else if (name == "\\format") {
     if (argument == "table" || argument == "csv" || argument == "ndjson" || argument == "json") {
       session_.options().format = argument;
@@ -224,6 +230,7 @@ int sql_shell(const Server& server, const SqlOptions& options) {
   SqlSession::Options session;
   session.format = options.format == "auto" ? "table" : options.format;
   session.after = options.after;
+  session.at = options.at;
   session.caret = true;
   session.stop = &interrupted;
   return Shell(server, std::move(session)).run();

@@ -47,6 +47,7 @@ int sql(const SqlOptions& options) {
   SqlSession::Options how;
   how.format = options.format != "auto" ? options.format : terminal ? "table" : "csv";
   how.after = options.after;
+  how.at = options.at;
   how.caret = ::isatty(STDERR_FILENO) != 0;
   SqlSession session(*server, std::move(how));
   if (options.statement.empty() || options.statement == "-") return run_all(session, options.params, std::cin);
