@@ -31,16 +31,24 @@ std::vector<Route> make_routes(const RouteTargets& t) {
   ViewRoutes& views = t.views;
 
   const auto healthz = [](Call&, Responder r) { r.send(text(200, "ok\n")); };
-  const auto readyz = [&context](Call&, Responder r) {
+  const auto readyz = [&context](Call& c, Responder r) {
     if (context.draining.load()) return r.send(problem(ErrorId::draining));
     // Whether views are ready may be asked for without blocking.
-    if (context.views && !context.views->ready()) return r.send(problem(ErrorId::view_not_ready));
-    // One view that cannot be opened must not take the others out of service with it.
+    if (context.all_views && !context.all_views->ready()) return r.send(problem(ErrorId::view_not_ready));
+    // One view that cannot be opened must not take the others out of service with it. Anybody may ask: of others' views
+    // it is only said that there are some.
     std::string said = "ready\n";
-    if (context.views) {
-      for (const auto& view : context.views->failed())
-        said += "not served: view " + view.name + ": " + view.cause + "\n";
+    std::size_t others = 0;
+    if (context.all_views) {
+      for (const auto& view : context.all_views->failed()) {
+        if (view.tenant == c.who->tenant) {
+          said += "not served: view " + view.name + ": " + view.cause + "\n";
+        } else {
+          ++others;
+        }
+      }
     }
+    if (others != 0) said += "not served: views of other tenants: " + std::to_string(others) + "\n";
     r.send(text(200, std::move(said)));
   };
   const auto readyz_ingest = [&context](Call&, Responder r) {
@@ -118,7 +126,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
       {"GET", "/readyz/ingest", "", "text/plain", "", Scope::open, "readyz_ingest", readyz_ingest},
       {"GET", "/metrics", "", "text/plain", "", Scope::open, "metrics", metrics},
       {"GET", "/", "", "text/html", "", Scope::open, "index",
-       [&context](Call&, Responder r) { index_page(context, std::move(r)); }},
+       [&context](Call& c, Responder r) { index_page(context, c, std::move(r)); }},
   };
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 class ApiServerImpl final : public ApiServer, public http::Handler {
  public:
-  ApiServerImpl(Env& env, Engine& engine, views::Views* views, Executor& workers)
+  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers)
       : context_(env, engine, views, workers),
         records_(context_),
         streams_(context_, records_),
@@ -111,7 +111,7 @@ std::string remedy(const ErrorCode& error) {
 
 }  // namespace
 
-Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::Views* views, Executor& workers,
+Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::AllViews* views, Executor& workers,
                                                     const ApiOptions& options) {
   auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers);
   if (const auto listening = server->listen(options); !listening) {

@@ -45,7 +45,7 @@ class ApiServer {
  public:
   // The socket is bound and listening when it returns. Errors: errno (EADDRINUSE, EACCES, EADDRNOTAVAIL ...); the
   // sentence with address and remedy goes to env.logger. `views` may be nullptr: then there are none.
-  static Result<std::unique_ptr<ApiServer>> start(Env& env, Engine& engine, views::Views* views, Executor& workers,
+  static Result<std::unique_ptr<ApiServer>> start(Env& env, Engine& engine, views::AllViews* views, Executor& workers,
                                                   const ApiOptions& options);
   virtual ~ApiServer() = default;  // stop()
 

@@ -83,7 +83,8 @@ static http::Response statement_answer(const views::SqlResult<views::StatementRe
 }
 
 void ViewRoutes::sql(Call& call, http::Responder responder) {
-  if (!context_.views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
+  const OwnViews views = context_.views_of(*call.who);
+  if (!views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
   if (refuse_at(call, responder)) return;
   static constexpr std::array<std::string_view, 3> kOffered{kJson, kNdjson, "text/csv"};
   const std::string_view type = negotiate(call.request, kOffered);
@@ -104,16 +105,17 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
     }
   }
   when_visible(call, std::move(responder), {}, {},
-               [this, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [this, shape, in](http::Responder r) {
-                   if (auto done = answer_stream_statement(context_, in.sql)) return r.send(std::move(*done));
-                   if (const auto done = context_.views->run(in.sql)) return r.send(statement_answer(*done));
-                   answer_sql(in.sql, in.params, shape, std::move(r));
+               [this, who = call.who, views, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
+                 on_worker(context_, std::move(ready), [this, who, views, shape, in](http::Responder r) {
+                   if (auto done = answer_stream_statement(context_, *who, in.sql)) return r.send(std::move(*done));
+                   if (const auto done = views->run(in.sql)) return r.send(statement_answer(*done));
+                   answer_sql(*views, in.sql, in.params, shape, std::move(r));
                  });
                });
 }
 
-void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r) {
+void ViewRoutes::answer_sql(views::Views& views, const std::string& sql, const views::Row& params, SqlShape shape,
+                            http::Responder r) {
   views::QueryLimits limits = context_.limits()->sql;
   const auto bytes_max = limits.bytes_max;
   auto client = std::make_shared<SqlClient>();
@@ -124,7 +126,7 @@ void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, Sq
     limits.whole = true;
     limits.rows_max = limits.bytes_max = ~0ull;
   }
-  auto started = context_.views->query(sql, params, limits);
+  auto started = views.query(sql, params, limits);
   if (const auto* error = std::get_if<views::SqlError>(&started)) return responder.send(sql_problem(*error));
   auto& cursor = std::get<0>(started);
   SqlWriter writer(shape, cursor->columns(), cursor->as_of());

@@ -38,10 +38,11 @@ class ViewRoutes {
   // Answers by itself when the views do not get there. `stream`: the token must be of it; empty: any.
   void when_visible(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream,
                     Then then);
-  void when_ready(std::shared_ptr<http::Responder> responder, std::vector<std::string> names, MonotonicTime until,
-                  Then then);
+  void when_ready(std::shared_ptr<http::Responder> responder, OwnViews views, std::vector<std::string> names,
+                  MonotonicTime until, Then then);
   void about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream, Then then);
-  void answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r);
+  void answer_sql(views::Views& views, const std::string& sql, const views::Row& params, SqlShape shape,
+                  http::Responder r);
   void why(Call& call, http::Responder responder, std::string_view raw_key);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
   // past.cc

@@ -67,7 +67,8 @@ void ViewRoutes::why(Call& call, http::Responder responder) {
 
 void ViewRoutes::why(Call& call, http::Responder responder, std::string_view raw_key) {
   const std::string view = call.params[0];
-  const auto info = context_.views ? context_.views->find(view) : std::nullopt;
+  const OwnViews views = context_.views_of(*call.who);
+  const auto info = views ? views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
   if (raw_key.empty() && !call.query.get("key"))
     return responder.send(problem(ErrorId::invalid_parameter, "`key` says which row."));
@@ -86,25 +87,24 @@ void ViewRoutes::why(Call& call, http::Responder responder, std::string_view raw
   if (!limit) return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   options.limit = static_cast<std::uint32_t>(*limit);
   when_visible(call, std::move(responder), {view}, info->stream,
-               [this, view, columns = info->columns, tries, options](http::Responder ready) {
-                 on_worker(context_, std::move(ready),
-                           [&context = context_, view, columns, tries, options](http::Responder r) {
-                             auto found = context.views->why(view, tries.front(), options);
-                             for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->why; ++i)
-                               found = context.views->why(view, tries[i], options);
-                             if (!found) return r.send(problem(error_id(found.error())));
-                             if (!*found) return r.send(problem(ErrorId::view_not_found));
-                             if (!(*found)->why) {
-                               std::string as_of;
-                               append_as_of(as_of, (*found)->as_of);
-                               return r.send(problem(ErrorId::no_such_row, {}, ",\"as_of\":" + as_of));
-                             }
-                             if (!(*found)->why->lineage) return r.send(problem(ErrorId::no_lineage));
-                             http::Response response;
-                             response.content_type = kJson;
-                             response.body = text_of(view, columns, *(*found)->why, (*found)->as_of);
-                             r.send(std::move(response));
-                           });
+               [this, views, view, columns = info->columns, tries, options](http::Responder ready) {
+                 on_worker(context_, std::move(ready), [views, view, columns, tries, options](http::Responder r) {
+                   auto found = views->why(view, tries.front(), options);
+                   for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->why; ++i)
+                     found = views->why(view, tries[i], options);
+                   if (!found) return r.send(problem(error_id(found.error())));
+                   if (!*found) return r.send(problem(ErrorId::view_not_found));
+                   if (!(*found)->why) {
+                     std::string as_of;
+                     append_as_of(as_of, (*found)->as_of);
+                     return r.send(problem(ErrorId::no_such_row, {}, ",\"as_of\":" + as_of));
+                   }
+                   if (!(*found)->why->lineage) return r.send(problem(ErrorId::no_lineage));
+                   http::Response response;
+                   response.content_type = kJson;
+                   response.body = text_of(view, columns, *(*found)->why, (*found)->as_of);
+                   r.send(std::move(response));
+                 });
                });
 }
 

@@ -75,14 +75,15 @@ std::uint64_t bytes_of(const Row& row) {
 QueryExecutor::QueryExecutor(const QuerySource& source) : source_(source) {}
 QueryExecutor::~QueryExecutor() = default;
 
-SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take() {
-  auto tables = source_.tables();
+SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take(std::string_view tenant) {
+  auto tables = source_.tables(tenant);
   {
     const std::lock_guard lock(mutex_);
-    std::erase_if(idle_, [&](const auto& s) { return s->version() != tables.version; });
-    if (!idle_.empty()) {
-      auto session = std::move(idle_.back());
-      idle_.pop_back();
+    std::erase_if(idle_, [&](const auto& s) { return s->tenant() == tenant && s->version() != tables.version; });
+    const auto mine = std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& s) { return s->tenant() == tenant; });
+    if (mine != idle_.rend()) {
+      auto session = std::move(*mine);
+      idle_.erase(std::next(mine).base());
       return session;
     }
   }
@@ -93,7 +94,8 @@ void QueryExecutor::give_back(std::unique_ptr<QuerySession> session) {
   rows_visited_last_ = session->scope.rows_visited;
   session->rest();
   const std::lock_guard lock(mutex_);
-  if (idle_.size() < kIdleMax) idle_.push_back(std::move(session));
+  if (idle_.size() == kIdleMax) idle_.erase(idle_.begin());  // of whoever has not asked for longest
+  idle_.push_back(std::move(session));
 }
 
 // One statement on a session of its own.
@@ -146,9 +148,9 @@ class QueryExecutor::Running final : public QueryCursor {
   bool truncated_ = false;
 };
 
-SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view sql, const Row& params,
-                                                             const QueryLimits& limits) {
-  auto taken = take();
+SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view tenant, std::string_view sql,
+                                                             const Row& params, const QueryLimits& limits) {
+  auto taken = take(tenant);
   if (auto* failed = std::get_if<SqlError>(&taken)) return *failed;
   auto running =
       std::make_unique<Running>(*this, std::move(std::get<0>(taken)), source_.snapshot(), sql, params, limits);
@@ -178,7 +180,7 @@ std::optional<SqlError> QueryExecutor::Running::prepare(const QuerySource& sourc
   for (int i = 0; i < wanted && !as_it_is; ++i)
     bind_cell(prepared_->statement.get(), i + 1, to_cell(params_[static_cast<std::size_t>(i)]));
 
-  const auto as_of = source.as_of(*snapshot_, prepared_->views);
+  const auto as_of = source.as_of(*snapshot_, session.tenant(), prepared_->views);
   if (!as_of) return error("view_damaged", "A view's store cannot be read: " + as_of.error().message() + ".");
   as_of_ = *as_of;
   if (explained) return explain_plan(*explained);

@@ -19,8 +19,8 @@ std::size_t cores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-std::string archive_group(const Stream& stream) {
-  return stream.name() + ":archive";
+QualifiedName archive_group(const Stream& stream) {
+  return {stream.tenant(), stream.name() + ":archive"};
 }
 
 // What to do about an error that keeps the server from starting. Of a directory that is in use, too new or not ours the
@@ -165,12 +165,12 @@ bool RunningServer::open_parts() {
   }
   engine_ = std::move(*engine);
   measure_flush();
-  views::Views::Options view_options;
+  views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
   view_options.builds = &builds_;
   view_options.audit = config_.audit;
-  auto views = views::Views::open(env_, *engine_, view_options);
+  auto views = views::AllViews::open(env_, *engine_, view_options);
   if (!views) {
     logger_.error("cannot open the views", {{"directory", view_options.directory},
                                             {"cause", views.error().message()},
@@ -186,16 +186,17 @@ bool RunningServer::open_parts() {
 void RunningServer::attach_archives() {
   const auto attach = [this](const std::shared_ptr<Stream>& stream) {
     if (!stream->definition().archive.enabled) return;
-    const auto added = add_archive(engine_->groups(), env_, stream, engine_->directory().archive(stream->name()));
+    const auto added =
+        add_archive(engine_->groups(), env_, stream, engine_->directory().archive(stream->qualified_name()));
     if (!added)
-      logger_.error("the stream is not archived", {{"stream", stream->name()}, {"cause", added.error().message()}});
+      logger_.error("the stream is not archived", {{"stream", stream->title()}, {"cause", added.error().message()}});
   };
   const auto detach = [this](const std::shared_ptr<Stream>& stream) {
     if (!engine_->groups().find(archive_group(*stream))) return;
     const auto removed = engine_->groups().remove(archive_group(*stream));
     if (!removed)
       logger_.error("the archive did not close cleanly",
-                    {{"stream", stream->name()}, {"cause", removed.error().message()}});
+                    {{"stream", stream->title()}, {"cause", removed.error().message()}});
   };
   engine_->on_stream(attach);
   engine_->on_change([attach, detach](const std::shared_ptr<Stream>& stream) {
@@ -208,7 +209,7 @@ void RunningServer::attach_archives() {
 // The configuration creates what is missing, and never changes what exists.
 bool RunningServer::create_missing() {
   for (const StreamConfig& wanted : config_.streams) {
-    if (const auto there = engine_->find(wanted.name)) {
+    if (const auto there = engine_->find(in_default(wanted.name))) {
       for (const std::string& difference : differences(wanted, there->definition()))
         logger_.warning("configuration and store differ; the store holds (`tidemill apply` changes it)",
                         {{"difference", difference}});
@@ -223,16 +224,17 @@ bool RunningServer::create_missing() {
     }
     logger_.info("stream created", {{"stream", wanted.name}, {"shards", std::to_string(wanted.shards)}});
   }
+  const auto views = views_->of(kDefaultTenant);
   for (const ViewConfig& wanted : config_.views) {
-    if (const auto there = views_->find(wanted.name)) {
+    if (const auto there = views->find(wanted.name)) {
       for (const std::string& difference : differences(wanted, *there))
         logger_.warning("configuration and store differ; the store holds", {{"difference", difference}});
       continue;
     }
     // One that cannot be opened is there all the same: that was said, and must not keep the server down.
-    const auto failed = views_->failed();
+    const auto failed = views->failed();
     if (std::any_of(failed.begin(), failed.end(), [&](const auto& f) { return f.name == wanted.name; })) continue;
-    const auto created = views_->create(wanted.name, wanted.sql);
+    const auto created = views->create(wanted.name, wanted.sql);
     if (const auto* error = std::get_if<views::SqlError>(&created)) {
       logger_.error("cannot create a view of the configuration",
                     {{"view", wanted.name}, {"code", error->code}, {"cause", error->message}});
@@ -264,7 +266,7 @@ void RunningServer::let_groups_finish() {
   for (const GroupStatus& group : engine_->groups().list())
     if (behind(group))
       logger_.warning("a group did not finish in time; it goes on at the next start",
-                      {{"group", group.name}, {"lag_records", std::to_string(group.lag_records)}});
+                      {{"group", text_of(group.qualified_name())}, {"lag_records", std::to_string(group.lag_records)}});
 }
 
 bool RunningServer::stop() {

@@ -51,7 +51,7 @@ class RunningServer {
   Env env_;
   std::optional<FlushTime> flush_time_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<views::Views> views_;
+  std::unique_ptr<views::AllViews> views_;
   std::unique_ptr<derived::DerivedStreams> derived_;
   std::unique_ptr<ApiServer> api_;
   std::string url_;
