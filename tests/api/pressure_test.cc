@@ -116,7 +116,7 @@ TEST(Pressure, AFullQueueIs429WithTheTimeThatItNeeds) {
   w.gate.open();
   EXPECT_EQ(first.answer().status, 200);
   EXPECT_EQ(w.world.ask(ApiWorld::post(body, kNdjsonHeader)).status, 200);
-  EXPECT_NE(w.world.get("/metrics").body.find("tidemill_throttled_requests_total{stream=\"retail\"} 2"),
+  EXPECT_NE(w.world.get("/metrics").body.find("tidemill_throttled_requests_total{stream=\"retail\",tenant=\"default\"} 2"),
             std::string::npos);
 }
 

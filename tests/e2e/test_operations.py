@@ -75,7 +75,7 @@ class Operations(House):
         self.follow("Sizes")
         self.load(60_000)
         metrics = self.host.get("/metrics").body.decode()
-        value = lambda name: float(re.search(rf'(?m)^tidemill_{name}{{stream="retail"}} (\S+)$', metrics).group(1))
+        value = lambda name: float(re.search(rf'(?m)^tidemill_{name}{{stream="retail",tenant="default"}} (\S+)$', metrics).group(1))
         page = (root / "docs/operations.md").read_text()
         log, data = map(int, re.search(r"\| (\d+) bytes in the log for (\d+) bytes of JSON \|", page).groups())
         # How many batches share a commit differs from run to run.
@@ -126,7 +126,7 @@ class Operations(House):
         (said,) = self.follow("Not ready")
         self.assertEqual(said.strip(), '"lag_records":0')
         (said,) = self.follow("Late group")
-        self.assertIn('tidemill_group_lag_seconds{group="retail:views"} 0', said)
+        self.assertIn('tidemill_group_lag_seconds{group="retail:views",tenant="default"} 0', said)
 
     def small_disk(self, mebibytes):
         """Puts the data directory on one; in memory, for want of another."""
@@ -294,7 +294,7 @@ class Operations(House):
         (said,) = self.follow("Stale view")
         shown = dict(line.rsplit(" ", 1) for line in said.splitlines())
         for view in ("customers", "invoices"):
-            self.assertEqual(float(shown[f'tidemill_view_freshness_seconds{{view="{view}"}}']), 0, said)
+            self.assertEqual(float(shown[f'tidemill_view_freshness_seconds{{view="{view}",tenant="default"}}']), 0, said)
 
     def test_quarantine(self):
         self.start()
@@ -331,7 +331,7 @@ class Operations(House):
         found = lambda: self.host.get("/v1/views/customers").json()["audit"]["mismatches"]
         self.wait_until("it is found", lambda: found() > 0)
         self.assertRegex(self.shell("tidemill status", (1,)), "! view customers: a sample of it is not what the log gives")
-        self.assertRegex(self.host.get("/metrics").body.decode(), r'tidemill_view_audit_mismatches_total\{view="customers"\} [1-9]')
+        self.assertRegex(self.host.get("/metrics").body.decode(), r'tidemill_view_audit_mismatches_total\{view="customers",tenant="default"\} [1-9]')
         said = self.follow("Audit mismatch")
         self.assertIn("differences from what the log gives", said[0])
         self.assertIn("nothing is damaged", said[0])

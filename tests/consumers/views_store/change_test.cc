@@ -368,7 +368,7 @@ TEST(AlterView, AViewThatCannotBeOpenedIsMended) {
   w.close_all();
   {
     w.open();
-    ASSERT_TRUE(w.engine->remove("s"));
+    ASSERT_TRUE(w.engine->remove(in_default("s")));
     w.close();
   }
   w.open_all();
