@@ -110,7 +110,7 @@ struct BackupWorld : EngineWorld {
     auto opened = Engine::open(sim.env, {data, options.log});
     if (!opened) return {"not opened: " + opened.error().message()};
     std::vector<std::string> out;
-    if (const auto stream = (*opened)->find("a")) {
+    if (const auto stream = (*opened)->find(in_default("a"))) {
       for (Sequence at(1); at <= stream->log().durable();) {
         const auto batch = stream->log().read(at, {});
         if (!batch || !batch->lost.empty()) return {"lost"};
