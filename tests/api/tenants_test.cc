@@ -165,7 +165,8 @@ std::string body_of(const Route& route, const std::string& stream) {
 }
 
 bool is_not_found(const ClientAnswer& answer) {
-  return answer.status == 404 && answer.code() != "no_such_row" && answer.code() != "shard_not_found";
+  return answer.status == 404 && answer.code() != "no_such_row" && answer.code() != "shard_not_found" &&
+         answer.code() != "not_in_quarantine";
 }
 
 TEST(TenantsApi, WhatIsAnothersIsAnsweredLikeWhatNobodyHas) {
