@@ -88,7 +88,8 @@ int queries(const Arguments& arguments) {
     if (!must(view->get(*snapshot, {random_key()}))) stop("a row is missing");
   };
   const auto scan_sql = [&] {
-    auto cursor = must(executor.query(kDefaultTenant, "SELECT count(*), sum(total) FROM v", {}, {.time_max = std::chrono::minutes(5)}));
+    auto cursor = must(executor.query(kDefaultTenant, "SELECT count(*), sum(total) FROM v", {},
+                                      {.time_max = std::chrono::minutes(5)}));
     const auto rows = must(cursor->next(10));
     if (rows.size() != 1 || rows[0][0] != Value(static_cast<std::int64_t>(keys))) stop("rows are missing");
   };

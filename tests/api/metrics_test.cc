@@ -81,7 +81,8 @@ TEST(Metrics, ShardsHaveSeriesOfTheirOwnUpTo64) {
     StreamDefinition d;
     d.name = "s" + std::to_string(shards);
     const auto stream = *world.engine->create(d, shards);
-    ASSERT_TRUE(add_archive(world.engine->groups(), world.real.env, stream, world.engine->directory().archive(in_default(d.name))));
+    ASSERT_TRUE(add_archive(world.engine->groups(), world.real.env, stream,
+                            world.engine->directory().archive(in_default(d.name))));
   }
   const std::string text = world.get("/metrics").body;
   EXPECT_EQ(value(text, R"(tidemill_group_shard_lag_records{group="s64:archive",tenant="default",shard="63"})"), 0);

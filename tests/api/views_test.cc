@@ -43,11 +43,13 @@ TEST(ViewsApi, AViewThatCannotBeOpenedKeepsNobodyFromReadyAndIsNamed) {
   ASSERT_TRUE(world.engine->remove(in_default("retail")));
   world.views.reset();
   world.all_views.reset();
-  world.all_views = std::move(*views::AllViews::open(world.real.env, *world.engine, {.directory = world.engine->directory().views()}));
+  world.all_views = std::move(
+      *views::AllViews::open(world.real.env, *world.engine, {.directory = world.engine->directory().views()}));
   ApiOptions options;
   options.port = 0;
   options.threads = 1;
-  world.server = std::move(*ApiServer::start(world.real.env, *world.engine, world.all_views.get(), world.workers, options));
+  world.server =
+      std::move(*ApiServer::start(world.real.env, *world.engine, world.all_views.get(), world.workers, options));
   const auto ready = world.get("/readyz");
   EXPECT_EQ(ready.status, 200);
   EXPECT_EQ(ready.body,

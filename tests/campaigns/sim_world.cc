@@ -91,7 +91,8 @@ bool SimWorld::start() {
     drop();
     return false;
   }
-  for (const std::string& name : doubtful_) others_[name] = engine->find(in_default(name)) != nullptr;  // and so it stays
+  for (const std::string& name : doubtful_)
+    others_[name] = engine->find(in_default(name)) != nullptr;  // and so it stays
   doubtful_.clear();
   const auto now = shards_now();
   EXPECT_TRUE(!shards_ || *shards_ == now) << "a shard is not as it was";

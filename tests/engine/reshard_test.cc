@@ -365,7 +365,8 @@ TEST_P(GroupReshard, InOrderWithinAKeyNothingLostNothingTwice) {
       if (!random.one_in(3)) continue;
       const auto table = stream->shards().now().table;
       const auto pick = [&] { return table->all()[random.below(table->all().size())].id; };
-      const auto done = random.one_in(2) ? w.engine->split(in_default("s"), pick()) : w.engine->merge(in_default("s"), pick(), pick());
+      const auto done = random.one_in(2) ? w.engine->split(in_default("s"), pick())
+                                         : w.engine->merge(in_default("s"), pick(), pick());
       changes += done.has_value();
     }
     deeds.failing = 0;

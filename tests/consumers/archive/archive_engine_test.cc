@@ -135,7 +135,8 @@ TEST_P(ArchiveInEngine, WhatRetentionTookOfOthersIsNotLostToAnIdleOne) {
     ASSERT_TRUE(w.engine->change(definition));
     w.engine->begin_retention(nullptr);
     for (int i = 0; i < 400; ++i) {
-      ASSERT_TRUE(w.put(*w.engine->find(in_default("s")), "one key", "{\"x\":\"" + std::string(3000, 'x') + "\"}").ok());
+      ASSERT_TRUE(
+          w.put(*w.engine->find(in_default("s")), "one key", "{\"x\":\"" + std::string(3000, 'x') + "\"}").ok());
       w.sim.executor.run_for(500ms);
     }
     const Sequence start_before = w.engine->find(in_default("s"))->log().start();
@@ -148,7 +149,8 @@ TEST_P(ArchiveInEngine, WhatRetentionTookOfOthersIsNotLostToAnIdleOne) {
     w.kill();
     ASSERT_TRUE(start(w));
     w.sim.executor.run_for(62s);
-    EXPECT_EQ(w.engine->groups().find(in_default("s:archive"))->applied, Position::through(w.engine->find(in_default("s"))->log().durable()));
+    EXPECT_EQ(w.engine->groups().find(in_default("s:archive"))->applied,
+              Position::through(w.engine->find(in_default("s"))->log().durable()));
     EXPECT_EQ(w.sim.files.content("/data/archive/s/manifest")->find(" lost "), std::string::npos);
   }
 }

@@ -54,7 +54,8 @@ Result<Engine::Resharded> change_something(Engine& engine, SimRandom& random) {
   for (const auto& shard : table->all())
     if (shard.open) open.push_back(shard.id);
   const auto pick = [&] { return open[random.below(open.size())]; };
-  return random.one_in(2) && open.size() < 12 ? engine.split(in_default("s"), pick()) : engine.merge(in_default("s"), pick(), pick());
+  return random.one_in(2) && open.size() < 12 ? engine.split(in_default("s"), pick())
+                                              : engine.merge(in_default("s"), pick(), pick());
 }
 
 class ArchiveReshard : public ::testing::TestWithParam<int> {
@@ -74,7 +75,8 @@ class ArchiveReshard : public ::testing::TestWithParam<int> {
 
   bool put(EngineWorld& w) {
     const int key = static_cast<int>(w.sim.random.below(kKeys));
-    const OneRecord& one = w.put(*w.engine->find(in_default("s")), "key" + std::to_string(key), line_of(key, sent_[key] + 1));
+    const OneRecord& one =
+        w.put(*w.engine->find(in_default("s")), "key" + std::to_string(key), line_of(key, sent_[key] + 1));
     if (!one.ok()) return false;
     ++sent_[key];
     return true;

@@ -124,7 +124,8 @@ TEST_P(DerivedCrash, ExactlyOnceWhileItCatchesUp) {
     ASSERT_EQ(w.run(kBoth), "");
     w.settle();
     end = w.sim.files.steps();
-    ASSERT_GT(w.engine->find(in_default("both"))->log().metrics().commits.value(), 5u) << "in one append it would prove nothing";
+    ASSERT_GT(w.engine->find(in_default("both"))->log().metrics().commits.value(), 5u)
+        << "in one append it would prove nothing";
   }
   SimRandom random(static_cast<std::uint64_t>(GetParam()));
   for (int round = 0; round < 12; ++round) {

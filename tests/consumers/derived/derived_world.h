@@ -64,7 +64,9 @@ class DerivedWorld : public EngineWorld {
     }
     return out;
   }
-  SourcePosition position_of(const std::string& name) { return derived->status(*engine->find(in_default(name)))->position; }
+  SourcePosition position_of(const std::string& name) {
+    return derived->status(*engine->find(in_default(name)))->position;
+  }
 
   std::unique_ptr<derived::DerivedStreams> derived;
   derived::StreamChange change;

@@ -127,8 +127,7 @@ TEST(Bases, NothingGoesThatAViewHasNotCountedOrNoBaseHas) {
   w.fill(60);
   Sequence dropped;
   const auto drop = [&](Sequence to) { dropped = to; };
-  EXPECT_THAT(w.all->release(w.stream(), Sequence(62), drop),
-              HasSubstr("The view v has counted the records up to 60"));
+  EXPECT_THAT(w.all->release(w.stream(), Sequence(62), drop), HasSubstr("The view v has counted the records up to 60"));
   EXPECT_EQ(w.all->release(w.stream(), Sequence(61), drop), "") << "a base is being made";
   EXPECT_EQ(dropped, Sequence());
   w.sim.executor.run_until_idle();

@@ -37,7 +37,9 @@ class LookupWorld : public BasesWorld {
     return kNames[static_cast<int>(last.did)];
   }
   void customer(const std::string& id, const std::string& country) {
-    ASSERT_TRUE(put(*engine->find(in_default("customers")), "p", R"({"id":")" + id + R"(","country":")" + country + "\"}").ok());
+    ASSERT_TRUE(
+        put(*engine->find(in_default("customers")), "p", R"({"id":")" + id + R"(","country":")" + country + "\"}")
+            .ok());
   }
   void order(const std::string& customer, int amount, const std::string& sku = "tea") {
     ASSERT_TRUE(
