@@ -269,7 +269,7 @@ TEST(TenantsApi, StatementsSpeakOfTheTenantsOwn) {
     return seen(answer, stream);
   };
   for (const std::string& statement : statements)
-    EXPECT_EQ(ask(statement, "secrets", "secretv"), ask(statement, "nothing", "nothinv")) << statement;
+    EXPECT_EQ(ask(statement, "secrets", "secretv"), ask(statement, "missing", "missinv")) << statement;
   // The names are free for it.
   EXPECT_EQ(world.sql("bravo", "CREATE STREAM secrets AS SELECT * FROM own").status, 200);
   EXPECT_EQ(world.sql("bravo", "CREATE MATERIALIZED VIEW secretv AS SELECT count(*) AS n FROM secrets").status, 200);
