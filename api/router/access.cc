@@ -42,8 +42,9 @@ std::string_view denial_name(Denial denial) {
 http::Response Access::unauthorized(Denial denial, std::string_view detail) const {
   count(denial);
   http::Response response = problem(ErrorId::unauthorized, detail);
-  response.add_header("WWW-Authenticate", denial == Denial::no_key ? "Bearer realm=\"tidemill\""
-                                                                   : "Bearer realm=\"tidemill\", error=\"invalid_token\"");
+  response.add_header("WWW-Authenticate", denial == Denial::no_key
+                                              ? "Bearer realm=\"tidemill\""
+                                              : "Bearer realm=\"tidemill\", error=\"invalid_token\"");
   return response;
 }
 

@@ -30,7 +30,8 @@ class Access {
   explicit Access(Keys* keys) : keys_(keys) {}
   // Looks for the key in Authorization and X-Api-Key, and judges it.
   Admission admit(const Need& need, const http::Request& request) const;
-  // 403, where the scope is missing. Before anybody looks whether the thing is there. `param`: the path's first, decoded.
+  // 403, where the scope is missing. Before anybody looks whether the thing is there. `param`: the path's first,
+  // decoded.
   std::optional<http::Response> refuse(const Need& need, const Principal& who, std::string_view param) const;
 
   std::uint64_t denied(Denial denial) const { return denied_[static_cast<std::size_t>(denial)]; }

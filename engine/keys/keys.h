@@ -48,12 +48,22 @@ struct KeyRecord {
 // Why a change of keys was refused; else an error of storage. The sentences are docs/errors.md's.
 enum class KeyErrc {
   no_such_key = 1,
-  key_ended,           // revoked or expired: it cannot be rotated
-  too_many_keys,       // 32 million in the life of a data directory
-  instance_key_open,   // others may read DATA/instance.key
-  instance_key_gone,   // it is missing, or another one: secrets of kind aws cannot be read
+  key_ended,          // revoked or expired: it cannot be rotated
+  too_many_keys,      // 32 million in the life of a data directory
+  instance_key_open,  // others may read DATA/instance.key; the log names it
+  instance_key_gone,  // it is missing, or not the one that the secrets of kind aws were encrypted with
 };
 ErrorCode make_error_code(KeyErrc e);
+
+// A sentence of what is wrong with a key's name, tenant, scopes or end; empty: nothing.
+struct WantedKey {
+  KeyKind kind = KeyKind::api;
+  std::string name;
+  std::string tenant = "default";
+  std::vector<Scope> scopes;
+  std::optional<WallTime> expires;
+};
+std::string fault_of(const WantedKey& wanted, WallTime now);
 
 // All keys of one data directory: a fold of the `key.*` events of the system stream, compact in memory (about 110 bytes
 // for a key with a short name) and looked up without a lock. Made by main, after the engine and before whoever serves;
@@ -89,20 +99,13 @@ class Keys {
 
   // The changes are durable when they return; they block, and never run inside an executor's task that the system
   // stream needs (env.background) nor on a network thread. `by`: the key that asks for it; none: somebody on the
-  // machine itself. Expired secrets are not kept anywhere: what they return is shown once.
-  struct Wanted {
-    KeyKind kind = KeyKind::api;
-    std::string name;
-    std::string tenant = "default";
-    std::vector<Scope> scopes;
-    std::optional<WallTime> expires;
-  };
+  // machine itself. What they return of secrets is kept nowhere: it is shown once.
   struct Issued {
     KeyRecord key;
     SecretText secret;       // api: the whole key; aws: the secret access key
     std::string access_key;  // aws: the access key id
   };
-  virtual Result<Issued> create(const Wanted& wanted, std::optional<KeyId> by) = 0;
+  virtual Result<Issued> create(const WantedKey& wanted, std::optional<KeyId> by) = 0;
   // A new secret; the one of now is taken for `grace` more, one of an earlier rotation not any more.
   virtual Result<Issued> rotate(KeyId id, std::chrono::seconds grace, std::optional<KeyId> by) = 0;
   virtual Result<KeyRecord> revoke(KeyId id, std::optional<KeyId> by) = 0;  // a revoked one stays as it is

@@ -8,10 +8,8 @@ namespace {
 
 constexpr std::size_t kNameMax = 128;
 
-constexpr std::pair<std::string_view, Thing> kThings[] = {{"stream", Thing::stream},
-                                                          {"view", Thing::view},
-                                                          {"server", Thing::server},
-                                                          {"instance", Thing::instance}};
+constexpr std::pair<std::string_view, Thing> kThings[] = {
+    {"stream", Thing::stream}, {"view", Thing::view}, {"server", Thing::server}, {"instance", Thing::instance}};
 constexpr std::pair<std::string_view, Action> kActions[] = {{"see", Action::see},
                                                             {"write", Action::write},
                                                             {"read", Action::read},
