@@ -30,6 +30,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
   Records& records = t.records;
   Streams& streams = t.streams;
   ViewRoutes& views = t.views;
+  KeyRoutes& keys = t.keys;
 
   const auto healthz = [](Call&, Responder r) { r.send(text(200, "ok\n")); };
   const auto readyz = [&context](Call&, Responder r) {
@@ -114,12 +115,22 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        [&streams](Call& c, Responder r) { streams.group(c, std::move(r)); }},
       {"GET", "/v1/cut", "", "application/json", "", Need::instance(admin), "cut",
        [&streams](Call& c, Responder r) { streams.cut(c, std::move(r)); }},
+      {"POST", "/v1/keys", "application/json", "application/json", "", Need::server(admin), "key_create",
+       [&keys](Call& c, Responder r) { keys.create(c, std::move(r)); }},
+      {"GET", "/v1/keys", "", "application/json", "from, limit", Need::server(admin), "keys",
+       [&keys](Call& c, Responder r) { keys.list(c, std::move(r)); }},
+      {"GET", "/v1/keys/{id}", "", "application/json", "", Need::server(admin), "key",
+       [&keys](Call& c, Responder r) { keys.get(c, std::move(r)); }},
+      {"POST", "/v1/keys/{id}/rotate", "application/json", "application/json", "", Need::server(admin), "key_rotate",
+       [&keys](Call& c, Responder r) { keys.rotate(c, std::move(r)); }},
+      {"DELETE", "/v1/keys/{id}", "", "", "", Need::server(admin), "key_revoke",
+       [&keys](Call& c, Responder r) { keys.revoke(c, std::move(r)); }},
       {"GET", "/healthz", "", "text/plain", "", Need::nothing(), "healthz", healthz},
       {"GET", "/readyz", "", "text/plain", "", Need::nothing(), "readyz", readyz},
       {"GET", "/readyz/ingest", "", "text/plain", "", Need::nothing(), "readyz_ingest", readyz_ingest},
       {"GET", "/metrics", "", "text/plain", "", Need::instance(read), "metrics", metrics},
       {"GET", "/", "", "text/html", "", Need::some_key(), "index",
-       [&context](Call&, Responder r) { index_page(context, std::move(r)); }},
+       [&context](Call& c, Responder r) { index_page(context, c.who, std::move(r)); }},
   };
 }
 

@@ -19,12 +19,14 @@ namespace {
 
 class ApiServerImpl final : public ApiServer, public http::Handler {
  public:
-  ApiServerImpl(Env& env, Engine& engine, views::Views* views, Executor& workers)
+  ApiServerImpl(Env& env, Engine& engine, views::Views* views, Executor& workers, Keys* keys)
       : context_(env, engine, views, workers),
         records_(context_),
         streams_(context_, records_),
         views_(context_),
-        router_(make_routes({context_, ingest_, records_, streams_, views_, [this] { return metrics(); }})),
+        keys_(context_, keys),
+        router_(make_routes({context_, ingest_, records_, streams_, views_, keys_, [this] { return metrics(); }}),
+                keys),
         requests_(router_.labels()) {}
   ~ApiServerImpl() override { stop(std::chrono::milliseconds(0)); }
 
@@ -87,6 +89,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   Records records_;
   Streams streams_;
   ViewRoutes views_;
+  KeyRoutes keys_;
   Router router_;
   RequestMetrics requests_;
   std::unique_ptr<http::Server> http_;
@@ -113,7 +116,7 @@ std::string remedy(const ErrorCode& error) {
 
 Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::Views* views, Executor& workers,
                                                     const ApiOptions& options) {
-  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers);
+  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options.keys);
   if (const auto listening = server->listen(options); !listening) {
     const bool v6 = options.host.find(':') != std::string::npos;
     env.logger.error("cannot listen on " + (v6 ? "[" + options.host + "]" : options.host) + ":" +

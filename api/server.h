@@ -11,6 +11,7 @@
 #include "consumers/derived/derived_streams.h"
 #include "consumers/views/views.h"
 #include "engine/engine.h"
+#include "engine/keys/keys.h"
 #include "storage/base/result.h"
 #include "storage/log/flush_probe.h"
 #include "storage/seam/env.h"
@@ -34,6 +35,7 @@ struct ApiOptions {
   Executor* historical = nullptr;
   std::optional<FlushTime> flush_time;         // what was measured at the start, for /metrics
   derived::DerivedStreams* derived = nullptr;  // nullptr: no stream is derived from another
+  Keys* keys = nullptr;                        // nullptr: there are none, and everybody may do everything
 };
 
 // The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes

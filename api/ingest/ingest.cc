@@ -29,6 +29,7 @@ struct Options {
   bool atomic = false;
   bool wait_for_views = false;
   std::chrono::milliseconds wait{0};
+  std::shared_ptr<const Principal> who;  // where it waits for views: which of them it may know of
 };
 
 // A request that the log has. `Append` is its base, so that the log's pointer is ours.
@@ -175,6 +176,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
         return refuse(ErrorId::invalid_parameter, "`ack` is durable or view.");
       }
       options.wait_for_views = *ack == "view";
+      if (options.wait_for_views) options.who = call.who;
     }
     const auto wait = wait_of(call.query);
     if (!wait) return refuse(ErrorId::invalid_parameter, kWaitSentence);
@@ -345,8 +347,8 @@ void Ingest::PerLoop::wait_for_views(Slot* slot) {
                                  for (const auto& name : names) {
                                    const auto info = context_.views->find(name);
                                    if (!info || info->applied >= position) continue;
-                                   json.value(name);
                                    any = true;
+                                   if (slot->options.who->may(Action::see, Thing::view, name)) json.value(name);
                                  }
                                  json.end_array();
                                  if (!any) return answer(slot, "view", {});  // just now

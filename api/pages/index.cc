@@ -34,15 +34,21 @@ void link(std::string& out, const std::string& path, std::string_view text) {
 
 }  // namespace
 
-void index_page(ApiContext& context, http::Responder responder) {
-  on_worker(context, std::move(responder), [&context](http::Responder r) {
+void index_page(ApiContext& context, std::shared_ptr<const Principal> who, http::Responder responder) {
+  on_worker(context, std::move(responder), [&context, who = std::move(who)](http::Responder r) {
     std::string out =
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Tidemill</title></head>\n"
         "<body>\n<h1>Tidemill</h1>\n<p>Version " +
-        escape(version()) + ", commit " + escape(commit()) + ".</p>\n<h2>Streams</h2>\n<ul>\n";
+        escape(version()) + ", commit " + escape(commit()) + ".</p>\n";
+    if (who->everything)
+      out.append(
+          "<p>There are no keys: whoever reaches this port may do everything. <code>tidemill keys create</code> "
+          "makes the first.</p>\n");
+    out.append("<h2>Streams</h2>\n<ul>\n");
     // Stream names need no percent-encoding, view names are identifiers.
     link(out, "/v1/streams", "all streams");
     for (const auto& stream : context.engine.list()) {
+      if (!who->may(Action::see, Thing::stream, stream->name())) continue;
       link(out, "/v1/streams/" + stream->name(), stream->name());
       link(out, "/v1/streams/" + stream->name() + "/records?limit=10", "first records of " + stream->name());
     }
@@ -50,6 +56,7 @@ void index_page(ApiContext& context, http::Responder responder) {
     link(out, "/v1/views", "all views");
     if (context.views) {
       for (const auto& view : context.views->list()) {
+        if (!who->may(Action::see, Thing::view, view.name)) continue;
         link(out, "/v1/views/" + view.name, view.name);
         link(out, "/v1/views/" + view.name + "/rows?limit=10", "first rows of " + view.name);
       }

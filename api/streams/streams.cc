@@ -26,7 +26,7 @@ std::uint64_t keys_remembered(const LogOptions& options, std::string_view stream
   return options.request_window;
 }
 
-void write_stream(JsonWriter& json, const ApiContext& context, const Stream& stream, bool whole) {
+void write_stream(JsonWriter& json, const ApiContext& context, const Stream& stream, const Principal& who, bool whole) {
   const StreamDefinition& d = stream.definition();
   const LogStatus status = stream.log().status();
   json.begin_object().field("name", d.name).field("partition_key", d.partition_key);
@@ -73,7 +73,8 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
     json.field("idempotency_keys", keys_remembered(context.engine.options().log, d.name));
     json.name("views").begin_array();
     if (context.views) {
-      for (const auto& view : context.views->reading(d.name)) json.value(view);
+      for (const auto& view : context.views->reading(d.name))
+        if (who.may(Action::see, Thing::view, view)) json.value(view);
     }
     json.end_array();
   } else {
@@ -145,32 +146,35 @@ void write_group(JsonWriter& json, const GroupStatus& g) {
 
 }  // namespace
 
-void Streams::list(Call&, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
+void Streams::list(Call& call, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_, who = call.who](http::Responder r) {
     std::string out;
     JsonWriter json(out);
     json.begin_object().name("streams").begin_array();
-    for (const auto& stream : context.engine.list()) write_stream(json, context, *stream, false);
+    for (const auto& stream : context.engine.list())
+      if (who->may(Action::see, Thing::stream, stream->name())) write_stream(json, context, *stream, *who, false);
     json.end_array().end_object();
     r.send(answer(200, std::move(out)));
   });
 }
 
 void Streams::get(Call& call, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
-    const auto stream = context.engine.find(name);
-    if (!stream) return r.send(problem(ErrorId::stream_not_found));
-    std::string out;
-    JsonWriter json(out);
-    write_stream(json, context, *stream, true);
-    r.send(answer(200, std::move(out)));
-  });
+  on_worker(context_, std::move(responder),
+            [&context = context_, name = call.params[0], who = call.who](http::Responder r) {
+              const auto stream = context.engine.find(name);
+              if (!stream) return r.send(problem(ErrorId::stream_not_found));
+              std::string out;
+              JsonWriter json(out);
+              write_stream(json, context, *stream, *who, true);
+              r.send(answer(200, std::move(out)));
+            });
 }
 
 void Streams::put(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   on_worker(context_, std::move(responder),
-            [&context = context_, name = call.params[0], body = std::string(call.request.body)](http::Responder r) {
+            [&context = context_, name = call.params[0], body = std::string(call.request.body),
+             who = call.who](http::Responder r) {
               if (!valid_stream_name(name) || name.starts_with('_')) {
                 return r.send(problem(ErrorId::invalid_stream_name));
               }
@@ -203,7 +207,7 @@ void Streams::put(Call& call, http::Responder responder) {
               if (!made) return r.send(problem(error_id(made.error())));
               std::string out;
               JsonWriter json(out);
-              write_stream(json, context, **made, true);
+              write_stream(json, context, **made, *who, true);
               r.send(answer(existing ? 200 : 201, std::move(out)));
             });
 }

@@ -103,18 +103,46 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
       return responder.send(problem(ErrorId::invalid_parameter, "A definition has no parameters: write the value."));
     }
   }
-  when_visible(call, std::move(responder), {}, {},
-               [this, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [this, shape, in](http::Responder r) {
-                   if (auto done = answer_stream_statement(context_, in.sql)) return r.send(std::move(*done));
-                   if (const auto done = context_.views->run(in.sql)) return r.send(statement_answer(*done));
-                   answer_sql(in.sql, in.params, shape, std::move(r));
-                 });
-               });
+  bool question = false;  // whatever the statement says
+  if (auto refusal = refuse_touches(*call.who, asked.sql, question)) return responder.send(std::move(*refusal));
+  when_visible(
+      call, std::move(responder), {}, {},
+      [this, shape, question, who = call.who, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
+        on_worker(context_, std::move(ready), [this, shape, question, who, in](http::Responder r) {
+          if (!question) {
+            if (auto done = answer_stream_statement(context_, in.sql)) return r.send(std::move(*done));
+            if (const auto done = context_.views->run(in.sql)) return r.send(statement_answer(*done));
+          }
+          answer_sql(in.sql, in.params, shape, who, std::move(r));
+        });
+      });
 }
 
-void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r) {
+// What a statement would touch is held against the key before anybody looks whether it is there.
+std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who, std::string_view sql,
+                                                         bool& question) const {
+  if (who.everything) return std::nullopt;
+  if (const std::string source = views::explained_source(sql); !source.empty()) {
+    // To a key that may not read the stream, or where there is none, it is a question about a view of that name.
+    question = !who.may(Action::read, Thing::stream, source) || !context_.engine.find(source);
+    if (question) return std::nullopt;
+  }
+  return refuse_touches(who, views::touches(sql));
+}
+
+std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who,
+                                                         const std::vector<views::Touch>& touches) {
+  for (const views::Touch& touch : touches)
+    if (!who.may(touch.action, touch.thing, touch.name))
+      return forbidden(scope_text(touch.thing, touch.action, touch.name));
+  return std::nullopt;
+}
+
+void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, SqlShape shape,
+                            const std::shared_ptr<const Principal>& who, http::Responder r) {
   views::QueryLimits limits = context_.limits()->sql;
+  if (!who->everything)
+    limits.may_query = [who](std::string_view view) { return who->may(Action::query, Thing::view, view); };
   const auto bytes_max = limits.bytes_max;
   auto client = std::make_shared<SqlClient>();
   client->responder = std::move(r);

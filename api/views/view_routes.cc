@@ -76,13 +76,14 @@ void ViewRoutes::about(Call& call, http::Responder responder, std::vector<std::s
 }
 
 void ViewRoutes::list(Call& call, http::Responder responder) {
-  about(call, std::move(responder), {}, {}, [this](http::Responder ready) {
-    on_worker(context_, std::move(ready), [&context = context_](http::Responder r) {
+  about(call, std::move(responder), {}, {}, [this, who = call.who](http::Responder ready) {
+    on_worker(context_, std::move(ready), [&context = context_, who](http::Responder r) {
       std::string out;
       JsonWriter json(out);
       json.begin_object().name("views").begin_array();
       if (context.views) {
         for (const auto& info : context.views->list()) {
+          if (!who->may(Action::see, Thing::view, info.name)) continue;
           write_view(json, context, info, false);
           json.end_object();
         }
@@ -90,6 +91,7 @@ void ViewRoutes::list(Call& call, http::Responder responder) {
       json.end_array().name("failed").begin_array();
       if (context.views) {
         for (const auto& f : context.views->failed()) {
+          if (!who->may(Action::see, Thing::view, f.name)) continue;
           json.begin_object().field("name", f.name).field("cause", f.cause).end_object();
         }
       }
@@ -128,6 +130,9 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
       return responder.send(problem(ErrorId::invalid_body, error->message));
     }
     sql = std::get<std::string>(std::move(input));
+  }
+  if (auto refusal = refuse_touches(*call.who, views::touches_of_definition(sql))) {
+    return responder.send(std::move(*refusal));
   }
   on_worker(
       context_, std::move(responder),

@@ -9,6 +9,7 @@
 #include "api/router/router.h"
 #include "api/views/sql_writer.h"
 #include "api/views/watches.h"
+#include "consumers/views/touches.h"
 
 namespace tidemill {
 
@@ -41,7 +42,12 @@ class ViewRoutes {
   void when_ready(std::shared_ptr<http::Responder> responder, std::vector<std::string> names, MonotonicTime until,
                   Then then);
   void about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream, Then then);
-  void answer_sql(const std::string& sql, const views::Row& params, SqlShape shape, http::Responder r);
+  void answer_sql(const std::string& sql, const views::Row& params, SqlShape shape,
+                  const std::shared_ptr<const Principal>& who, http::Responder r);
+  std::optional<http::Response> refuse_touches(const Principal& who, std::string_view sql, bool& question) const;
+  static std::optional<http::Response> refuse_touches(const Principal& who, const std::vector<views::Touch>& touches);
+  // Records of the view's stream are shown: that takes more than the view's rows.
+  static std::optional<http::Response> refuse_records(const Principal& who, const views::ViewInfo& info);
   void why(Call& call, http::Responder responder, std::string_view raw_key);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
   // past.cc

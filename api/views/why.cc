@@ -57,6 +57,11 @@ std::string text_of(const std::string& view, const std::vector<views::Column>& c
 
 }  // namespace
 
+std::optional<http::Response> ViewRoutes::refuse_records(const Principal& who, const views::ViewInfo& info) {
+  if (who.may(Action::read, Thing::stream, info.stream)) return std::nullopt;
+  return forbidden(scope_text(Thing::stream, Action::read, info.stream));
+}
+
 void ViewRoutes::why_row(Call& call, http::Responder responder) {
   why(call, std::move(responder), call.raw_params[1]);
 }
@@ -69,6 +74,7 @@ void ViewRoutes::why(Call& call, http::Responder responder, std::string_view raw
   const std::string view = call.params[0];
   const auto info = context_.views ? context_.views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
+  if (auto refusal = refuse_records(*call.who, *info)) return responder.send(std::move(*refusal));
   if (raw_key.empty() && !call.query.get("key"))
     return responder.send(problem(ErrorId::invalid_parameter, "`key` says which row."));
   const std::vector<views::Row> tries = key_of(call, *info, raw_key);

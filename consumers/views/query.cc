@@ -75,14 +75,17 @@ std::uint64_t bytes_of(const Row& row) {
 QueryExecutor::QueryExecutor(const QuerySource& source) : source_(source) {}
 QueryExecutor::~QueryExecutor() = default;
 
-SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take() {
+SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take(const QueryLimits& limits) {
   auto tables = source_.tables();
+  if (limits.may_query) std::erase_if(tables.views, [&](const auto& view) { return !limits.may_query(view->name()); });
   {
     const std::lock_guard lock(mutex_);
     std::erase_if(idle_, [&](const auto& s) { return s->version() != tables.version; });
-    if (!idle_.empty()) {
-      auto session = std::move(idle_.back());
-      idle_.pop_back();
+    // One that has exactly these views: what a key may not query is no table of its connection.
+    const auto fits = std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& s) { return s->has(tables.views); });
+    if (fits != idle_.rend()) {
+      auto session = std::move(*fits);
+      idle_.erase(std::next(fits).base());
       return session;
     }
   }
@@ -93,7 +96,8 @@ void QueryExecutor::give_back(std::unique_ptr<QuerySession> session) {
   rows_visited_last_ = session->scope.rows_visited;
   session->rest();
   const std::lock_guard lock(mutex_);
-  if (idle_.size() < kIdleMax) idle_.push_back(std::move(session));
+  if (idle_.size() == kIdleMax) idle_.erase(idle_.begin());  // perhaps of a key that never comes again
+  idle_.push_back(std::move(session));
 }
 
 // One statement on a session of its own.
@@ -148,7 +152,7 @@ class QueryExecutor::Running final : public QueryCursor {
 
 SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view sql, const Row& params,
                                                              const QueryLimits& limits) {
-  auto taken = take();
+  auto taken = take(limits);
   if (auto* failed = std::get_if<SqlError>(&taken)) return *failed;
   auto running =
       std::make_unique<Running>(*this, std::move(std::get<0>(taken)), source_.snapshot(), sql, params, limits);

@@ -41,7 +41,7 @@ class QueryExecutor {
 
  private:
   class Running;
-  SqlResult<std::unique_ptr<QuerySession>> take();
+  SqlResult<std::unique_ptr<QuerySession>> take(const QueryLimits& limits);
   void give_back(std::unique_ptr<QuerySession> session);
 
   const QuerySource& source_;

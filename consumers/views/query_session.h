@@ -61,6 +61,7 @@ class QuerySession {
   SqlError explain(int code, std::string_view sql) const;  // what SQLite has just said
   sqlite3* db() const { return connection_->handle(); }
   std::uint64_t version() const { return tables_.version; }
+  bool has(const std::vector<std::shared_ptr<const View>>& views) const { return tables_.views == views; }
 
   QueryScope scope;  // the connection's tables point here
 
