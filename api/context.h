@@ -24,6 +24,7 @@ struct ApiContext {
   derived::DerivedStreams* derived = nullptr;  // set before the first request; may stay nullptr
   std::function<void()> wake_tails;            // set before the first request; a stream was removed
   Waits waits;
+  std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope
 
   ApiContext(Env& e, Engine& en, views::Views* v, Executor& w) : env(e), engine(en), views(v), workers(w) {}
 

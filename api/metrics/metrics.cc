@@ -167,6 +167,20 @@ std::string metrics_text(const MetricSources& sources) {
     }
     if (any) out.add("tidemill_http_request_duration_seconds", label.taken_us, 1e6, one("route", route));
   }
+  const Access& access = sources.router.access();
+  for (std::size_t i = 0; i < kDenials; ++i) {
+    const auto denial = static_cast<Denial>(i);
+    const std::uint64_t by_handlers = denial == Denial::forbidden ? context.forbidden.load() : 0;
+    out.add("tidemill_requests_denied_total", number(access.denied(denial) + by_handlers),
+            one("reason", denial_name(denial)));
+  }
+  if (const Keys* keys = access.keys()) {
+    const Keys::Counts counts = keys->counts();
+    out.add("tidemill_keys", number(counts.active), one("state", "active"));
+    out.add("tidemill_keys", number(counts.expired), one("state", "expired"));
+    out.add("tidemill_keys", number(counts.revoked), one("state", "revoked"));
+    out.add("tidemill_keys_bytes", number(keys->bytes()));
+  }
   const http::Metrics& h = sources.http;
   out.add("tidemill_http_connections", static_cast<double>(h.connections.value()));
   out.add("tidemill_http_connections_accepted_total", number(h.accepted.value()));

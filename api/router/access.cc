@@ -1,5 +1,7 @@
 #include "api/router/access.h"
 
+#include <openssl/crypto.h>
+
 #include <string>
 
 #include "api/errors/problem.h"
@@ -31,6 +33,12 @@ bool key_of(const http::Request& request, std::string_view& key, std::string& wr
   return found <= 1;
 }
 
+// The key of a request that was judged goes from the connection's buffer, which may stay as it is for long: a core file
+// is then without it. The buffer is the connection's own, and nobody reads that header again.
+void forget(std::string_view key) {
+  if (!key.empty()) OPENSSL_cleanse(const_cast<char*>(key.data()), key.size());
+}
+
 }  // namespace
 
 std::string_view denial_name(Denial denial) {
@@ -56,6 +64,7 @@ Admission Access::admit(const Need& need, const http::Request& request) const {
   if (!key_of(request, key, wrong)) return refused(unauthorized(Denial::malformed, wrong));
   if (key.empty()) return refused(unauthorized(Denial::no_key, "No key came."));
   Keys::Found found = keys_->check(key);
+  forget(key);
   switch (found.verdict) {
     case Keys::Verdict::good:
       return {std::move(found.who), found.id, std::nullopt};

@@ -46,7 +46,7 @@ class Access {
   mutable std::array<std::atomic<std::uint64_t>, kDenials> denied_{};
 };
 
-// 403 that names what is missing. For what a route's Need cannot say (SQL, lists of other things, keys).
+// 403 that names what is missing.
 http::Response forbidden(std::string_view scope);
 
 }  // namespace tidemill

@@ -70,4 +70,8 @@ class Router {
   Access access_;
 };
 
+struct ApiContext;
+// 403 that names the missing scope, counted. For what a route's Need cannot say: SQL, records behind rows, keys.
+http::Response forbid(ApiContext& context, std::string_view scope);
+
 }  // namespace tidemill

@@ -7,6 +7,7 @@
 #include "api/views/change.h"
 #include "api/views/sql_stream.h"
 #include "api/views/view_routes.h"
+#include "consumers/views/viewer.h"
 
 namespace tidemill {
 namespace {
@@ -131,18 +132,16 @@ std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who, s
 }
 
 std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who,
-                                                         const std::vector<views::Touch>& touches) {
+                                                         const std::vector<views::Touch>& touches) const {
   for (const views::Touch& touch : touches)
     if (!who.may(touch.action, touch.thing, touch.name))
-      return forbidden(scope_text(touch.thing, touch.action, touch.name));
+      return forbid(context_, scope_text(touch.thing, touch.action, touch.name));
   return std::nullopt;
 }
 
 void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, SqlShape shape,
                             const std::shared_ptr<const Principal>& who, http::Responder r) {
   views::QueryLimits limits = context_.limits()->sql;
-  if (!who->everything)
-    limits.may_query = [who](std::string_view view) { return who->may(Action::query, Thing::view, view); };
   const auto bytes_max = limits.bytes_max;
   auto client = std::make_shared<SqlClient>();
   client->responder = std::move(r);
@@ -152,7 +151,12 @@ void ViewRoutes::answer_sql(const std::string& sql, const views::Row& params, Sq
     limits.whole = true;
     limits.rows_max = limits.bytes_max = ~0ull;
   }
-  auto started = context_.views->query(sql, params, limits);
+  const auto query = [&] {
+    if (who->everything) return context_.views->query(sql, params, limits);
+    const views::Viewer viewer([&](std::string_view view) { return who->may(Action::query, Thing::view, view); });
+    return context_.views->query(sql, params, limits);
+  };
+  auto started = query();
   if (const auto* error = std::get_if<views::SqlError>(&started)) return responder.send(sql_problem(*error));
   auto& cursor = std::get<0>(started);
   SqlWriter writer(shape, cursor->columns(), cursor->as_of());

@@ -45,9 +45,9 @@ class ViewRoutes {
   void answer_sql(const std::string& sql, const views::Row& params, SqlShape shape,
                   const std::shared_ptr<const Principal>& who, http::Responder r);
   std::optional<http::Response> refuse_touches(const Principal& who, std::string_view sql, bool& question) const;
-  static std::optional<http::Response> refuse_touches(const Principal& who, const std::vector<views::Touch>& touches);
+  std::optional<http::Response> refuse_touches(const Principal& who, const std::vector<views::Touch>& touches) const;
   // Records of the view's stream are shown: that takes more than the view's rows.
-  static std::optional<http::Response> refuse_records(const Principal& who, const views::ViewInfo& info);
+  std::optional<http::Response> refuse_records(const Principal& who, const views::ViewInfo& info) const;
   void why(Call& call, http::Responder responder, std::string_view raw_key);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
   // past.cc

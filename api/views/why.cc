@@ -57,9 +57,9 @@ std::string text_of(const std::string& view, const std::vector<views::Column>& c
 
 }  // namespace
 
-std::optional<http::Response> ViewRoutes::refuse_records(const Principal& who, const views::ViewInfo& info) {
+std::optional<http::Response> ViewRoutes::refuse_records(const Principal& who, const views::ViewInfo& info) const {
   if (who.may(Action::read, Thing::stream, info.stream)) return std::nullopt;
-  return forbidden(scope_text(Thing::stream, Action::read, info.stream));
+  return forbid(context_, scope_text(Thing::stream, Action::read, info.stream));
 }
 
 void ViewRoutes::why_row(Call& call, http::Responder responder) {

@@ -9,6 +9,7 @@
 #include "consumers/views/cell.h"
 #include "consumers/views/query_explain.h"
 #include "consumers/views/sqlite_cell.h"
+#include "consumers/views/viewer.h"
 #include "engine/json/writer.h"
 
 namespace tidemill::views {
@@ -75,9 +76,10 @@ std::uint64_t bytes_of(const Row& row) {
 QueryExecutor::QueryExecutor(const QuerySource& source) : source_(source) {}
 QueryExecutor::~QueryExecutor() = default;
 
-SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take(const QueryLimits& limits) {
+SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take() {
   auto tables = source_.tables();
-  if (limits.may_query) std::erase_if(tables.views, [&](const auto& view) { return !limits.may_query(view->name()); });
+  if (const auto* may_query = Viewer::here())
+    std::erase_if(tables.views, [&](const auto& view) { return !(*may_query)(view->name()); });
   {
     const std::lock_guard lock(mutex_);
     std::erase_if(idle_, [&](const auto& s) { return s->version() != tables.version; });
@@ -152,7 +154,7 @@ class QueryExecutor::Running final : public QueryCursor {
 
 SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view sql, const Row& params,
                                                              const QueryLimits& limits) {
-  auto taken = take(limits);
+  auto taken = take();
   if (auto* failed = std::get_if<SqlError>(&taken)) return *failed;
   auto running =
       std::make_unique<Running>(*this, std::move(std::get<0>(taken)), source_.snapshot(), sql, params, limits);

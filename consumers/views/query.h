@@ -41,7 +41,7 @@ class QueryExecutor {
 
  private:
   class Running;
-  SqlResult<std::unique_ptr<QuerySession>> take(const QueryLimits& limits);
+  SqlResult<std::unique_ptr<QuerySession>> take();
   void give_back(std::unique_ptr<QuerySession> session);
 
   const QuerySource& source_;

@@ -218,8 +218,6 @@ struct QueryLimits {
   std::chrono::milliseconds time_max{5'000};
   bool whole = false;
   std::function<bool()> cancelled;  // asked now and then while it works, on its thread; true ends it ("cancelled")
-  // Which views there are for whoever asks; the others do not exist for the statement. Empty: all.
-  std::function<bool(std::string_view)> may_query;
 };
 
 // An error that carries the sentence for the user: what is wrong, where, and what to write instead.

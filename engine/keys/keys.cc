@@ -56,6 +56,12 @@ class Folded final : public std::enable_shared_from_this<Folded> {
     if (!it->second.before.empty() && env.clock.wall() < it->second.until) out.push_back(it->second.before);
     return out;
   }
+  std::optional<WallTime> aws_older_until(KeyId id) const {
+    const std::lock_guard lock(mutex_);
+    const auto it = aws_.find(id);
+    if (it == aws_.end() || it->second.before.empty()) return std::nullopt;
+    return it->second.until;
+  }
   bool aws_in_use() const {
     const std::lock_guard lock(mutex_);
     return std::any_of(aws_.begin(), aws_.end(), [&](const auto& a) {
@@ -177,7 +183,10 @@ class KeysImpl final : public Keys {
 
   std::optional<KeyRecord> find(KeyId id) const override {
     const auto at = table().find(id);
-    return at ? std::optional(table().record(table().at(*at))) : std::nullopt;
+    if (!at) return std::nullopt;
+    KeyRecord key = table().record(table().at(*at));
+    if (key.kind == KeyKind::aws) key.older_until = folded_->aws_older_until(id);
+    return key;
   }
   Page list(std::string_view tenant, std::uint64_t from, std::size_t limit) const override;
   Counts counts() const override;

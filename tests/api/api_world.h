@@ -138,6 +138,8 @@ class ApiWorld {
     }
     if (with_views) derived = derived::DerivedStreams::open(real.env, *engine, views.get());
     options.derived = derived.get();
+    keys = std::move(*Keys::open(real.env, engine->system(), {real.directory.path(), system_private_files()}));
+    options.keys = keys.get();
     options.port = 0;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
@@ -145,6 +147,7 @@ class ApiWorld {
   }
   ~ApiWorld() {
     server->stop();
+    EXPECT_TRUE(keys->close());
     EXPECT_TRUE(engine->close());
     if (views) {
       EXPECT_TRUE(views->close());
@@ -181,6 +184,7 @@ class ApiWorld {
   std::shared_ptr<Stream> stream;
   std::unique_ptr<views::Views> views;
   std::unique_ptr<derived::DerivedStreams> derived;
+  std::unique_ptr<Keys> keys;
   std::unique_ptr<ApiServer> server;
 };
 

@@ -30,7 +30,7 @@ int serve(const ServeOptions& options);
 // A server to talk to. Empty: the environment, `.env`, the default.
 struct Remote {
   std::string url;
-  std::string key;
+  std::string key_file;  // holds the key; never the key itself, which a list of processes would show
 };
 
 struct LoadOptions {
@@ -157,6 +157,20 @@ struct RestoreCommand {
   bool check = false;
 };
 int restore(const RestoreCommand& options);
+
+struct KeysOptions {
+  Remote remote;
+  std::string data;  // not empty: the directory itself, which no server uses
+  std::string name, kind, tenant, expires;
+  std::vector<std::string> scopes;
+  bool admin = false;
+  std::string id;
+  std::string grace = "1d";
+};
+int keys_create(const KeysOptions& options);
+int keys_list(const KeysOptions& options);
+int keys_rotate(const KeysOptions& options);
+int keys_revoke(const KeysOptions& options);
 
 struct ConfigOptions {
   Remote remote;

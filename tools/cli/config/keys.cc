@@ -21,8 +21,8 @@ const std::array<Key<Config>, 21> kConfigKeys{{
      .type = KeyType::address,
      .default_value = "127.0.0.1:7077",
      .member = &C::listen,
-     .comment = "Address and port to serve HTTP on. Anything but loopback needs `serve --open`, for there are no keys "
-                "yet: whoever reaches the port may write, read and delete."},
+     .comment = "Address and port to serve HTTP on. Until there is a key (`tidemill keys create`) only this machine is "
+                "served, whatever stands here; `serve --open` serves everybody without keys."},
     {.name = "server.data",
      .type = KeyType::text,
      .default_value = "./data",

@@ -20,13 +20,7 @@ namespace {
 
 // Only without errors it is to be used.
 Config read_config(const ServeOptions& options, ConfigErrors& errors) {
-  Config config = load_config({options.config, environment_of_process(), options.settings}, errors);
-  std::string error;
-  if (errors.empty() && !parse_address(config.listen, error)->loopback && !options.open)
-    errors.push_back(config.listen +
-                     " is not loopback, and there are no keys yet: whoever reaches that port may write, read and "
-                     "delete. Listen on 127.0.0.1, or say --open if the network is yours alone.");
-  return config;
+  return load_config({options.config, environment_of_process(), options.settings}, errors);
 }
 
 // As many descriptors as the system allows: connections, segments, RocksDB's files.
@@ -94,7 +88,7 @@ int serve(const ServeOptions& options) {
                                 {"views", std::to_string(config.views.size())}});
   raise_descriptor_limit(config.connections, logger);
 
-  RunningServer server(config, logger);
+  RunningServer server(config, logger, options.open);
   if (!server.start()) {
     server.stop();
     return server.is_hopeless() ? kWrongUse : kNotReached;

@@ -66,8 +66,9 @@ ApiLimits api_limits(const Config& config) {
   return limits;
 }
 
-RunningServer::RunningServer(const Config& config, ProgramLogger& logger)
+RunningServer::RunningServer(const Config& config, ProgramLogger& logger, bool open)
     : config_(config),
+      open_(open),
       logger_(logger),
       flush_("flush", 2),
       background_("background", std::max<std::size_t>(3, cores() + 1)),
@@ -92,20 +93,39 @@ bool RunningServer::start() {
   std::string error;
   const auto address = parse_address(config_.listen, error);
   ApiOptions options;
-  options.host = address->host;
+  options.host = host_to_serve(address->host, address->loopback);
   options.port = address->port;
   options.threads = config_.threads;
   options.limits = api_limits(config_);
   options.historical = &historical_;
   options.flush_time = flush_time_;
   options.derived = derived_.get();
+  options.keys = keys_.get();
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
-  const std::string host = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
+  const std::string host = options.host.find(':') == std::string::npos ? options.host : "[" + options.host + "]";
   url_ = "http://" + host + ":" + std::to_string(api_->port());
   logger_.info("serving", {{"url", url_}, {"instance", engine_->directory().instance()}});
   return true;
+}
+
+// Without keys everybody may do everything, so only this machine may be everybody.
+std::string RunningServer::host_to_serve(const std::string& wanted, bool loopback) {
+  if (keys_->any() || loopback) return wanted;
+  if (open_) {
+    logger_.warning(
+        "there are no keys, and this serves more than this machine: whoever reaches the port may write, read and "
+        "delete",
+        {{"listen", config_.listen}});
+    return wanted;
+  }
+  const std::string instead = wanted.find(':') == std::string::npos ? "127.0.0.1" : "::1";
+  logger_.warning(
+      "there are no keys: only this machine is served, not what server.listen says. Make the first key with `tidemill "
+      "keys create NAME --admin` and start again.",
+      {{"listen", config_.listen}, {"served", instead}});
+  return instead;
 }
 
 // Before it is opened: what goes wrong then may be a wrong directory or a full disk.
@@ -165,6 +185,14 @@ bool RunningServer::open_parts() {
   }
   engine_ = std::move(*engine);
   measure_flush();
+  auto keys = Keys::open(env_, engine_->system(), {engine_->directory().path(), system_private_files()});
+  if (!keys) {
+    logger_.error("cannot read the keys", {{"directory", config_.data},
+                                           {"cause", keys.error().message()},
+                                           {"remedy", remedy(keys.error(), config_.data)}});
+    return false;
+  }
+  keys_ = std::move(*keys);
   views::Views::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
@@ -276,6 +304,10 @@ bool RunningServer::stop() {
     logger_.info("requests answered");
     let_groups_finish();
   }
+  if (keys_) {
+    if (const auto closed = keys_->close(); !closed)
+      logger_.warning("when keys were last used was not written down", {{"cause", closed.error().message()}});
+  }
   if (engine_) {
     if (const auto closed = engine_->close(); !closed) {
       logger_.error("the engine did not close cleanly", {{"cause", closed.error().message()}});
@@ -293,6 +325,7 @@ bool RunningServer::stop() {
   historical_.stop();
   builds_.stop();
   views_.reset();
+  keys_.reset();
   engine_.reset();
   derived_.reset();
   background_.stop();

@@ -16,7 +16,8 @@ namespace tidemill::cli {
 // All parts of a running server, made in order and taken down in reverse. Owned by `serve`, on its thread.
 class RunningServer {
  public:
-  RunningServer(const Config& config, ProgramLogger& logger);
+  // `open`: an address other than loopback also without any key.
+  RunningServer(const Config& config, ProgramLogger& logger, bool open);
   ~RunningServer();  // stop(), if that has not been done
 
   // Opens the directory, recovers, creates what the configuration names and is missing, listens. False: it said why.
@@ -39,7 +40,10 @@ class RunningServer {
   void attach_archives();
   void let_groups_finish();
 
+  std::string host_to_serve(const std::string& wanted, bool loopback);
+
   Config config_;
+  const bool open_;
   bool hopeless_ = false;
   ProgramLogger& logger_;
   PosixFileSystem files_;
@@ -51,6 +55,7 @@ class RunningServer {
   Env env_;
   std::optional<FlushTime> flush_time_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Keys> keys_;
   std::unique_ptr<views::Views> views_;
   std::unique_ptr<derived::DerivedStreams> derived_;
   std::unique_ptr<ApiServer> api_;
