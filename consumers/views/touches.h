@@ -19,7 +19,7 @@ struct Touch {
 // What a statement of the SQL door would touch that makes, changes, drops or explains views and streams: its own name,
 // the stream that it reads, the views that it looks up. Read by the same code that runs the statement; of one that this
 // cannot read, which is refused as well when it is run, what was understood. Empty: a question, whose tables the query
-// itself knows (QueryLimits::may_query).
+// itself knows (viewer.h).
 std::vector<Touch> touches(std::string_view sql);
 // The same of a definition for PUT: a SELECT, a CREATE, or builtin:NAME.
 std::vector<Touch> touches_of_definition(std::string_view sql);

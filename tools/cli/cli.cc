@@ -432,6 +432,8 @@ class Program {
         ->type_name("URL");
     add_key_file(c, backup_.remote);
     c->add_flag("--copy", backup_.copy, "Never link");
+    c->add_flag("--with-instance-key", backup_.with_instance_key,
+                "Also what encrypts the secrets of keys of kind aws: the backup is then as secret as they are");
 
     CLI::App* r = add("restore", "Make a data directory from a backup, after checking all of it",
                       "  tidemill restore /backup/tidemill --data /var/lib/tidemill\n"

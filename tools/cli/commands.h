@@ -148,6 +148,7 @@ struct BackupCommand {
   std::string data = "./data";
   std::string to;
   bool copy = false;
+  bool with_instance_key = false;
 };
 int backup(const BackupCommand& options);
 
