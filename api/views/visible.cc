@@ -19,8 +19,10 @@ void ViewRoutes::when_visible(Call& call, http::Responder responder, std::vector
     stream = context_.engine.find(token->stream);
     if (!stream) return refuse(ErrorId::token_gone);
     if (!stream_name.empty() && stream->name() != stream_name) {
-      return refuse(ErrorId::invalid_token,
-                    "The token is of stream " + stream->name() + ", the view reads " + stream_name + ".");
+      const bool known = call.who->may(Action::see, Thing::stream, stream->name());
+      return refuse(ErrorId::invalid_token, "The token is of " +
+                                                (known ? "stream " + stream->name() : "another stream") +
+                                                ", the view reads " + stream_name + ".");
     }
     const auto resolved = context_.engine.resolve(*stream, *token);
     if (!resolved) return refuse(error_id(resolved.error()));

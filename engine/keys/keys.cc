@@ -7,7 +7,7 @@
 
 #include "engine/keys/instance_key.h"
 #include "engine/keys/key_events.h"
-#include "engine/keys/key_table.h"
+#include "engine/keys/key_fold.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/seam/clock.h"
@@ -16,153 +16,16 @@
 namespace tidemill {
 namespace {
 
-constexpr std::chrono::hours kNoteEvery{1};
-constexpr std::uint32_t kNoteAgainMinutes = 24 * 60;  // a key in steady use costs an entry a day
-constexpr std::size_t kNotedAtOnce = 10'000;          // keys in one event
-
 std::uint32_t minutes_of(WallTime time) {
   return static_cast<std::uint32_t>(std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count());
 }
-
-// The state that the fold writes. Shared with the system stream's fold and the timer, which may outlive the Keys.
-class Folded final : public std::enable_shared_from_this<Folded> {
- public:
-  Folded(Env& e, SystemStream& s) : env(e), system(s) {}
-
-  Env& env;
-  SystemStream& system;
-  KeyTable table;
-  bool unreadable = false;
-  std::atomic<bool> closed{false};
-
-  void fold(const SystemStream::Event& event) {
-    const std::lock_guard lock(mutex_);
-    if (apply(event)) return;
-    unreadable = true;
-    env.logger.error("the system stream holds an event about keys that this version cannot read; start a later version",
-                     {{"event", std::string(event.type)}, {"sequence", std::to_string(event.sequence.value())}});
-  }
-  void start() { replaying_ = false; }
-
-  std::uint64_t bytes() const {
-    const std::lock_guard lock(mutex_);
-    return table.bytes() + aws_.size() * 200;
-  }
-  std::optional<std::vector<std::string>> sealed(KeyId id) const {
-    const std::lock_guard lock(mutex_);
-    const auto it = aws_.find(id);
-    if (it == aws_.end()) return std::nullopt;
-    std::vector<std::string> out{it->second.now};
-    if (!it->second.before.empty() && env.clock.wall() < it->second.until) out.push_back(it->second.before);
-    return out;
-  }
-  std::optional<WallTime> aws_older_until(KeyId id) const {
-    const std::lock_guard lock(mutex_);
-    const auto it = aws_.find(id);
-    if (it == aws_.end() || it->second.before.empty()) return std::nullopt;
-    return it->second.until;
-  }
-  bool aws_in_use() const {
-    const std::lock_guard lock(mutex_);
-    return std::any_of(aws_.begin(), aws_.end(), [&](const auto& a) {
-      const auto at = table.find(a.first);
-      return at && table.at(*at).revoked_s.load() == 0;
-    });
-  }
-
-  // What is not in the stream yet. `all`: also of keys whose use was noted within the day.
-  std::vector<std::string> unnoted(bool all) const {
-    const std::lock_guard lock(mutex_);
-    std::vector<std::string> events;
-    KeysUsed some;
-    for (std::size_t i = 0; i < table.size(); ++i) {
-      const auto& entry = table.at(static_cast<KeyTable::Index>(i));
-      const std::uint32_t used = entry.used_min.load(std::memory_order_relaxed);
-      if (used <= entry.noted_min || (!all && entry.noted_min != 0 && used - entry.noted_min < kNoteAgainMinutes))
-        continue;
-      some.minutes.emplace_back(entry.id, used);
-      if (some.minutes.size() == kNotedAtOnce) events.push_back(encode(std::exchange(some, {})));
-    }
-    if (!some.minutes.empty()) events.push_back(encode(some));
-    return events;
-  }
-
-  void note_later() {
-    env.background.post_after(kNoteEvery, [weak = weak_from_this()] {
-      const auto self = weak.lock();
-      if (!self || self->closed.load()) return;
-      for (const std::string& event : self->unnoted(false))
-        self->system.append_async("key.used", event, {}, [self](const Result<Sequence>& done) {
-          if (!done)
-            self->env.logger.warning("when keys were last used was not written down",
-                                     {{"cause", done.error().message()}});
-        });
-      self->note_later();
-    });
-  }
-
- private:
-  struct AwsSecrets {
-    std::string now, before;
-    WallTime until{};
-  };
-
-  bool apply(const SystemStream::Event& event) {
-    const std::uint32_t now_s = seconds_of(event.time);
-    if (event.type == "key.created") {
-      const auto created = reader_.created(event.json);
-      if (!created || table.full() || table.find(created->key.id)) return false;
-      table.add(created->key, created->proof.hash ? &*created->proof.hash : nullptr, now_s, replaying_);
-      if (!created->proof.hash) aws_[created->key.id].now = created->proof.sealed;
-      return true;
-    }
-    if (event.type == "key.rotated") {
-      const auto rotated = reader_.rotated(event.json);
-      const auto at = rotated ? table.find(rotated->id) : std::nullopt;
-      if (!at) return false;
-      auto& entry = table.at(*at);
-      if (rotated->proof.hash.has_value() != (entry.kind == KeyKind::api)) return false;
-      if (rotated->proof.hash) {
-        table.rotate(entry, *rotated->proof.hash, seconds_of(rotated->older_until), now_s, replaying_);
-      } else {
-        AwsSecrets& aws = aws_[rotated->id];
-        aws = {rotated->proof.sealed, std::move(aws.now), rotated->older_until};
-      }
-      return true;
-    }
-    if (event.type == "key.revoked") {
-      const auto revoked = reader_.revoked(event.json);
-      const auto at = revoked ? table.find(revoked->id) : std::nullopt;
-      if (!at) return false;
-      std::uint32_t never = 0;
-      table.at(*at).revoked_s.compare_exchange_strong(never, seconds_of(revoked->at));
-      return true;
-    }
-    if (event.type != "key.used") return false;
-    const auto used = reader_.used(event.json);
-    if (!used) return false;
-    for (const auto& [id, minute] : used->minutes) {
-      const auto at = table.find(id);
-      if (!at) return false;
-      auto& entry = table.at(*at);
-      entry.noted_min = std::max(entry.noted_min, minute);
-      if (entry.used_min.load(std::memory_order_relaxed) < minute) entry.used_min.store(minute);
-    }
-    return true;
-  }
-
-  mutable std::mutex mutex_;  // for what readers do not touch; held by the fold
-  KeyEventReader reader_;
-  bool replaying_ = true;
-  std::map<KeyId, AwsSecrets> aws_;
-};
 
 class KeysImpl final : public Keys {
  public:
   KeysImpl(Env& env, SystemStream& system, const Options& options)
       : env_(env),
         system_(system),
-        folded_(std::make_shared<Folded>(env, system)),
+        folded_(std::make_shared<KeyFold>(env, system)),
         instance_key_(env, options.directory, options.private_files) {}
   ~KeysImpl() override { folded_->closed = true; }
 
@@ -214,7 +77,7 @@ class KeysImpl final : public Keys {
 
   Env& env_;
   SystemStream& system_;
-  const std::shared_ptr<Folded> folded_;
+  const std::shared_ptr<KeyFold> folded_;
   std::mutex sealing_;
   InstanceKey instance_key_;
 };
