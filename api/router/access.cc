@@ -33,10 +33,14 @@ bool key_of(const http::Request& request, std::string_view& key, std::string& wr
   return found <= 1;
 }
 
-// The key of a request that was judged goes from the connection's buffer, which may stay as it is for long: a core file
-// is then without it. The buffer is the connection's own, and nobody reads that header again.
-void forget(std::string_view key) {
-  if (!key.empty()) OPENSSL_cleanse(const_cast<char*>(key.data()), key.size());
+// What came as a key goes from the connection's buffer, which may stay as it is for long: a core file is then without it.
+// The buffer is the connection's own, and nobody reads these headers again.
+void forget_keys(const http::Request& request) {
+  for (const http::Header& header : request.headers) {
+    if (header.value.empty()) continue;
+    if (http::iequals(header.name, "X-Api-Key") || http::iequals(header.name, "Authorization"))
+      OPENSSL_cleanse(const_cast<char*>(header.value.data()), header.value.size());
+  }
 }
 
 }  // namespace
@@ -57,14 +61,20 @@ http::Response Access::unauthorized(Denial denial, std::string_view detail) cons
 }
 
 Admission Access::admit(const Need& need, const http::Request& request) const {
-  if (!need.needs_key() || keys_ == nullptr || !keys_->any()) return {anybody_, std::nullopt, std::nullopt};
+  if (keys_ == nullptr || !keys_->any()) return {anybody_, std::nullopt, std::nullopt};
+  Admission admission = judge(need, request);
+  forget_keys(request);
+  return admission;
+}
+
+Admission Access::judge(const Need& need, const http::Request& request) const {
+  if (!need.needs_key()) return {anybody_, std::nullopt, std::nullopt};
   const auto refused = [](http::Response response) { return Admission{nullptr, std::nullopt, std::move(response)}; };
   std::string_view key;
   std::string wrong;
   if (!key_of(request, key, wrong)) return refused(unauthorized(Denial::malformed, wrong));
   if (key.empty()) return refused(unauthorized(Denial::no_key, "No key came."));
   Keys::Found found = keys_->check(key);
-  forget(key);
   switch (found.verdict) {
     case Keys::Verdict::good:
       return {std::move(found.who), found.id, std::nullopt};

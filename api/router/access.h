@@ -39,6 +39,7 @@ class Access {
   Keys* keys() const { return keys_; }
 
  private:
+  Admission judge(const Need& need, const http::Request& request) const;
   http::Response unauthorized(Denial denial, std::string_view detail) const;
 
   Keys* const keys_;
