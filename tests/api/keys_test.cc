@@ -221,7 +221,8 @@ TEST_F(KeysApi, ListsShowWhatTheKeyMaySee) {
       1));
   const auto names = [](const ClientAnswer& answer, const char* list) {
     std::vector<std::string> out;
-    for (const auto& one : answer.json()[list]) out.push_back(one["name"]);
+    const auto json = answer.json();
+    for (const auto& one : json[list]) out.push_back(one["name"]);
     return out;
   };
   using ::testing::ElementsAre;
@@ -325,12 +326,12 @@ TEST_F(KeysApi, AKeyComesOnceAndInOneOfTwoWays) {
   EXPECT_EQ(world.get("/v1/groups", "authorization: bearer  " + good + "\r\n").status, 200);
   EXPECT_EQ(world.get("/v1/groups", "X-Api-Key: " + good + "\r\n").status, 200);
   for (const std::string& headers : std::vector<std::string>{
-        "Authorization: Bearer " + good + "\r\nX-Api-Key: " + good + "\r\n",
-        "X-Api-Key: " + good + "\r\nX-Api-Key: " + good + "\r\n",
-        "Authorization: Bearer " + good + "\r\nAuthorization: Bearer " + good + "\r\n",
-        "Authorization: Basic dXNlcjpwYXNz\r\n", "Authorization: " + good + "\r\n", "Authorization: Bearer\r\n",
-        std::string("X-Api-Key: \r\n"), "X-Api-Key: " + good + ",\r\n", std::string("X-Api-Key: ' OR 1=1 --\r\n"),
-        "X-Api-Key: " + std::string(4'000, 'a') + "\r\n"}) {
+           "Authorization: Bearer " + good + "\r\nX-Api-Key: " + good + "\r\n",
+           "X-Api-Key: " + good + "\r\nX-Api-Key: " + good + "\r\n",
+           "Authorization: Bearer " + good + "\r\nAuthorization: Bearer " + good + "\r\n",
+           "Authorization: Basic dXNlcjpwYXNz\r\n", "Authorization: " + good + "\r\n", "Authorization: Bearer\r\n",
+           std::string("X-Api-Key: \r\n"), "X-Api-Key: " + good + ",\r\n", std::string("X-Api-Key: ' OR 1=1 --\r\n"),
+           "X-Api-Key: " + std::string(4'000, 'a') + "\r\n"}) {
     const ClientAnswer answer = world.get("/v1/groups", headers);
     EXPECT_EQ(answer.status, 401) << headers;
     EXPECT_EQ(answer.body.find(good), std::string::npos);
@@ -448,7 +449,9 @@ TEST_F(KeysApi, ATenantsAdminGivesNothingThatIsNotTheTenants) {
   EXPECT_EQ(get("/v1/keys/" + foreign, acme).body, get("/v1/keys/0000000000001", acme).body) << "told alike";
   EXPECT_EQ(send("DELETE", "/v1/keys/" + foreign, "", acme).code(), "key_not_found");
   EXPECT_EQ(send("POST", "/v1/keys/" + foreign + "/rotate", "", acme).code(), "key_not_found");
-  for (const auto& one : get("/v1/keys", acme).json()["keys"]) EXPECT_EQ(one["tenant"], "acme");
+  const auto listed = get("/v1/keys", acme).json();
+  EXPECT_GE(listed["keys"].size(), 2u);
+  for (const auto& one : listed["keys"]) EXPECT_EQ(one["tenant"], "acme");
   // Within the tenant, too: a key with more than its own scopes is not rotated into one's hands.
   const std::string reader = key({"instance:read"}, "acme");
   EXPECT_EQ(send("POST", "/v1/keys/" + to_text(ids.at(reader)) + "/rotate", "", acme).code(), "forbidden");
