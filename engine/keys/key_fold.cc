@@ -40,7 +40,7 @@ bool KeyFold::apply(const SystemStream::Event& event) {
     auto& entry = table.at(*at);
     if (rotated->proof.hash.has_value() != (entry.kind == KeyKind::api)) return false;
     if (rotated->proof.hash) {
-      table.rotate(entry, *rotated->proof.hash, seconds_of(rotated->older_until), now_s, replaying_);
+      table.rotate(entry, *rotated->proof.hash, seconds_until(rotated->older_until), now_s, replaying_);
     } else {
       AwsSecrets& aws = aws_[rotated->id];
       aws = {rotated->proof.sealed, std::move(aws.now), rotated->older_until};

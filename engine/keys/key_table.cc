@@ -34,6 +34,11 @@ std::uint32_t seconds_of(WallTime time) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(s, 1, ~0u));
 }
 
+std::uint32_t seconds_until(WallTime end) {
+  const auto s = std::chrono::floor<std::chrono::seconds>(end.time_since_epoch()).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(s, 1, ~0u));
+}
+
 std::optional<KeyTable::Index> KeyTable::find(KeyId id) const {
   const Slots* slots = slots_.load(std::memory_order_acquire);
   if (slots == nullptr) return std::nullopt;
@@ -147,10 +152,7 @@ void KeyTable::add(const KeyRecord& key, const KeyHash* hash, std::uint32_t now_
   entry.kind = key.kind;
   entry.principal = intern(key);
   entry.created_s = seconds_of(key.created);
-  // Down: it does not live longer than it was given.
-  if (key.expires)
-    entry.expires_s = static_cast<std::uint32_t>(std::clamp<std::int64_t>(
-        std::chrono::floor<std::chrono::seconds>(key.expires->time_since_epoch()).count(), 1, ~0u));
+  if (key.expires) entry.expires_s = seconds_until(*key.expires);
   if (hash != nullptr) entry.secrets.store(pack(new_secret(*hash, now_s, replaying), kNone), std::memory_order_release);
   put(*slots_.load(std::memory_order_relaxed), key.id, static_cast<Index>(entries_.publish()));
 }

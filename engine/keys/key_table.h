@@ -85,7 +85,7 @@ class KeyTable {
   std::vector<std::unique_ptr<Slots>> all_slots_;  // also those that were grown out of: a reader may still be in one
 };
 
-// Rounded up: a key that begins or ends at a moment does so at the latest then.
-std::uint32_t seconds_of(WallTime time);
+std::uint32_t seconds_of(WallTime time);    // rounded up
+std::uint32_t seconds_until(WallTime end);  // rounded down: nothing lasts longer than was said
 
 }  // namespace tidemill

@@ -268,6 +268,7 @@ TEST_F(KeysTest, TwoSecretsLiveWhileOneIsRotated) {
   restart();
   EXPECT_EQ(verdict(second), Verdict::unknown);
   EXPECT_EQ(verdict(third), Verdict::good);
+  sim.clock.advance(700ms);  // within a second, too
   const auto fourth = *keys->rotate(first.key.id, 0s, {});
   EXPECT_EQ(verdict(third), Verdict::unknown) << "no grace";
   EXPECT_EQ(verdict(fourth), Verdict::good);
