@@ -33,8 +33,8 @@ bool key_of(const http::Request& request, std::string_view& key, std::string& wr
   return found <= 1;
 }
 
-// What came as a key goes from the connection's buffer, which may stay as it is for long: a core file is then without it.
-// The buffer is the connection's own, and nobody reads these headers again.
+// What came as a key goes from the connection's buffer, which may stay as it is for long: a core file is then without
+// it. The buffer is the connection's own, and nobody reads these headers again.
 void forget_keys(const http::Request& request) {
   for (const http::Header& header : request.headers) {
     if (header.value.empty()) continue;

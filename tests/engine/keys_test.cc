@@ -58,7 +58,9 @@ struct KeysTest : ::testing::Test {
   void open() { keys = *Keys::open(sim.env, *system, {"data", privately}); }
   // Another life over the same log; `crash`: without close().
   void restart(bool crash = false) {
-    if (!crash) ASSERT_TRUE(keys->close());
+    if (!crash) {
+      ASSERT_TRUE(keys->close());
+    }
     keys.reset();
     system = std::make_unique<SystemStream>(sim.env, log);
     open();
