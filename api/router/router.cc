@@ -51,7 +51,8 @@ std::optional<http::Response> refuse_query(const Route& route, const http::Query
   if (const std::string* twice = query.repeated()) {
     return problem(ErrorId::invalid_parameter, quoted(*twice) + " comes twice; send it once.");
   }
-  if (!route.needs.needs_key()) return std::nullopt;  // probes add what they like
+  // Probes, scrapers and browsers add what they like.
+  if (route.query.empty() && !route.path.starts_with("/v1/")) return std::nullopt;
   for (const auto& [name, value] : query.all()) {
     if (lists(route.query, name)) continue;
     return problem(ErrorId::invalid_parameter,

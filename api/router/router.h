@@ -37,7 +37,7 @@ struct Route {
   std::string_view path;   // template: /v1/streams/{stream}/records
   std::string_view takes;  // media types of the body, separated by ", "; empty: no body
   std::string_view gives;  // media types of the answer
-  std::string_view query;  // parameters it knows, separated by ", "; others are refused, but where anybody may ask
+  std::string_view query;  // parameters it knows, separated by ", "; others are refused, but by probes, /metrics and /
   Need needs;              // what the key must allow
   std::string_view label;  // in metrics
   std::function<void(Call&, http::Responder)> handle;
