@@ -471,7 +471,7 @@ TEST_F(LoadTest, AUrlWithAPathIsUsedAsItStands) {
   });
   LoadOptions o = options(file("a.csv", "a,b\n1,x\n"));
   o.remote.url += "/ingest?source=me";
-  o.remote.key = "secret";
+  o.remote.key_file = file("key", "secret\n");
   EXPECT_EQ(run(o), kOk) << err_;
   EXPECT_EQ(target, "/ingest?source=me");
 }
