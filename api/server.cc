@@ -39,6 +39,8 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     o.port = options.port;
     o.threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
     o.limits = options.limits.http;
+    o.tls = options.tls;
+    set_certificate(options.tls);
     auto server = http::Server::listen(o, *this);
     if (!server) return server.error();
     http_ = std::move(*server);
@@ -53,6 +55,13 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.set_limits(limits);
     http_->set_limits(limits.http);
   }
+
+  void set_tls(std::shared_ptr<const http::TlsContext> tls) override {
+    set_certificate(tls);
+    http_->set_tls(std::move(tls));
+    tls_.taken.add();
+  }
+  void count_tls_refused() override { tls_.refused.add(); }
 
   void drain() override {
     if (!http_) return;
@@ -77,9 +86,12 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   }
 
  private:
+  void set_certificate(const std::shared_ptr<const http::TlsContext>& tls) {
+    if (tls) tls_.expires_s.set(tls->expires_s());
+  }
   std::string metrics() {
     return metrics_text({context_, router_, http_->metrics(), requests_, ingest_->metrics(), records_.metrics(),
-                         views_.watches().metrics()});
+                         views_.watches().metrics(), tls_});
   }
 
   ApiContext context_;
@@ -89,6 +101,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   ViewRoutes views_;
   Router router_;
   RequestMetrics requests_;
+  TlsMetrics tls_;
   std::unique_ptr<http::Server> http_;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "api/http/limits.h"
+#include "api/http/tls_context.h"
 #include "consumers/derived/derived_streams.h"
 #include "consumers/views/views.h"
 #include "engine/engine.h"
@@ -30,6 +31,7 @@ struct ApiOptions {
   std::uint16_t port = 7077;       // 0: any that is free, see ApiServer::port()
   std::size_t threads = 0;         // network threads; 0: one per core
   ApiLimits limits;
+  std::shared_ptr<const http::TlsContext> tls;  // nullptr: HTTP without TLS
   // Where old records are read for pages of them: should leave the processors to the rest. None: `workers`.
   Executor* historical = nullptr;
   std::optional<FlushTime> flush_time;         // what was measured at the start, for /metrics
@@ -51,6 +53,11 @@ class ApiServer {
 
   virtual std::uint16_t port() const = 0;  // the bound one
   virtual void set_limits(const ApiLimits& limits) = 0;
+  // Another certificate, for connections from now on; those that are open keep theirs. Only where there was one from
+  // the start. Any thread.
+  virtual void set_tls(std::shared_ptr<const http::TlsContext> tls) = 0;
+  // A new certificate was found and not taken (it cannot be read, its key is another's): counted for /metrics.
+  virtual void count_tls_refused() = 0;
 
   // From now on: no new connections, new requests get 503 and "Connection: close", tails end, waits (after=, ack=view)
   // are answered at once. Returns at once. Before Engine::close().

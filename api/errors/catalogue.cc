@@ -17,6 +17,8 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
     {host_missing, 400, "host_missing", "An HTTP/1.1 request needs one Host header that names a host.",
      "Send exactly one: a name or an address, and a port if need be."},
     {http_version, 505, "http_version", "This version of HTTP is not spoken here.", "Use HTTP/1.1."},
+    {tls_required, 400, "tls_required", "This port speaks HTTP over TLS only.",
+     "Use https:// with the same host and port."},
     {request_timeout, 408, "request_timeout", "The request came too slowly.",
      "Send it again on a new connection, without pauses."},
     {length_required, 411, "length_required", "The request has no length.",

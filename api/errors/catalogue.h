@@ -13,6 +13,7 @@ enum class ErrorId : std::uint8_t {
   bad_framing,
   host_missing,
   http_version,
+  tls_required,
   request_timeout,
   length_required,
   body_too_large,

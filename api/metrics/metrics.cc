@@ -145,6 +145,28 @@ void RequestMetrics::count(std::uint16_t label, int status, std::chrono::nanosec
   l.taken_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, taken.count() / 1000)));
 }
 
+namespace {
+
+// Nothing where there is no TLS: an expiry of 0 would set off the alert.
+void add_tls(Families& out, const http::Metrics::Handshakes& h, const TlsMetrics& tls) {
+  if (tls.expires_s.value() == 0) return;
+  const auto handshakes = [&](const Counter& n, const char* result, const char* version) {
+    out.add("tidemill_tls_handshakes_total", number(n.value()), {{"result", result}, {"version", version}});
+  };
+  handshakes(h.full_12, "full", "1.2");
+  handshakes(h.full_13, "full", "1.3");
+  handshakes(h.resumed_12, "resumed", "1.2");
+  handshakes(h.resumed_13, "resumed", "1.3");
+  handshakes(h.failed, "failed", "none");
+  handshakes(h.timed_out, "timed_out", "none");
+  handshakes(h.plain, "plain_http", "none");
+  out.add("tidemill_tls_certificate_expiry_seconds", static_cast<double>(tls.expires_s.value()));
+  out.add("tidemill_tls_certificate_reloads_total", number(tls.taken.value()), one("result", "taken"));
+  out.add("tidemill_tls_certificate_reloads_total", number(tls.refused.value()), one("result", "refused"));
+}
+
+}  // namespace
+
 std::string metrics_text(const MetricSources& sources) {
   Families out;
   out.add("tidemill_build_info", 1, {{"version", std::string(version())}, {"commit", std::string(commit())}});
@@ -176,6 +198,7 @@ std::string metrics_text(const MetricSources& sources) {
   out.add("tidemill_http_timeouts_total", number(h.timeouts.value()));
   out.add("tidemill_http_malformed_requests_total", number(h.bad_requests.value()));
   out.add("tidemill_http_buffer_bytes", static_cast<double>(h.buffer_bytes.value()));
+  add_tls(out, h.handshakes, sources.tls);
   out.add("tidemill_ingest_durable_seconds", sources.ingest.durable_us, 1e6);
   for (std::size_t code = 1; code < IngestMetrics::kCodes; ++code) {
     const auto name = rejection_name(static_cast<Rejection>(code));

@@ -35,6 +35,16 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_http_malformed_requests_total", "counter", "", "Requests refused before a route was looked for."},
     {"tidemill_http_buffer_bytes", "gauge", "",
      "Memory that connections hold for requests and answers, as of the last half second."},
+    {"tidemill_tls_handshakes_total", "counter", "result, version",
+     "TLS handshakes: full, resumed, failed, timed_out, or plain_http where the client spoke HTTP without TLS. Only "
+     "with TLS, "
+     "as the others of tidemill_tls_."},
+    {"tidemill_tls_certificate_expiry_seconds", "gauge", "",
+     "Until when the served certificate is good, in seconds since 1970."},
+    {"tidemill_tls_certificate_reloads_total", "counter", "result",
+     "Other certificates found in the files and taken, or refused (unreadable, or a key that is not theirs); the old "
+     "one is "
+     "served on."},
     {"tidemill_ingest_durable_seconds", "histogram", "", "From the whole request to its records on disk."},
     {"tidemill_ingest_visible_seconds", "histogram", "view",
      "From the whole request to its records in the view, sampled: one request at a time on each network thread."},

@@ -32,6 +32,7 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   const std::string text = world.get("/metrics").body;
   for (const MetricDescription& m : metric_table()) {
     const std::string name(m.name);
+    if (name.starts_with("tidemill_tls_")) continue;  // only with TLS: tls_test
     std::string series = "\n" + name + (m.type == "histogram" ? "_bucket" : "");
     std::string labels(m.labels);
     if (!labels.empty()) series += "{" + labels.substr(0, labels.find(',')) + "=\"";
