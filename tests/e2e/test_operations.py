@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from harness import root
+from harness import need, root
 from operations_page import House, sections
 
 records = "/v1/streams/retail/records"
@@ -67,6 +67,33 @@ class Operations(House):
         (commands, _), = sections()["Changing the settings"]
         said = self.shell(commands, statuses=(2,))  # it stops at what is wrong, and the server goes on as it was
         self.assertIn("recrd", said)
+
+    def test_certificate(self):
+        folder = self.directory / "etc/tls"
+        folder.mkdir()
+
+        def issue():
+            subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-days", "90", "-subj", "/CN=a", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                            folder / "privkey.pem", "-out", folder / "fullchain.pem"], check=True, capture_output=True)
+        issue()
+        page = (root / "docs/operations.md").read_text()
+        settings = re.search(r"(?m)^```toml\n\[server\]\n((?:tls_.*\n)+)```$", page).group(1)
+        text = re.sub(r'(?m)^tls_(cert|key) = .*\n', "", self.config.read_text())
+        self.config.write_text(text.replace("[server]\n", "[server]\n" + self.here(settings)))
+        self.env = {"API_URL": self.host.url.replace("http:", "https:"), "CURL_CA_BUNDLE": str(folder / "fullchain.pem"),
+                    "TIDEMILL_CA_FILE": str(folder / "fullchain.pem")}
+        self.start()
+        self.healthy()
+        issue()
+        steps = self.steps("Certificate")
+        self.assertIn("notAfter=", next(steps))
+        log = self.directory / "server.log"
+        self.wait_until("the new certificate", lambda: "for new connections" in log.read_text())
+        next(steps)
+        self.assertIn("for new connections", next(steps))
+        self.assertEqual(list(steps), [])
+        self.shell("systemctl stop tidemill")
 
     def test_sizes(self):
         self.start()

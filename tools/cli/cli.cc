@@ -95,6 +95,15 @@ class Program {
         ->type_name("URL");
     command->add_option("--key", remote.key, "Sent as Authorization: Bearer (else API_KEY, also from .env)")
         ->type_name("KEY");
+    command
+        ->add_option("--ca-file", remote.ca_file,
+                     "Of https: the authority to believe, in PEM (else TIDEMILL_CA_FILE, also from .env; else the "
+                     "system's)")
+        ->type_name("FILE");
+    command
+        ->add_option("--tls-fingerprint", remote.tls_fingerprint,
+                     "Of https: believe the certificate of this SHA-256 and no other (else TIDEMILL_TLS_FINGERPRINT)")
+        ->type_name("HEX");
   }
 
   CLI::Option* setting(CLI::App* command, const char* flag, const char* key, const char* help, const char* type) {
@@ -111,7 +120,7 @@ class Program {
             "  tidemill serve --config tidemill.toml --data /var/lib/tidemill\n"
             "  tidemill serve --print-config > tidemill.toml\n"
             "Signals: SIGTERM and Ctrl-C drain and stop; SIGHUP reads the configuration again (log level and\n"
-            "limits are taken over, the rest is named).\n"
+            "limits are taken over, the rest is named) and the certificate.\n"
             "Exit codes: 0 stopped cleanly, 1 could not stop cleanly, 2 wrong use or configuration, 3 could not\n"
             "start (port or directory in use, no permission, a newer layout).",
             [this] { return serve(serve_); });
@@ -124,6 +133,11 @@ class Program {
     words(
         setting(c, "--log-format", "log.format", "auto (text on a terminal, else JSON lines), text or json", "FORMAT"),
         {"auto", "text", "json"}, false);
+    setting(c, "--tls-cert", "server.tls_cert", "Serve HTTPS with this certificate, and what leads to its authority",
+            "FILE");
+    setting(c, "--tls-key", "server.tls_key", "Its private key", "FILE");
+    c->add_flag("--tls-self-signed", serve_.tls_self_signed,
+                "Serve HTTPS with a certificate made now, for trying it out; the log says its fingerprint");
     c->add_flag("--open", serve_.open, "Allow an address other than loopback, although there are no keys yet");
     c->add_flag("--print-config", serve_.print_config, "Print the whole effective configuration and stop");
   }

@@ -24,6 +24,7 @@ struct ServeOptions {
   std::vector<std::pair<std::string_view, std::string>> settings;  // {"server.listen", ...}
   bool print_config = false;
   bool open = false;  // serve beyond loopback without keys
+  bool tls_self_signed = false;
 };
 int serve(const ServeOptions& options);
 
@@ -31,6 +32,8 @@ int serve(const ServeOptions& options);
 struct Remote {
   std::string url;
   std::string key;
+  std::string ca_file;
+  std::string tls_fingerprint;
 };
 
 struct LoadOptions {

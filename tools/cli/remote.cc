@@ -58,6 +58,11 @@ std::optional<Server> resolve(const Remote& remote, std::string& error) {
       !remote.url.empty() ? remote.url : setting_from_environment("API_URL").value_or("http://127.0.0.1:7077");
   auto parsed = Url::parse(url, error);
   if (!parsed) return std::nullopt;
+  const auto or_setting = [](const std::string& said, const char* name) {
+    return !said.empty() ? said : setting_from_environment(name).value_or("");
+  };
+  parsed->trust.ca_file = or_setting(remote.ca_file, "TIDEMILL_CA_FILE");
+  parsed->trust.fingerprint = or_setting(remote.tls_fingerprint, "TIDEMILL_TLS_FINGERPRINT");
   Server server{std::move(*parsed), remote.key};
   if (server.key.empty()) server.key = setting_from_environment("API_KEY").value_or("");
   if (server.key.find_first_of("\r\n") != std::string::npos) {

@@ -56,7 +56,10 @@ ApiLimits api_limits(const Config& config) {
   // One answer of SQL at its largest, with what stands around its rows; or many smaller ones.
   limits.http.answer_bytes = std::max<std::uint64_t>(config.memory / 4, config.sql_bytes) + (2 << 20);
   limits.http.connections = config.connections;
+  limits.http.header_count = config.header_count;
   limits.http.header_timeout = config.header_timeout;
+  limits.http.body_bytes_per_second = limits.http.write_bytes_per_second = config.slowest;
+  limits.http.requests = config.requests;
   limits.http.idle_timeout = config.idle_timeout;
   limits.record_bytes = config.record;
   limits.sql.rows_max = config.sql_rows;
@@ -66,7 +69,7 @@ ApiLimits api_limits(const Config& config) {
   return limits;
 }
 
-RunningServer::RunningServer(const Config& config, ProgramLogger& logger)
+RunningServer::RunningServer(const Config& config, ProgramLogger& logger, bool tls_self_signed)
     : config_(config),
       logger_(logger),
       flush_("flush", 2),
@@ -74,13 +77,20 @@ RunningServer::RunningServer(const Config& config, ProgramLogger& logger)
       workers_("worker", std::max<std::size_t>(4, cores())),
       historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
       builds_("build", 1),
-      env_{files_, system_clock(), system_random(), flush_, background_, logger} {}
+      env_{files_, system_clock(), system_random(), flush_, background_, logger},
+      certificate_(files_, system_clock(), logger),
+      tls_self_signed_(tls_self_signed) {}
 
 RunningServer::~RunningServer() {
   if (!stopped_) stop();
 }
 
 bool RunningServer::start() {
+  std::string error;
+  const auto address = parse_address(config_.listen, error);
+  // First of all: a mistake in it is said before a log of gigabytes is looked at.
+  const auto tls = certificate_.begin(config_, tls_self_signed_, address->host);
+  if (!tls.good) return hopeless_ = true, false;
   if (!open_parts()) return false;
   attach_archives();
   if (!create_missing()) return false;
@@ -89,9 +99,8 @@ bool RunningServer::start() {
     return views_->release(stream, target, drop);
   });
 
-  std::string error;
-  const auto address = parse_address(config_.listen, error);
   ApiOptions options;
+  options.tls = tls.tls;
   options.host = address->host;
   options.port = address->port;
   options.threads = config_.threads;
@@ -103,7 +112,7 @@ bool RunningServer::start() {
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
   const std::string host = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
-  url_ = "http://" + host + ":" + std::to_string(api_->port());
+  url_ = (tls.tls ? "https://" : "http://") + host + ":" + std::to_string(api_->port());
   logger_.info("serving", {{"url", url_}, {"instance", engine_->directory().instance()}});
   return true;
 }
@@ -246,6 +255,13 @@ bool RunningServer::create_missing() {
 void RunningServer::apply_limits(const Config& config) {
   config_ = config;
   if (api_) api_->set_limits(api_limits(config_));
+}
+
+void RunningServer::look_at_certificate(bool again) {
+  if (!api_) return;
+  auto look = certificate_.look(again);
+  if (look.change == Certificate::Change::taken) api_->set_tls(std::move(look.tls));
+  if (look.change == Certificate::Change::refused) api_->count_tls_refused();
 }
 
 // What was acknowledged is in text files and views after a clean stop, unless that takes longer than the drain may. It
