@@ -7,16 +7,20 @@
 #include <optional>
 
 #include "api/http/server.h"
+#include "api/router/principal.h"
 #include "api/server.h"
 #include "api/wait/waits.h"
 
 namespace tidemill {
 
+// The views of whom a call is for. nullptr: this server has none. Good as long as the server.
+using OwnViews = std::shared_ptr<views::Views>;
+
 // What every handler needs. Made and owned by the server; outlives the requests.
 struct ApiContext {
   Env& env;
   Engine& engine;
-  views::Views* views;  // may be nullptr
+  views::AllViews* all_views;  // may be nullptr
   Executor& workers;
   std::atomic<bool> draining{false};
   Executor* historical = nullptr;              // set before the first request
@@ -24,8 +28,20 @@ struct ApiContext {
   derived::DerivedStreams* derived = nullptr;  // set before the first request; may stay nullptr
   std::function<void()> wake_tails;            // set before the first request; a stream was removed
   Waits waits;
+  std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope
 
-  ApiContext(Env& e, Engine& en, views::Views* v, Executor& w) : env(e), engine(en), views(v), workers(w) {}
+  ApiContext(Env& e, Engine& en, views::AllViews* v, Executor& w) : env(e), engine(en), all_views(v), workers(w) {}
+
+  // What there is for whom a call is for. Nothing that a client names is looked for in another way: so what is
+  // another tenant's is not there, like what nobody has. nullptr: it is not.
+  OwnViews views_of(const Principal& who) const { return all_views ? all_views->of(who.tenant) : nullptr; }
+  std::shared_ptr<Stream> stream_of(const Principal& who, const std::string& name) const {
+    return engine.find(QualifiedName{who.tenant, name});
+  }
+  std::shared_ptr<Stream> stream_of(const Principal& who, const Token& token) const {
+    auto stream = engine.find(token.stream);
+    return stream && stream->tenant() == who.tenant ? stream : nullptr;
+  }
 
   std::shared_ptr<const ApiLimits> limits() const {
     const std::lock_guard lock(mutex_);

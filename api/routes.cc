@@ -24,23 +24,33 @@ http::Response text(int status, std::string body) {
 
 std::vector<Route> make_routes(const RouteTargets& t) {
   using http::Responder;
+  using enum Action;
   ApiContext& context = t.context;
   std::unique_ptr<Ingest>& ingest = t.ingest;
   Records& records = t.records;
   Streams& streams = t.streams;
   ViewRoutes& views = t.views;
+  KeyRoutes& keys = t.keys;
 
   const auto healthz = [](Call&, Responder r) { r.send(text(200, "ok\n")); };
-  const auto readyz = [&context](Call&, Responder r) {
+  const auto readyz = [&context](Call& c, Responder r) {
     if (context.draining.load()) return r.send(problem(ErrorId::draining));
     // Whether views are ready may be asked for without blocking.
-    if (context.views && !context.views->ready()) return r.send(problem(ErrorId::view_not_ready));
-    // One view that cannot be opened must not take the others out of service with it.
+    if (context.all_views && !context.all_views->ready()) return r.send(problem(ErrorId::view_not_ready));
+    // One view that cannot be opened must not take the others out of service with it. Anybody may ask: of others' views
+    // it is only said that there are some.
     std::string said = "ready\n";
-    if (context.views) {
-      for (const auto& view : context.views->failed())
-        said += "not served: view " + view.name + ": " + view.cause + "\n";
+    std::size_t others = 0;
+    if (context.all_views) {
+      for (const auto& view : context.all_views->failed()) {
+        if (view.tenant == c.who->tenant) {
+          said += "not served: view " + view.name + ": " + view.cause + "\n";
+        } else {
+          ++others;
+        }
+      }
     }
+    if (others != 0) said += "not served: views of other tenants: " + std::to_string(others) + "\n";
     r.send(text(200, std::move(said)));
   };
   const auto readyz_ingest = [&context](Call&, Responder r) {
@@ -58,69 +68,79 @@ std::vector<Route> make_routes(const RouteTargets& t) {
 
   // The busiest first: they are looked for in this order.
   return {
-      {"POST", "/v1/streams/{stream}/records", kRecordTypes, "application/json", "atomic, ack, wait", Scope::ingest,
-       "ingest", [&ingest](Call& c, Responder r) { ingest->post(c, std::move(r)); }},
+      {"POST", "/v1/streams/{stream}/records", kRecordTypes, "application/json", "atomic, ack, wait",
+       Need::stream(write), "ingest", [&ingest](Call& c, Responder r) { ingest->post(c, std::move(r)); }},
       {"GET", "/v1/streams/{stream}/records", "", "application/json, text/event-stream",
-       "from, shard, limit, after, wait", Scope::read, "records",
+       "from, shard, limit, after, wait", Need::stream(read), "records",
        [&records](Call& c, Responder r) { records.get(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}/rows/{key}", "", "application/json", kAtAfter, Scope::read, "view_row",
+      {"GET", "/v1/views/{view}/rows/{key}", "", "application/json", kAtAfter, Need::view(query), "view_row",
        [&views](Call& c, Responder r) { views.row(c, std::move(r)); }},
       {"GET", "/v1/views/{view}/rows", "", "application/json", "key, at, prefix, from, to, limit, cursor, after, wait",
-       Scope::read, "view_rows", [&views](Call& c, Responder r) { views.rows(c, std::move(r)); }},
+       Need::view(query), "view_rows", [&views](Call& c, Responder r) { views.rows(c, std::move(r)); }},
       {"GET", "/v1/views/{view}/changes", "", "text/event-stream", "key, prefix, from, to, where, cursor, after, wait",
-       Scope::read, "view_changes", [&views](Call& c, Responder r) { views.changes(c, std::move(r)); }},
-      {"GET", "/customers/{id}", "", "application/json", kAtAfter, Scope::read, "customer",
+       Need::view(query), "view_changes", [&views](Call& c, Responder r) { views.changes(c, std::move(r)); }},
+      {"GET", "/customers/{id}", "", "application/json", kAtAfter, Need::view("customers", query), "customer",
        [&views](Call& c, Responder r) { views.short_form("customers", c, std::move(r)); }},
-      {"GET", "/invoices/{id}", "", "application/json", kAtAfter, Scope::read, "invoice",
+      {"GET", "/invoices/{id}", "", "application/json", kAtAfter, Need::view("invoices", query), "invoice",
        [&views](Call& c, Responder r) { views.short_form("invoices", c, std::move(r)); }},
-      {"POST", "/v1/sql", "application/json", kSqlTypes, kAtAfter, Scope::read, "sql",
+      {"POST", "/v1/sql", "application/json", kSqlTypes, kAtAfter, Need::some_key(), "sql",
        [&views](Call& c, Responder r) { views.sql(c, std::move(r)); }},
-      {"GET", "/v1/history", "", "application/json", "", Scope::read, "history",
+      {"GET", "/v1/history", "", "application/json", "", Need::some_key(), "history",
        [&views](Call& c, Responder r) { views.history(c, std::move(r)); }},
-      {"GET", "/v1/streams", "", "application/json", "", Scope::read, "streams",
+      {"GET", "/v1/streams", "", "application/json", "", Need::some_key(), "streams",
        [&streams](Call& c, Responder r) { streams.list(c, std::move(r)); }},
-      {"GET", "/v1/streams/{stream}", "", "application/json", "", Scope::read, "stream",
+      {"GET", "/v1/streams/{stream}", "", "application/json", "", Need::stream(see), "stream",
        [&streams](Call& c, Responder r) { streams.get(c, std::move(r)); }},
-      {"PUT", "/v1/streams/{stream}", "application/json", "application/json", "", Scope::admin, "stream_put",
+      {"PUT", "/v1/streams/{stream}", "application/json", "application/json", "", Need::stream(admin), "stream_put",
        [&streams](Call& c, Responder r) { streams.put(c, std::move(r)); }},
-      {"DELETE", "/v1/streams/{stream}", "", "", "", Scope::admin, "stream_delete",
+      {"DELETE", "/v1/streams/{stream}", "", "", "", Need::stream(admin), "stream_delete",
        [&streams](Call& c, Responder r) { streams.remove(c, std::move(r)); }},
-      {"POST", "/v1/streams/{stream}/shards/{shard}/split", "application/json", "application/json", "", Scope::admin,
-       "shard_split", [&streams](Call& c, Responder r) { streams.split(c, std::move(r)); }},
-      {"POST", "/v1/streams/{stream}/shards/{shard}/merge", "application/json", "application/json", "", Scope::admin,
-       "shard_merge", [&streams](Call& c, Responder r) { streams.merge(c, std::move(r)); }},
-      {"GET", "/v1/views", "", "application/json", kAfter, Scope::read, "views",
+      {"POST", "/v1/streams/{stream}/shards/{shard}/split", "application/json", "application/json", "",
+       Need::stream(admin), "shard_split", [&streams](Call& c, Responder r) { streams.split(c, std::move(r)); }},
+      {"POST", "/v1/streams/{stream}/shards/{shard}/merge", "application/json", "application/json", "",
+       Need::stream(admin), "shard_merge", [&streams](Call& c, Responder r) { streams.merge(c, std::move(r)); }},
+      {"GET", "/v1/views", "", "application/json", kAfter, Need::some_key(), "views",
        [&views](Call& c, Responder r) { views.list(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}", "", "application/json", kAfter, Scope::read, "view",
+      {"GET", "/v1/views/{view}", "", "application/json", kAfter, Need::view(see), "view",
        [&views](Call& c, Responder r) { views.get(c, std::move(r)); }},
-      {"PUT", "/v1/views/{view}", "application/json, application/sql", "application/json", "", Scope::admin, "view_put",
-       [&views](Call& c, Responder r) { views.put(c, std::move(r)); }},
-      {"DELETE", "/v1/views/{view}", "", "", "", Scope::admin, "view_delete",
+      {"PUT", "/v1/views/{view}", "application/json, application/sql", "application/json", "", Need::view(admin),
+       "view_put", [&views](Call& c, Responder r) { views.put(c, std::move(r)); }},
+      {"DELETE", "/v1/views/{view}", "", "", "", Need::view(admin), "view_delete",
        [&views](Call& c, Responder r) { views.remove(c, std::move(r)); }},
-      {"POST", "/v1/views/{view}/verify", "", "application/json", "", Scope::admin, "view_verify",
+      {"POST", "/v1/views/{view}/verify", "", "application/json", "", Need::view(admin), "view_verify",
        [&views](Call& c, Responder r) { views.verify(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}/rows/{key}/why", "", "application/json", "from, order, limit, after, wait", Scope::read,
-       "view_why_row", [&views](Call& c, Responder r) { views.why_row(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}/why", "", "application/json", "key, from, order, limit, after, wait", Scope::read,
+      {"GET", "/v1/views/{view}/rows/{key}/why", "", "application/json", "from, order, limit, after, wait",
+       Need::view(query), "view_why_row", [&views](Call& c, Responder r) { views.why_row(c, std::move(r)); }},
+      {"GET", "/v1/views/{view}/why", "", "application/json", "key, from, order, limit, after, wait", Need::view(query),
        "view_why", [&views](Call& c, Responder r) { views.why(c, std::move(r)); }},
-      {"GET", "/v1/views/{view}/quarantine", "", "application/json", "from, limit, after, wait", Scope::read,
+      {"GET", "/v1/views/{view}/quarantine", "", "application/json", "from, limit, after, wait", Need::view(query),
        "view_quarantine", [&views](Call& c, Responder r) { views.quarantine(c, std::move(r)); }},
-      {"POST", "/v1/views/{view}/quarantine", "application/json", "application/json", "", Scope::admin,
+      {"POST", "/v1/views/{view}/quarantine", "application/json", "application/json", "", Need::view(admin),
        "view_decide_many", [&views](Call& c, Responder r) { views.decide(c, std::move(r)); }},
-      {"POST", "/v1/views/{view}/quarantine/{sequence}", "application/json", "application/json", "", Scope::admin,
+      {"POST", "/v1/views/{view}/quarantine/{sequence}", "application/json", "application/json", "", Need::view(admin),
        "view_decide", [&views](Call& c, Responder r) { views.decide(c, std::move(r)); }},
-      {"GET", "/v1/groups", "", "application/json", "", Scope::read, "groups",
+      {"GET", "/v1/groups", "", "application/json", "", Need::server(read), "groups",
        [&streams](Call& c, Responder r) { streams.groups(c, std::move(r)); }},
-      {"GET", "/v1/groups/{group}", "", "application/json", "", Scope::read, "group",
+      {"GET", "/v1/groups/{group}", "", "application/json", "", Need::server(read), "group",
        [&streams](Call& c, Responder r) { streams.group(c, std::move(r)); }},
-      {"GET", "/v1/cut", "", "application/json", "", Scope::admin, "cut",
+      {"GET", "/v1/cut", "", "application/json", "", Need::instance(admin), "cut",
        [&streams](Call& c, Responder r) { streams.cut(c, std::move(r)); }},
-      {"GET", "/healthz", "", "text/plain", "", Scope::open, "healthz", healthz},
-      {"GET", "/readyz", "", "text/plain", "", Scope::open, "readyz", readyz},
-      {"GET", "/readyz/ingest", "", "text/plain", "", Scope::open, "readyz_ingest", readyz_ingest},
-      {"GET", "/metrics", "", "text/plain", "", Scope::open, "metrics", metrics},
-      {"GET", "/", "", "text/html", "", Scope::open, "index",
-       [&context](Call&, Responder r) { index_page(context, std::move(r)); }},
+      {"POST", "/v1/keys", "application/json", "application/json", "", Need::server(admin), "key_create",
+       [&keys](Call& c, Responder r) { keys.create(c, std::move(r)); }},
+      {"GET", "/v1/keys", "", "application/json", "from, limit", Need::server(admin), "keys",
+       [&keys](Call& c, Responder r) { keys.list(c, std::move(r)); }},
+      {"GET", "/v1/keys/{id}", "", "application/json", "", Need::server(admin), "key",
+       [&keys](Call& c, Responder r) { keys.get(c, std::move(r)); }},
+      {"POST", "/v1/keys/{id}/rotate", "application/json", "application/json", "", Need::server(admin), "key_rotate",
+       [&keys](Call& c, Responder r) { keys.rotate(c, std::move(r)); }},
+      {"DELETE", "/v1/keys/{id}", "", "", "", Need::server(admin), "key_revoke",
+       [&keys](Call& c, Responder r) { keys.revoke(c, std::move(r)); }},
+      {"GET", "/healthz", "", "text/plain", "", Need::nothing(), "healthz", healthz},
+      {"GET", "/readyz", "", "text/plain", "", Need::nothing(), "readyz", readyz},
+      {"GET", "/readyz/ingest", "", "text/plain", "", Need::nothing(), "readyz_ingest", readyz_ingest},
+      {"GET", "/metrics", "", "text/plain", "", Need::instance(read), "metrics", metrics},
+      {"GET", "/", "", "text/html", "", Need::some_key(), "index",
+       [&context](Call& c, Responder r) { index_page(context, c, std::move(r)); }},
   };
 }
 

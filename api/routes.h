@@ -7,6 +7,7 @@
 
 #include "api/context.h"
 #include "api/ingest/ingest.h"
+#include "api/keys/key_routes.h"
 #include "api/records/read.h"
 #include "api/router/router.h"
 #include "api/streams/streams.h"
@@ -21,6 +22,7 @@ struct RouteTargets {
   Records& records;
   Streams& streams;
   ViewRoutes& views;
+  KeyRoutes& keys;
   std::function<std::string()> metrics;
 };
 

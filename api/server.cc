@@ -19,12 +19,14 @@ namespace {
 
 class ApiServerImpl final : public ApiServer, public http::Handler {
  public:
-  ApiServerImpl(Env& env, Engine& engine, views::Views* views, Executor& workers)
+  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, Keys* keys)
       : context_(env, engine, views, workers),
         records_(context_),
         streams_(context_, records_),
         views_(context_),
-        router_(make_routes({context_, ingest_, records_, streams_, views_, [this] { return metrics(); }})),
+        keys_(context_, keys),
+        router_(make_routes({context_, ingest_, records_, streams_, views_, keys_, [this] { return metrics(); }}),
+                keys),
         requests_(router_.labels()) {}
   ~ApiServerImpl() override { stop(std::chrono::milliseconds(0)); }
 
@@ -39,6 +41,8 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     o.port = options.port;
     o.threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
     o.limits = options.limits.http;
+    o.tls = options.tls;
+    set_certificate(options.tls);
     auto server = http::Server::listen(o, *this);
     if (!server) return server.error();
     http_ = std::move(*server);
@@ -53,6 +57,13 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.set_limits(limits);
     http_->set_limits(limits.http);
   }
+
+  void set_tls(std::shared_ptr<const http::TlsContext> tls) override {
+    set_certificate(tls);
+    http_->set_tls(std::move(tls));
+    tls_.taken.add();
+  }
+  void count_tls_refused() override { tls_.refused.add(); }
 
   void drain() override {
     if (!http_) return;
@@ -77,9 +88,12 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   }
 
  private:
+  void set_certificate(const std::shared_ptr<const http::TlsContext>& tls) {
+    if (tls) tls_.expires_s.set(tls->expires_s());
+  }
   std::string metrics() {
     return metrics_text({context_, router_, http_->metrics(), requests_, ingest_->metrics(), records_.metrics(),
-                         views_.watches().metrics()});
+                         views_.watches().metrics(), tls_});
   }
 
   ApiContext context_;
@@ -87,8 +101,10 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   Records records_;
   Streams streams_;
   ViewRoutes views_;
+  KeyRoutes keys_;
   Router router_;
   RequestMetrics requests_;
+  TlsMetrics tls_;
   std::unique_ptr<http::Server> http_;
 };
 
@@ -111,9 +127,9 @@ std::string remedy(const ErrorCode& error) {
 
 }  // namespace
 
-Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::Views* views, Executor& workers,
+Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::AllViews* views, Executor& workers,
                                                     const ApiOptions& options) {
-  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers);
+  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options.keys);
   if (const auto listening = server->listen(options); !listening) {
     const bool v6 = options.host.find(':') != std::string::npos;
     env.logger.error("cannot listen on " + (v6 ? "[" + options.host + "]" : options.host) + ":" +

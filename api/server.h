@@ -8,9 +8,11 @@
 #include <string>
 
 #include "api/http/limits.h"
+#include "api/http/tls_context.h"
 #include "consumers/derived/derived_streams.h"
 #include "consumers/views/views.h"
 #include "engine/engine.h"
+#include "engine/keys/keys.h"
 #include "storage/base/result.h"
 #include "storage/log/flush_probe.h"
 #include "storage/seam/env.h"
@@ -30,10 +32,12 @@ struct ApiOptions {
   std::uint16_t port = 7077;       // 0: any that is free, see ApiServer::port()
   std::size_t threads = 0;         // network threads; 0: one per core
   ApiLimits limits;
+  std::shared_ptr<const http::TlsContext> tls;  // nullptr: HTTP without TLS
   // Where old records are read for pages of them: should leave the processors to the rest. None: `workers`.
   Executor* historical = nullptr;
   std::optional<FlushTime> flush_time;         // what was measured at the start, for /metrics
   derived::DerivedStreams* derived = nullptr;  // nullptr: no stream is derived from another
+  Keys* keys = nullptr;                        // nullptr: there are none, and everybody may do everything
 };
 
 // The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes
@@ -45,12 +49,17 @@ class ApiServer {
  public:
   // The socket is bound and listening when it returns. Errors: errno (EADDRINUSE, EACCES, EADDRNOTAVAIL ...); the
   // sentence with address and remedy goes to env.logger. `views` may be nullptr: then there are none.
-  static Result<std::unique_ptr<ApiServer>> start(Env& env, Engine& engine, views::Views* views, Executor& workers,
+  static Result<std::unique_ptr<ApiServer>> start(Env& env, Engine& engine, views::AllViews* views, Executor& workers,
                                                   const ApiOptions& options);
   virtual ~ApiServer() = default;  // stop()
 
   virtual std::uint16_t port() const = 0;  // the bound one
   virtual void set_limits(const ApiLimits& limits) = 0;
+  // Another certificate, for connections from now on; those that are open keep theirs. Only where there was one from
+  // the start. Any thread.
+  virtual void set_tls(std::shared_ptr<const http::TlsContext> tls) = 0;
+  // A new certificate was found and not taken (it cannot be read, its key is another's): counted for /metrics.
+  virtual void count_tls_refused() = 0;
 
   // From now on: no new connections, new requests get 503 and "Connection: close", tails end, waits (after=, ack=view)
   // are answered at once. Returns at once. Before Engine::close().

@@ -79,6 +79,7 @@ class Backup {
   Result<void> whole(const std::string& path);
   Result<void> collect(const DataCut& cut);
   Result<void> sealed(const std::string& path);
+  Result<void> instance_key();
   Result<void> end_of(const std::string& path, const std::string& kept_as, std::uint64_t bytes);
   Result<bool> keep(const std::string& path, const std::string& kept_as);
   Result<void> remove_if_there(const std::string& path);
@@ -198,8 +199,29 @@ Result<void> Backup::collect(const DataCut& cut) {
     done_.content.streams.push_back({stream.id, stream.log.incarnation, stream.log.epoch, stream.log.start,
                                      segments.back().id, stream.log.end, stream.log.last, stream.name});
   }
+  RETURN_IF_ERROR(instance_key());
   // Small, and the same each time: which directory this is.
   return end_of("TIDEMILL", "TIDEMILL", kAll);
+}
+
+// After the cut: it was on disk before an event of the system stream needed it.
+Result<void> Backup::instance_key() {
+  if (options_.with_instance_key == nullptr) return {};
+  const std::string from = options_.data + "/" + kInstanceKey;
+  ASSIGN_OR_RETURN(const bool there, is_there(files_, from));
+  if (!there) return {};
+  ASSIGN_OR_RETURN(const CopiedFile read, copy_file(files_, from, {}, kAll));
+  const std::string path = std::string(kInstanceKey) + "-" + to_hex(read.hash);
+  if (const auto had = had_.find(path); had == had_.end() || !exists(files_, options_.to + "/" + path)) {
+    RETURN_IF_ERROR(remove_if_there(options_.to + "/" + path));
+    const auto copied = copy_private_file(files_, *options_.with_instance_key, from, options_.to + "/" + path);
+    if (!copied) return copied.error();
+    copied_.insert(path);
+    done_.copied_bytes += read.bytes;
+    had_[path] = {read.bytes, read.hash, path, kInstanceKey};
+  }
+  done_.content.files.push_back(had_[path]);
+  return {};
 }
 
 Result<void> Backup::remove_if_there(const std::string& path) {
@@ -262,6 +284,11 @@ Result<void> Backup::end_of(const std::string& path, const std::string& kept_as,
 void Backup::remove_others() {
   std::set<std::string> named;
   for (const BackupFile& f : done_.content.files) named.insert(f.path);
+  // The encryption key of a backup that was made with it does not stay in those that are made without.
+  if (const auto top = files_.list(options_.to))
+    for (const DirectoryEntry& e : *top)
+      if (e.name.starts_with(std::string(kInstanceKey) + "-") && !named.contains(e.name))
+        (void)files_.remove(options_.to + "/" + e.name).has_value();
   for (const std::string parent : {"streams", kBasesDirectory}) {
     const auto directories = files_.list(options_.to + "/" + parent);
     if (!directories) continue;

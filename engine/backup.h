@@ -10,6 +10,7 @@
 #include "storage/base/finding.h"
 #include "storage/base/result.h"
 #include "storage/seam/env.h"
+#include "storage/seam/private_files.h"
 
 namespace tidemill {
 
@@ -18,9 +19,10 @@ namespace tidemill {
 
 struct BackupOptions {
   std::string data;
-  std::string to;                        // made when missing; empty, or with earlier backups of the same directory
-  std::function<Result<DataCut>()> cut;  // asked again where files have gone meanwhile
-  bool link = true;                      // sealed segments, where both are on one file system; else they are copied
+  std::string to;                             // made when missing; empty, or with earlier backups of the same directory
+  std::function<Result<DataCut>()> cut;       // asked again where files have gone meanwhile
+  PrivateFiles* with_instance_key = nullptr;  // DATA/instance.key too, if there is one; by default it is left out
+  bool link = true;  // sealed segments, where both are on one file system; else they are copied
 };
 struct BackupDone {
   BackupContent content;
@@ -45,8 +47,9 @@ Result<BackupDone> make_backup(Env& env, const BackupOptions& options);
 
 struct RestoreOptions {
   std::string from;
-  std::string data;         // not there, or empty
-  bool check_only = false;  // nothing is made
+  std::string data;                       // not there, or empty
+  bool check_only = false;                // nothing is made
+  PrivateFiles* private_files = nullptr;  // must be there where the backup may have an instance.key
 };
 // Checks every file of the backup; each that is not as it was is said. Only then copies them, and gives every log a
 // durable mark with an epoch that nothing written before can have had: positions behind the backup's end are refused

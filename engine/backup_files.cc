@@ -6,6 +6,7 @@
 #include <span>
 
 #include "engine/backup.h"
+#include "engine/keys/key_text.h"
 #include "storage/base/hash.h"
 
 namespace tidemill {
@@ -75,6 +76,23 @@ Result<CopiedFile> copy_file(FileSystem& files, const std::string& from, const s
   }
   done.hash = hash.value();
   return done;
+}
+
+Result<CopiedFile> copy_private_file(FileSystem& files, PrivateFiles& private_files, const std::string& from,
+                                     const std::string& into) {
+  ASSIGN_OR_RETURN(SecretText text, [&]() -> Result<SecretText> {
+    ASSIGN_OR_RETURN(std::string read, read_file(files, from, 4096));
+    SecretText secret(read);
+    wipe(read);
+    return secret;
+  }());
+  RETURN_IF_ERROR(private_files.create(into));
+  ASSIGN_OR_RETURN(const auto copy, files.open(into, OpenMode::write));
+  RETURN_IF_ERROR(copy->write_at(ByteOffset(0), std::as_bytes(std::span(text.view()))));
+  RETURN_IF_ERROR(copy->sync_data());
+  Xxh3Stream hash;
+  hash.add(text.view());
+  return CopiedFile{text.view().size(), hash.value()};
 }
 
 Result<void> replace_file(FileSystem& files, const std::string& directory, const std::string& name,

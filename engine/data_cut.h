@@ -12,7 +12,7 @@ namespace tidemill {
 
 struct StreamCut {
   StreamId id;
-  std::string name;
+  std::string name;  // with its tenant, where that is not the default one
   LogCut log;
   bool operator==(const StreamCut&) const = default;
 };

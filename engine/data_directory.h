@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/qualified_name.h"
 #include "storage/base/ids.h"
 #include "storage/base/result.h"
 #include "storage/seam/env.h"
@@ -32,7 +33,11 @@ class DataDirectory {
   std::string stream(StreamId id) const { return streams() + "/" + std::to_string(id.value()); }
   std::string views() const { return path_ + "/views"; }
   std::string archive() const { return path_ + "/archive"; }
-  std::string archive(std::string_view stream) const { return archive() + "/" + std::string(stream); }
+  // archive/STREAM, and archive/_tenants/TENANT/STREAM of another than the default tenant: no stream's name begins with
+  // `_`, and what is moved aside (consumers/archive) is _ID-STREAM, so that no name can lead into another's.
+  std::string archive(const QualifiedName& stream) const {
+    return archive() + (stream.tenant == kDefaultTenant ? "/" : "/_tenants/" + stream.tenant + "/") + stream.name;
+  }
 
  private:
   DataDirectory() = default;

@@ -61,7 +61,7 @@ Result<DataCut> DataReader::cut_at_rest() {
   RETURN_IF_ERROR(add(StreamId(0), "_system", system_->log()));
   for (const Known& known : streams_) {
     ASSIGN_OR_RETURN(const auto opened, stream(known));
-    RETURN_IF_ERROR(add(known.definition.id, known.definition.name, opened->log()));
+    RETURN_IF_ERROR(add(known.definition.id, opened->title(), opened->log()));
   }
   return out;
 }

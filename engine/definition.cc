@@ -14,6 +14,10 @@ namespace {
 
 namespace dom = simdjson::dom;
 
+constexpr std::string_view kCreated = "stream.created";
+constexpr std::string_view kDerived = "stream.derived";
+constexpr std::string_view kCreatedInTenant = "stream.created_in_tenant";  // derived or not
+
 std::optional<std::uint64_t> number_from_hex(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
@@ -186,6 +190,7 @@ std::optional<DecodedDefinition> decode_definition(std::string_view text) {
   d.shards = std::move(*cut);
   std::string_view value;
   if (root["tenant"].get(value) == simdjson::SUCCESS) d.tenant = value;
+  if (!valid_tenant_name(d.tenant)) return std::nullopt;
   if (root["partition_key"].get(value) == simdjson::SUCCESS) d.partition_key = value;
   if (root["created"].get(value) == simdjson::SUCCESS)
     if (const auto time = parse_rfc3339(value)) d.created = *time;
@@ -219,6 +224,11 @@ std::optional<DecodedDefinition> decode_definition(std::string_view text) {
     d.derived = StreamDefinition::Derived{StreamId(source), Sequence(from), std::string(value)};
   }
   return decoded;
+}
+
+std::string_view creation_event(const StreamDefinition& definition) {
+  if (definition.tenant != kDefaultTenant) return kCreatedInTenant;
+  return definition.derived ? kDerived : kCreated;
 }
 
 std::string encode_reshard(StreamId stream, const Reshard& change) {
@@ -277,8 +287,8 @@ bool KnownStreams::fold(std::string_view type, std::string_view json) {
     unfinished.insert(*id);
     return true;
   }
-  const bool derived = type == "stream.derived";
-  if (derived || type == "stream.created" || type == "stream.changed") {
+  const bool derived = type == kDerived;
+  if (derived || type == kCreated || type == kCreatedInTenant || type == "stream.changed") {
     auto decoded = decode_definition(json);
     if (!decoded || (derived && !decoded->definition.derived)) return false;
     const StreamId id = decoded->definition.id;

@@ -19,6 +19,10 @@ struct DecodedDefinition {
   Incarnation incarnation;
 };
 std::optional<DecodedDefinition> decode_definition(std::string_view json);
+// The type of the event that creates it. One of its own at which a version that could not do right by it stops: one
+// that knows of no derived streams would take records into it, and forget how far it is; one that knows of no tenants
+// would show it to everybody, and take two of one name for one.
+std::string_view creation_event(const StreamDefinition& definition);
 // A split or merge of a stream's shards.
 struct DecodedReshard {
   StreamId stream;

@@ -35,7 +35,7 @@ class EngineImpl final : public Engine {
 
   Result<void> start();
 
-  std::shared_ptr<Stream> find(std::string_view name) const override {
+  std::shared_ptr<Stream> find(const QualifiedName& name) const override {
     const std::shared_lock lock(streams_mutex_);
     const auto it = by_name_.find(name);
     return it == by_name_.end() ? nullptr : it->second;
@@ -48,8 +48,15 @@ class EngineImpl final : public Engine {
   std::vector<std::shared_ptr<Stream>> list() const override {
     const std::shared_lock lock(streams_mutex_);
     std::vector<std::shared_ptr<Stream>> all;
-    for (const auto& [name, stream] : by_name_)
-      if (!name.starts_with('_')) all.push_back(stream);
+    for (const auto& [name, stream] : by_name_) all.push_back(stream);
+    return all;
+  }
+  std::vector<std::shared_ptr<Stream>> list(std::string_view tenant) const override {
+    const std::shared_lock lock(streams_mutex_);
+    std::vector<std::shared_ptr<Stream>> all;
+    for (auto it = by_name_.lower_bound({std::string(tenant), {}}); it != by_name_.end() && it->first.tenant == tenant;
+         ++it)
+      all.push_back(it->second);
     return all;
   }
 
@@ -58,15 +65,15 @@ class EngineImpl final : public Engine {
     std::vector<std::string> names;
     for (const auto& [name, stream] : by_name_)
       if (const auto& derived = stream->definition().derived; derived && derived->source == source)
-        names.push_back(name);
+        names.push_back(name.name);
     return names;
   }
 
   Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) override;
   Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) override;
-  Result<Resharded> split(std::string_view name, ShardId shard, std::optional<HashKey> at) override;
-  Result<Resharded> merge(std::string_view name, ShardId shard, ShardId with) override;
-  Result<void> remove(std::string_view name) override;
+  Result<Resharded> split(const QualifiedName& name, ShardId shard, std::optional<HashKey> at) override;
+  Result<Resharded> merge(const QualifiedName& name, ShardId shard, ShardId with) override;
+  Result<void> remove(const QualifiedName& name) override;
 
   void on_stream(Hook attach) override {
     const std::lock_guard changing(changing_);
@@ -101,11 +108,11 @@ class EngineImpl final : public Engine {
   Result<void> close() override;
   void begin_retention(Retention::Keeper keeper) override { retention_->begin(std::move(keeper)); }
   void check_retention() override { retention_->wake(); }
-  RetentionStatus retention(const Stream& stream) const override { return retention_->status(stream.name()); }
+  RetentionStatus retention(const Stream& stream) const override { return retention_->status(stream.definition().id); }
 
  private:
   using Plan = std::function<Result<Reshard>(const ShardTable&)>;
-  Result<Resharded> reshard(std::string_view name, const Plan& plan);
+  Result<Resharded> reshard(const QualifiedName& name, const Plan& plan);
 
   void fold(const SystemStream::Event& event);
   void unreadable(const SystemStream::Event& event);
@@ -137,7 +144,7 @@ class EngineImpl final : public Engine {
   bool closed_ = false;
 
   mutable std::shared_mutex streams_mutex_;
-  std::map<std::string, std::shared_ptr<Stream>, std::less<>> by_name_;
+  std::map<QualifiedName, std::shared_ptr<Stream>> by_name_;
   std::map<StreamId, std::shared_ptr<Stream>> by_id_;
 
   const std::shared_ptr<Retention> retention_;
@@ -183,17 +190,18 @@ void EngineImpl::unreadable(const SystemStream::Event& event) {
 
 Result<std::shared_ptr<Stream>> EngineImpl::open_stream(StreamId id, const KnownStreams::Known& known) {
   const std::string path = directory_->stream(id);
+  const std::string title = text_of(known.definition.qualified_name());
   // A log that is opened where there is none is made anew, empty: that must not hide a loss.
   ASSIGN_OR_RETURN(const bool there, is_there(env_.files, path));
   if (!there) {
     env_.logger.error("the records of a stream are missing; restore its directory from a backup",
-                      {{"stream", known.definition.name}, {"directory", path}});
+                      {{"stream", title}, {"directory", path}});
     return StorageErrc::damaged;
   }
-  ASSIGN_OR_RETURN(auto log, open_log(id, known.definition.name));
+  ASSIGN_OR_RETURN(auto log, open_log(id, title));
   if (log->status().incarnation != known.incarnation) {
     env_.logger.error("a stream's directory holds the records of another stream; restore the right one",
-                      {{"stream", known.definition.name}, {"directory", path}});
+                      {{"stream", title}, {"directory", path}});
     return StorageErrc::damaged;
   }
   return std::make_shared<Stream>(known.definition, std::move(log));
@@ -245,7 +253,7 @@ void EngineImpl::clean_up() {
 
 void EngineImpl::publish(const std::shared_ptr<Stream>& stream) {
   const std::unique_lock lock(streams_mutex_);
-  by_name_[stream->name()] = stream;
+  by_name_[stream->qualified_name()] = stream;
   by_id_[stream->definition().id] = stream;
 }
 
@@ -259,7 +267,8 @@ void EngineImpl::remove_files(StreamId id) {
 }
 
 Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, std::uint32_t shards) {
-  if (!valid_stream_name(definition.name) || definition.name.starts_with('_')) return EngineErrc::invalid_name;
+  if (!valid_stream_name(definition.name) || definition.name.starts_with('_') || !valid_tenant_name(definition.tenant))
+    return EngineErrc::invalid_name;
   if (definition.shards.empty()) {
     if (shards == 0 || shards > kOpenShardsMax) return EngineErrc::invalid_definition;
     definition.shards = make_shards(shards);
@@ -269,24 +278,25 @@ Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, 
 
   const std::lock_guard changing(changing_);
   if (closed_) return EngineErrc::draining;
-  if (definition.derived && find(definition.derived->source) == nullptr) return EngineErrc::no_such_stream;
+  if (definition.derived) {
+    const auto source = find(definition.derived->source);
+    if (source == nullptr || source->tenant() != definition.tenant) return EngineErrc::no_such_stream;
+  }
   definition.id = StreamId(last_id_.load() + 1);
   definition.created = env_.clock.wall();
   const auto name_is_free = [&]() -> Result<void> {
     for (const auto& [id, known] : known_.streams)
-      if (known.definition.name == definition.name) return EngineErrc::stream_exists;
+      if (known.definition.qualified_name() == definition.qualified_name()) return EngineErrc::stream_exists;
     return {};
   };
   // Said before it is done, so that what a crash leaves of it is known for what it is.
   RETURN_IF_ERROR(system_->append("stream.creating", encode_id(definition.id), name_is_free));
-  auto log = open_log(definition.id, definition.name);
+  auto log = open_log(definition.id, text_of(definition.qualified_name()));
   if (!log) {
     remove_files(definition.id);
     return log.error();
   }
-  // A type of its own, at which a version that knows of no derived streams stops: it would take records into it, and
-  // forget how far it is.
-  const auto created = system_->append(definition.derived ? "stream.derived" : "stream.created",
+  const auto created = system_->append(creation_event(definition),
                                        encode_definition(definition, (*log)->status().incarnation), name_is_free);
   if (!created) {
     close_logs({*log});
@@ -303,7 +313,7 @@ Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, 
 Result<std::shared_ptr<Stream>> EngineImpl::change(const StreamDefinition& definition) {
   const std::lock_guard changing(changing_);
   if (closed_) return EngineErrc::draining;
-  const auto old = find(definition.name);
+  const auto old = find(definition.qualified_name());
   if (old == nullptr) return EngineErrc::no_such_stream;
   StreamDefinition wanted = old->definition();
   wanted.fields = definition.fields;
@@ -320,7 +330,7 @@ Result<std::shared_ptr<Stream>> EngineImpl::change(const StreamDefinition& defin
   return stream;
 }
 
-Result<Engine::Resharded> EngineImpl::split(std::string_view name, ShardId shard, std::optional<HashKey> at) {
+Result<Engine::Resharded> EngineImpl::split(const QualifiedName& name, ShardId shard, std::optional<HashKey> at) {
   const std::lock_guard changing(changing_);
   const auto stream = find(name);
   if (stream == nullptr) return EngineErrc::no_such_stream;
@@ -331,12 +341,12 @@ Result<Engine::Resharded> EngineImpl::split(std::string_view name, ShardId shard
   return reshard(name, [&](const ShardTable& shards) { return shards.plan_split(shard, at); });
 }
 
-Result<Engine::Resharded> EngineImpl::merge(std::string_view name, ShardId shard, ShardId with) {
+Result<Engine::Resharded> EngineImpl::merge(const QualifiedName& name, ShardId shard, ShardId with) {
   return reshard(name, [&](const ShardTable& shards) { return shards.plan_merge(shard, with); });
 }
 
 // What is true when: groups stop at the end of that moment, the event is made durable, groups go on.
-Result<Engine::Resharded> EngineImpl::reshard(std::string_view name, const Plan& plan) {
+Result<Engine::Resharded> EngineImpl::reshard(const QualifiedName& name, const Plan& plan) {
   const std::lock_guard changing(changing_);
   if (closed_) return EngineErrc::draining;
   const auto old = find(name);
@@ -350,11 +360,11 @@ Result<Engine::Resharded> EngineImpl::reshard(std::string_view name, const Plan&
     const LogStatus status = system_->log().status();
     if (appended.error() != StorageErrc::flush_failed || (status.accepting && status.sealed)) {
       shards.withdraw();
-      groups_.wake(name);
+      groups_.wake(id);
     } else {
       // The event may be found at the next start. Until then nobody may act on shards as if it were not.
       env_.logger.error("it is not known whether shards were changed; the stream's groups wait for the next start",
-                        {{"stream", old->name()}, {"error", appended.error().message()}});
+                        {{"stream", old->title()}, {"error", appended.error().message()}});
     }
     return appended.error();
   }
@@ -363,9 +373,9 @@ Result<Engine::Resharded> EngineImpl::reshard(std::string_view name, const Plan&
   wanted.shards = shards.now().table->all();
   auto stream = std::make_shared<Stream>(std::move(wanted), *old);
   publish(stream);
-  groups_.wake(name);
+  groups_.wake(id);
   env_.logger.info(change.opened.size() == 2 ? "a shard was split" : "shards were merged",
-                   {{"stream", stream->name()},
+                   {{"stream", stream->title()},
                     {"closed", std::to_string(change.closed.front().value())},
                     {"at", std::to_string(change.at.value())},
                     {"opened", std::to_string(change.opened.front().id.value())},
@@ -373,7 +383,7 @@ Result<Engine::Resharded> EngineImpl::reshard(std::string_view name, const Plan&
   return Resharded{std::move(stream), std::move(change)};
 }
 
-Result<void> EngineImpl::remove(std::string_view name) {
+Result<void> EngineImpl::remove(const QualifiedName& name) {
   const std::lock_guard changing(changing_);
   if (closed_) return EngineErrc::draining;
   const auto stream = find(name);
@@ -383,15 +393,15 @@ Result<void> EngineImpl::remove(std::string_view name) {
   RETURN_IF_ERROR(system_->append("stream.removed", encode_id(id)));
   {
     const std::unique_lock lock(streams_mutex_);
-    by_name_.erase(stream->name());
+    by_name_.erase(name);
     by_id_.erase(id);
   }
   for (const Hook& detach : detach_) detach(stream);
   for (const GroupStatus& group : groups_.list())
-    if (group.stream == name)
-      if (const auto closed = groups_.remove(group.name); !closed)
+    if (group.stream_id == id)
+      if (const auto closed = groups_.remove(group.qualified_name()); !closed)
         env_.logger.warning("a group of a removed stream did not close cleanly",
-                            {{"group", group.name}, {"error", closed.error().message()}});
+                            {{"group", text_of(group.qualified_name())}, {"error", closed.error().message()}});
   close_logs({stream->shared_log()});
   remove_files(id);
   return {};
@@ -405,7 +415,7 @@ DataCut EngineImpl::cut() {
   const std::shared_lock lock(streams_mutex_);
   // The youngest first: a derived stream, which is younger than its source, must not be found ahead of it.
   for (auto it = by_id_.rbegin(); it != by_id_.rend(); ++it)
-    cut.streams.push_back({it->first, it->second->name(), it->second->log().cut()});
+    cut.streams.push_back({it->first, it->second->title(), it->second->log().cut()});
   std::reverse(cut.streams.begin() + 1, cut.streams.end());
   return cut;
 }

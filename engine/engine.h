@@ -33,13 +33,15 @@ class Engine {
   static Result<std::unique_ptr<Engine>> open(Env& env, const Options& options);
   virtual ~Engine() = default;
 
-  virtual std::shared_ptr<Stream> find(std::string_view name) const = 0;  // nullptr: no such stream
+  virtual std::shared_ptr<Stream> find(const QualifiedName& name) const = 0;  // nullptr: no such stream
   virtual std::shared_ptr<Stream> find(StreamId id) const = 0;
-  virtual std::vector<std::shared_ptr<Stream>> list() const = 0;  // by name, without `_` streams
-  // definition.id and .created are given by the engine; empty .shards become `shards` equal ones. stream_exists,
-  // invalid_name, invalid_definition. Of a derived one: no_such_stream, where there is no source.
+  virtual std::vector<std::shared_ptr<Stream>> list() const = 0;  // of all tenants, by tenant and name
+  virtual std::vector<std::shared_ptr<Stream>> list(std::string_view tenant) const = 0;  // by name
+  // definition.id and .created are given by the engine; empty .shards become `shards` equal ones. stream_exists (in its
+  // tenant), invalid_name (of it or its tenant), invalid_definition. Of a derived one: no_such_stream, where its tenant
+  // has no such source.
   virtual Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) = 0;
-  // Settings that may change later: fields, partition_key, archive, retention.
+  // Settings that may change later: fields, partition_key, archive, retention. Found by tenant and name.
   virtual Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) = 0;
   // Closes shards at the present end of the stream and opens children for what comes after it (engine/shards.h). When
   // it returns without error the change is on disk and groups follow it; appends never notice. Without `at`: in the
@@ -48,11 +50,12 @@ class Engine {
     std::shared_ptr<Stream> stream;
     Reshard change;
   };
-  virtual Result<Resharded> split(std::string_view name, ShardId shard, std::optional<HashKey> at = {}) = 0;
-  virtual Result<Resharded> merge(std::string_view name, ShardId shard, ShardId with) = 0;
+  virtual Result<Resharded> split(const QualifiedName& name, ShardId shard, std::optional<HashKey> at = {}) = 0;
+  virtual Result<Resharded> merge(const QualifiedName& name, ShardId shard, ShardId with) = 0;
   // Its groups first; files go in the background. stream_in_use: others are derived from it.
-  virtual Result<void> remove(std::string_view name) = 0;
-  virtual std::vector<std::string> derived_from(StreamId source) const = 0;  // names of the streams that are
+  virtual Result<void> remove(const QualifiedName& name) = 0;
+  virtual std::vector<std::string> derived_from(
+      StreamId source) const = 0;  // names of the streams that are, of its tenant
 
   // Called (on the changing thread) after a stream was created and for each existing one at registration: how consumers
   // attach theirs.

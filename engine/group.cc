@@ -16,10 +16,11 @@ struct Groups::Impl {
 
   Env& env;
   mutable std::mutex mutex;
-  std::map<std::string, std::shared_ptr<GroupRunner>, std::less<>> runners;  // nullptr: being opened
+  std::map<QualifiedName, std::shared_ptr<GroupRunner>> runners;  // nullptr: being opened
   bool closed = false;
 
-  Result<void> add(const std::string& name, const std::shared_ptr<GroupRunner>& runner, WhenNotOpened when) {
+  Result<void> add(const std::shared_ptr<GroupRunner>& runner, WhenNotOpened when) {
+    const QualifiedName name = runner->qualified_name();
     {
       const std::lock_guard lock(mutex);
       if (closed) return EngineErrc::draining;
@@ -68,7 +69,7 @@ struct Groups::Impl {
     return first;
   }
 
-  std::shared_ptr<GroupRunner> find(std::string_view name) const {
+  std::shared_ptr<GroupRunner> find(const QualifiedName& name) const {
     const std::lock_guard lock(mutex);
     const auto it = runners.find(name);
     return it == runners.end() ? nullptr : it->second;
@@ -91,15 +92,15 @@ Groups::~Groups() {
 
 Result<void> Groups::add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer,
                          WhenNotOpened when) {
-  return impl_->add(name, make_stream_group(impl_->env, name, std::move(stream), std::move(consumer)), when);
+  return impl_->add(make_stream_group(impl_->env, std::move(name), std::move(stream), std::move(consumer)), when);
 }
 
 Result<void> Groups::add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer,
                          WhenNotOpened when) {
-  return impl_->add(name, make_sharded_group(impl_->env, name, std::move(stream), std::move(consumer)), when);
+  return impl_->add(make_sharded_group(impl_->env, std::move(name), std::move(stream), std::move(consumer)), when);
 }
 
-Result<void> Groups::remove(std::string_view name) {
+Result<void> Groups::remove(const QualifiedName& name) {
   std::shared_ptr<GroupRunner> runner;
   {
     const std::lock_guard lock(impl_->mutex);
@@ -111,12 +112,12 @@ Result<void> Groups::remove(std::string_view name) {
   return impl_->close({runner});
 }
 
-void Groups::wake(std::string_view stream) {
+void Groups::wake(StreamId stream) {
   for (const auto& runner : impl_->running())
-    if (runner->stream().name() == stream) runner->wake();
+    if (runner->stream().definition().id == stream) runner->wake();
 }
 
-void Groups::note_position(std::string_view name) {
+void Groups::note_position(const QualifiedName& name) {
   if (const auto runner = impl_->find(name)) runner->note_position();
 }
 
@@ -126,7 +127,14 @@ std::vector<GroupStatus> Groups::list() const {
   return all;
 }
 
-std::optional<GroupStatus> Groups::find(std::string_view name) const {
+std::vector<GroupStatus> Groups::list(std::string_view tenant) const {
+  std::vector<GroupStatus> all;
+  for (const auto& runner : impl_->running())
+    if (runner->stream().tenant() == tenant) all.push_back(runner->status());
+  return all;
+}
+
+std::optional<GroupStatus> Groups::find(const QualifiedName& name) const {
   const auto runner = impl_->find(name);
   return runner ? std::optional(runner->status()) : std::nullopt;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/consumer.h"
+#include "engine/qualified_name.h"
 #include "storage/seam/env.h"
 
 namespace tidemill {
@@ -25,8 +26,10 @@ struct GroupShardStatus {
 };
 
 struct GroupStatus {
-  std::string name;  // "<stream>:<consumer>", e.g. retail:archive
+  std::string tenant;  // of the stream, and so of the group
+  std::string name;    // "<stream>:<consumer>", e.g. retail:archive
   std::string stream;
+  StreamId stream_id;
   std::string consumer;  // archive, views
   Position applied;      // the least of the shards'
   Position persisted;
@@ -39,6 +42,7 @@ struct GroupStatus {
   WallTime last_error_time{};
   std::uint64_t retries = 0;
   bool open = false;  // else nobody knows how far it is
+  QualifiedName qualified_name() const { return {tenant, name}; }
 };
 
 // The consumer-group runtime. Reads each group's stream behind its durable position, hands batches to the consumer on
@@ -64,21 +68,22 @@ class Groups {
   // What becomes of a consumer that cannot be opened: nothing is added, or it is, and opening is tried again like any
   // other call, with the error in the group's status.
   enum class WhenNotOpened { give_up, keep_trying };
-  // Opens the consumer (blocks) and starts it.
+  // Opens the consumer (blocks) and starts it. The group is the stream's tenant's: its name is one among those.
   Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<Consumer> consumer,
                    WhenNotOpened when = WhenNotOpened::give_up);
   Result<void> add(std::string name, std::shared_ptr<Stream> stream, std::shared_ptr<ShardedConsumer> consumer,
                    WhenNotOpened when = WhenNotOpened::give_up);
   // Stops and closes the consumer; blocks until it has.
-  Result<void> remove(std::string_view name);
+  Result<void> remove(const QualifiedName& name);
   // The stream's shards have changed: its groups look again. Does not block.
-  void wake(std::string_view stream);
+  void wake(StreamId stream);
   // Retention is about to reach what lies behind the group's persisted position: its consumer is to keep how far it has
   // come, where it has nothing to do for that but to say so (Consumer::note_position). Does not block.
-  void note_position(std::string_view name);
-  // How groups are. May read a record of the log for each, to know how old it is.
+  void note_position(const QualifiedName& name);
+  // How groups are, of all tenants. May read a record of the log for each, to know how old it is.
   std::vector<GroupStatus> list() const;
-  std::optional<GroupStatus> find(std::string_view name) const;
+  std::vector<GroupStatus> list(std::string_view tenant) const;
+  std::optional<GroupStatus> find(const QualifiedName& name) const;
   // Stops all, closing each (archive seals, views flush). Blocks. Idempotent.
   Result<void> close();
 

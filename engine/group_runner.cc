@@ -93,7 +93,7 @@ void GroupRunner::closed_with(Result<void> result) {
   listener_.reset();
   if (!result)
     env_.logger.error("a group did not close cleanly; what it has not made durable, the next start does again",
-                      {{"group", name_}, {"error", result.error().message()}});
+                      {{"group", text_of(qualified_name())}, {"error", result.error().message()}});
   std::function<void(Result<void>)> closed;
   {
     const std::lock_guard lock(mutex_);
@@ -138,7 +138,8 @@ void GroupRunner::failed(std::string_view doing, ErrorCode error) {
     last_error_time_ = env_.clock.wall();
     ++retries_;
   }
-  env_.logger.warning("a group cannot go on and will try again", {{"group", name_}, {"error", text}});
+  env_.logger.warning("a group cannot go on and will try again",
+                      {{"group", text_of(qualified_name())}, {"error", text}});
 }
 
 void GroupRunner::succeeded() {
@@ -147,13 +148,15 @@ void GroupRunner::succeeded() {
     if (last_error_.empty()) return;
     last_error_.clear();
   }
-  env_.logger.info("a group goes on", {{"group", name_}});
+  env_.logger.info("a group goes on", {{"group", text_of(qualified_name())}});
 }
 
 GroupStatus GroupRunner::status() const {
   GroupStatus status;
+  status.tenant = stream_->tenant();
   status.name = name_;
   status.stream = stream_->name();
+  status.stream_id = stream_->definition().id;
   status.consumer = name_.substr(name_.find(':') + 1);
   status.durable = stream_->log().durable();
   if (open_.load()) {

@@ -32,6 +32,7 @@ class GroupRunner : public Serial {
   void note_position();  // any thread
   GroupStatus status() const;
   const Stream& stream() const { return *stream_; }
+  QualifiedName qualified_name() const { return {stream_->tenant(), name_}; }
 
  protected:
   static constexpr std::chrono::milliseconds kPauseMin{100};

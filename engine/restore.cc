@@ -51,6 +51,13 @@ class Restore {
     std::set<std::string> directories;
     for (const BackupFile& f : content_.files) {
       const std::size_t slash = f.target.rfind('/');
+      if (f.target == kInstanceKey && options_.private_files != nullptr) {
+        ASSIGN_OR_RETURN(const CopiedFile copied,
+                         copy_private_file(files_, *options_.private_files, options_.from + "/" + f.path,
+                                           options_.data + "/" + f.target));
+        if (copied.hash != f.hash) return make_error_code(BackupErrc::backup_damaged);
+        continue;
+      }
       if (slash == std::string::npos) continue;  // the marker: last of all
       const std::string directory = options_.data + "/" + f.target.substr(0, slash);
       RETURN_IF_ERROR(create_directories(files_, directory));

@@ -38,10 +38,10 @@ void Retention::stop() {
   keeper_ = nullptr;
 }
 
-RetentionStatus Retention::status(const std::string& stream) const {
+RetentionStatus Retention::status(StreamId stream) const {
   const std::lock_guard lock(mutex_);
   const auto it = states_.find(stream);
-  return it == states_.end() ? RetentionStatus() : it->second.shown;
+  return it == states_.end() ? RetentionStatus() : it->second;
 }
 
 void Retention::run() {
@@ -55,7 +55,8 @@ void Retention::run() {
   const std::vector<std::shared_ptr<Stream>> streams = streams_();
   const std::vector<GroupStatus> groups = groups_.list();
   std::erase_if(behind_, [&](const auto& known) {
-    return std::none_of(groups.begin(), groups.end(), [&](const GroupStatus& g) { return g.name == known.first; });
+    return std::none_of(groups.begin(), groups.end(),
+                        [&](const GroupStatus& g) { return g.qualified_name() == known.first; });
   });
   for (const auto& stream : streams) {
     if (!stream->definition().retention.enabled()) continue;
@@ -66,7 +67,7 @@ void Retention::run() {
     const std::lock_guard lock(mutex_);
     std::erase_if(states_, [&](const auto& state) {
       return std::none_of(streams.begin(), streams.end(), [&](const auto& s) {
-        return s->name() == state.first && s->definition().retention.enabled();
+        return s->definition().id == state.first && s->definition().retention.enabled();
       });
     });
   }
@@ -101,9 +102,7 @@ bool Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   RetentionStatus before;
   {
     const std::lock_guard lock(mutex_);
-    State& state = states_[stream.name()];
-    if (!(state.id == stream.definition().id)) state = {{}, stream.definition().id};
-    before = state.shown;
+    before = states_[stream.definition().id];
   }
   RetentionStatus now;
   now.removed_records = before.removed_records;
@@ -127,7 +126,7 @@ bool Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   if (!reached || !reached_soon) {
     env_.logger.warning(
         "retention could not look at a stream; the next check tries again",
-        {{"stream", stream.name()}, {"cause", (!reached ? reached.error() : reached_soon.error()).message()}});
+        {{"stream", stream.title()}, {"cause", (!reached ? reached.error() : reached_soon.error()).message()}});
     return false;
   }
 
@@ -137,15 +136,15 @@ bool Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   bool again_soon = false;
   const MonotonicTime time = env_.clock.monotonic();
   for (const GroupStatus& g : groups) {
-    if (g.stream != stream.name() || (keeper_ && g.consumer == kKeptGroup)) continue;
-    Behind& group = behind_[g.name];
+    if (g.stream_id != stream.definition().id || (keeper_ && g.consumer == kKeptGroup)) continue;
+    Behind& group = behind_[g.qualified_name()];
     see(group, g);
     const Sequence unread = group.unread;
     if (unread >= *reached_soon) {
       group.asked = false;
       group.warned.reset();
     } else if (g.open && !group.asked) {
-      groups_.note_position(g.name);
+      groups_.note_position(g.qualified_name());
       group.asked = again_soon = true;
       target = std::max(start, std::min(target, unread));
       continue;
@@ -170,7 +169,7 @@ bool Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
       now.held = "Group " + g.name + " has not made its work durable from record " + std::to_string(unread.value()) +
                  " on; it was warned just now, and " + (group.moves ? "is catching up." : "has a moment.");
     } else {
-      losers.emplace_back(g.name, unread);
+      losers.emplace_back(g.qualified_name(), unread);
     }
   }
   if (target > start) {
@@ -184,7 +183,7 @@ bool Retention::check(Stream& stream, const std::vector<GroupStatus>& groups) {
   }
   say(stream, before, now);
   const std::lock_guard lock(mutex_);
-  states_[stream.name()].shown = std::move(now);
+  states_[stream.definition().id] = std::move(now);
   return again_soon;
 }
 
@@ -193,36 +192,37 @@ void Retention::let_go(Stream& stream, Sequence target, const Losers& losers, Re
   const auto dropped = stream.log().drop_before(target);
   if (!dropped) {
     env_.logger.error("retention cannot move the log's start; nothing was removed",
-                      {{"stream", stream.name()}, {"cause", dropped.error().message()}});
+                      {{"stream", stream.title()}, {"cause", dropped.error().message()}});
     return;
   }
   if (*dropped <= start) return;
   now.removed_records += dropped->value() - start.value();
-  env_.logger.info("retention removed records", {{"stream", stream.name()},
+  env_.logger.info("retention removed records", {{"stream", stream.title()},
                                                  {"first", std::to_string(start.value())},
                                                  {"last", std::to_string(dropped->value() - 1)}});
   for (const auto& [group, from] : losers) {
     const Sequence unread = std::max(start, from);
     if (unread >= *dropped) continue;
     now.lost_records += dropped->value() - unread.value();
-    env_.logger.error(
-        "retention removed records before a group had made its work on them durable",
-        {{"group", group}, {"first", std::to_string(unread.value())}, {"last", std::to_string(dropped->value() - 1)}});
+    env_.logger.error("retention removed records before a group had made its work on them durable",
+                      {{"group", text_of(group)},
+                       {"first", std::to_string(unread.value())},
+                       {"last", std::to_string(dropped->value() - 1)}});
   }
 }
 
 // Only what is new.
 void Retention::say(const Stream& stream, const RetentionStatus& before, const RetentionStatus& now) {
   if (before.paused.empty() && !now.paused.empty())
-    env_.logger.error("retention by age is paused", {{"stream", stream.name()}, {"cause", now.paused}});
+    env_.logger.error("retention by age is paused", {{"stream", stream.title()}, {"cause", now.paused}});
   if (!before.paused.empty() && now.paused.empty())
-    env_.logger.info("retention by age goes on", {{"stream", stream.name()}});
+    env_.logger.info("retention by age goes on", {{"stream", stream.title()}});
   if (before.held.empty() && !now.held.empty())
-    env_.logger.warning("retention keeps more than its limits", {{"stream", stream.name()}, {"cause", now.held}});
+    env_.logger.warning("retention keeps more than its limits", {{"stream", stream.title()}, {"cause", now.held}});
   for (const std::string& group : now.at_risk)
     if (std::find(before.at_risk.begin(), before.at_risk.end(), group) == before.at_risk.end())
       env_.logger.warning("a group is so far behind that retention will soon reach what it has not read",
-                          {{"stream", stream.name()},
+                          {{"stream", stream.title()},
                            {"group", group},
                            {"then", stream.definition().retention.wait_for_groups ? "retention waits for it"
                                                                                   : "it loses these records"}});

@@ -58,13 +58,9 @@ class Retention final : public Serial {
   // Not before all groups are there.
   void begin(Keeper keeper);
   void stop();  // waits for a check under way; none comes after it
-  RetentionStatus status(const std::string& stream) const;
+  RetentionStatus status(StreamId stream) const;
 
  private:
-  struct State {
-    RetentionStatus shown;
-    StreamId id;
-  };
   // A group, as far as it is known.
   struct Behind {
     Sequence unread{1};                   // the first record that it had not persisted when it was open
@@ -73,7 +69,8 @@ class Retention final : public Serial {
     bool asked = false;                   // to note its position, since it is behind
     std::optional<MonotonicTime> warned;  // since when it is at risk
   };
-  using Losers = std::vector<std::pair<std::string, Sequence>>;  // groups, and the first record each has not persisted
+  using Losers =
+      std::vector<std::pair<QualifiedName, Sequence>>;  // groups, and the first record each has not persisted
   void run() final;
   bool check(Stream& stream, const std::vector<GroupStatus>& groups);  // whether to look again soon
   void see(Behind& group, const GroupStatus& status);
@@ -91,10 +88,10 @@ class Retention final : public Serial {
   Keeper keeper_;
   bool begun_ = false;
   bool stopped_ = false;
-  std::map<std::string, Behind> behind_;  // by group
+  std::map<QualifiedName, Behind> behind_;  // by group
 
   mutable std::mutex mutex_;
-  std::map<std::string, State> states_;
+  std::map<StreamId, RetentionStatus> states_;
 };
 
 }  // namespace tidemill

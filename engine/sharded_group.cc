@@ -131,8 +131,9 @@ bool ShardedGroup::drop_failing() {
     }
   }
   for (const ShardId shard : left_behind)
-    env_.logger.warning("a shard is left behind, the others of its group go on",
-                        {{"group", name_}, {"stream", stream_->name()}, {"shard", std::to_string(shard.value())}});
+    env_.logger.warning(
+        "a shard is left behind, the others of its group go on",
+        {{"group", text_of(qualified_name())}, {"stream", stream_->title()}, {"shard", std::to_string(shard.value())}});
   return !dropped.empty();
 }
 

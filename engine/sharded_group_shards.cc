@@ -135,8 +135,9 @@ void ShardedGroup::run_shard(std::size_t index) {
   done.reset();
   if (well_again) succeeded();
   if (caught_up)
-    env_.logger.info("a shard has caught up with its group",
-                     {{"group", name_}, {"stream", stream_->name()}, {"shard", std::to_string(shard.id.value())}});
+    env_.logger.info("a shard has caught up with its group", {{"group", text_of(qualified_name())},
+                                                              {"stream", stream_->title()},
+                                                              {"shard", std::to_string(shard.id.value())}});
   if (timed) wake_at(first);
   // The dealer may wait for the room that a failing shard takes.
   if (last_one || has_drained || (waits && in_flight_.load() >= kReadAheadBytes)) wake();

@@ -16,13 +16,18 @@ bool valid_stream_name(std::string_view name) {
 
 Stream::Stream(StreamDefinition definition, std::shared_ptr<Log> log)
     : definition_(std::move(definition)),
+      title_(text_of(qualified_name())),
       log_(std::move(log)),
       shards_(std::make_shared<ShardMap>(definition_.shards)) {
   if (log_ != nullptr) incarnation_ = log_->status().incarnation;
 }
 
 Stream::Stream(StreamDefinition definition, const Stream& same)
-    : definition_(std::move(definition)), log_(same.log_), incarnation_(same.incarnation_), shards_(same.shards_) {}
+    : definition_(std::move(definition)),
+      title_(text_of(qualified_name())),
+      log_(same.log_),
+      incarnation_(same.incarnation_),
+      shards_(same.shards_) {}
 
 void cut(RecordBatch& batch, Sequence from, Sequence last) {
   if (last == kSequenceMax || batch.next <= next(last)) return;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/qualified_name.h"
 #include "engine/shards.h"
 #include "storage/base/ids.h"
 #include "storage/log/log.h"
@@ -20,9 +21,9 @@ enum class FieldType { text, integer, number };  // what CSV columns of this nam
 // What a stream is, apart from its records. Lives in the system stream; changes by events there only.
 struct StreamDefinition {
   StreamId id;
-  std::string name;  // [A-Za-z0-9_.-]{1,128}; a leading `_` is ours
-  std::string tenant = "default";
-  std::string partition_key;  // name of a top-level field; empty: the request must name the key
+  std::string name;                    // [A-Za-z0-9_.-]{1,128}; a leading `_` is ours
+  std::string tenant{kDefaultTenant};  // whose it is; never changes
+  std::string partition_key;           // name of a top-level field; empty: the request must name the key
   std::map<std::string, FieldType, std::less<>> fields;
   std::vector<ShardDefinition> shards;
   struct Archive {
@@ -46,6 +47,8 @@ struct StreamDefinition {
   };
   std::optional<Derived> derived;
   WallTime created{};
+
+  QualifiedName qualified_name() const { return {tenant, name}; }
 };
 
 // An archive files by shard, each with a file of its own, as long as the stream has never had more open ones than this;
@@ -63,7 +66,10 @@ class Stream {
   // The same stream, with other settings.
   Stream(StreamDefinition definition, const Stream& same);
   const StreamDefinition& definition() const { return definition_; }
-  const std::string& name() const { return definition_.name; }
+  const std::string& name() const { return definition_.name; }      // within its tenant
+  const std::string& tenant() const { return definition_.tenant; }  // likewise: its views, its groups
+  QualifiedName qualified_name() const { return definition_.qualified_name(); }
+  const std::string& title() const { return title_; }  // text_of(qualified_name()), for logs
   Incarnation incarnation() const { return incarnation_; }
   Log& log() const { return *log_; }
   const std::shared_ptr<Log>& shared_log() const { return log_; }
@@ -73,6 +79,7 @@ class Stream {
 
  private:
   StreamDefinition definition_;
+  std::string title_;
   std::shared_ptr<Log> log_;
   Incarnation incarnation_;
   std::shared_ptr<ShardMap> shards_;

@@ -1,13 +1,12 @@
-// Connection's way in: reading, finding requests, handing them out; and its life.
+// Connection's way in: reading, finding requests, handing them out.
 #include "api/http/connection.h"
-
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cerrno>
 #include <cstring>
+#include <tuple>
 
 #include "api/errors/problem.h"
 #include "api/http/status.h"
@@ -15,31 +14,59 @@
 namespace tidemill::http {
 namespace {
 
-constexpr std::size_t kLarge = 64 << 10;  // buffers above it count against Limits::memory_bytes
 constexpr std::size_t kDiscardMax = 64 << 20;
-constexpr std::chrono::seconds kDiscardTime{10};
 
 using UseAwaitable = asio::use_awaitable_t<Executor1>;
 constexpr auto kAwait = asio::as_tuple(UseAwaitable());
 
+Socket::wait_type wait_for(TlsStream::State state) {
+  return state == TlsStream::State::writable ? Socket::wait_write : Socket::wait_read;
+}
+
 }  // namespace
 
-Connection::Connection(IoLoop& loop, Socket socket) : loop_(loop), socket_(std::move(socket)), resume_(loop.context()) {
+Connection::Connection(IoLoop& loop, Socket socket, std::shared_ptr<const TlsContext> tls)
+    : loop_(loop), socket_(std::move(socket)), resume_(loop.context()) {
   out_.emplace_back();
   phase_since_ = write_since_ = std::chrono::steady_clock::now();
-  parser_.begin(loop_.limits());
+  if (tls) {
+    tls_ = std::make_unique<TlsStream>(std::move(tls), socket_.native_handle());
+    phase_ = Phase::handshake;
+  }
 }
 
 Connection::~Connection() {
-  if (capacity_ > kLarge) loop_.shared().memory.give_back(capacity_, std::chrono::steady_clock::now());
+  free_buffer();
 }
 
 asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
   resume_.expires_at(SteadyTime::max());
+  while (!dead_ && phase_ == Phase::handshake) {
+    const TlsStream::State state = tls_->handshake();
+    if (state == TlsStream::State::done || state == TlsStream::State::failed) {
+      handshake_ended(state);
+      break;
+    }
+    auto [ec] = co_await socket_.async_wait(wait_for(state), kAwait);
+    if (ec) close(true);
+  }
   bool filled = false;
+  auto next = tls_ ? TlsStream::State::done : TlsStream::State::readable;
   while (!dead_) {
     if (phase_ == Phase::discarding) {
       parsed_ = end_ = 0;
+      next = TlsStream::State::done;
+    }
+    if (next != TlsStream::State::done) {
+      if (end_ == 0) free_buffer();
+      auto [ec] = co_await socket_.async_wait(wait_for(next), kAwait);
+      if (dead_) break;
+      if (ec) {
+        close(true);
+        break;
+      }
+      next = TlsStream::State::done;
+      parked_ = false;
     }
     if (!make_room(filled)) {
       loop_.begin_batch();
@@ -49,11 +76,32 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
       continue;
     }
     const std::size_t room = capacity_ - end_;
-    auto [ec, n] = co_await socket_.async_read_some(asio::buffer(in_.get() + end_, room), kAwait);
+    boost::system::error_code ec;
+    std::size_t n = 0;
+    if (tls_ && phase_ != Phase::discarding) {
+      const TlsStream::Moved moved = tls_->read(in_ + end_, room);
+      n = moved.bytes;
+      next = moved.state;
+      if (next == TlsStream::State::closed || next == TlsStream::State::failed) {
+        if (n == 0) ec = asio::error::eof;
+        if (n == 0 && next == TlsStream::State::failed) ec = asio::error::connection_reset;
+        next = TlsStream::State::done;  // what came before it counts; the end is seen again
+      } else if (n == 0) {
+        continue;
+      }
+    } else {
+      std::tie(ec, n) = co_await socket_.async_read_some(asio::buffer(in_ + end_, room), kAwait);
+      if (ec == asio::error::operation_aborted && parked_ && !dead_) {
+        park();
+        next = TlsStream::State::readable;
+        continue;
+      }
+      parked_ = false;
+    }
     if (dead_) break;
     if (ec || n == 0) {
       eof_ = true;
-      if (ec && ec != asio::error::eof) close();
+      if (ec && ec != asio::error::eof) close(true);
       break;
     }
     loop_.shared().metrics.bytes_in.add(n);
@@ -64,6 +112,7 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
     }
     end_ += n;
     filled = n == room;
+    const bool more = tls_ && filled && next == TlsStream::State::done;
     loop_.begin_batch();
     consume();
     loop_.end_batch();
@@ -77,6 +126,8 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
       consume();
       loop_.end_batch();
     }
+    // Without a wait in between, whoever sends megabytes would keep everybody else of this loop waiting.
+    if (more && !dead_) co_await asio::post(socket_.get_executor(), UseAwaitable());
   }
   // The client has said all it will. What it asked for it still gets.
   while (!dead_ && phase_ != Phase::discarding && (head_ || out_bytes_) && !(head_ && head_->stream)) {
@@ -97,26 +148,24 @@ void Connection::maybe_resume() {
   if (waiting_ && (eof_ || dead_ || stop_reading_ || !overloaded())) resume_.cancel();
 }
 
+// `capacity` is larger than before.
 void Connection::resize(std::size_t capacity) {
   std::unique_ptr<char[]> fresh(new char[capacity]);
-  if (end_) std::memcpy(fresh.get(), in_.get(), end_);
-  parser_.moved(in_.get(), fresh.get());
+  if (end_) std::memcpy(fresh.get(), in_, end_);
+  parser_.moved(in_, fresh.get());
   if (capacity > kLarge) {
     loop_.shared().memory.grow(capacity_ > kLarge ? capacity_ : 0, capacity, std::chrono::steady_clock::now());
   }
-  in_ = std::move(fresh);
+  capacity_ == kInitial ? loop_.pages().give_back(in_) : delete[] in_;
+  in_ = fresh.release();
   capacity_ = capacity;
 }
 
 // Room for the next read; false: the server has none to give. `filled`: the last read left none.
 bool Connection::make_room(bool filled) {
-  if (end_ == 0 && capacity_ > kLarge) {
-    loop_.shared().memory.give_back(capacity_, std::chrono::steady_clock::now());
-    in_.reset();
-    capacity_ = 0;
-  }
+  if (end_ == 0 && capacity_ > kLarge) free_buffer();
   if (capacity_ == 0) {
-    in_.reset(new char[kInitial]);
+    in_ = loop_.pages().take();
     capacity_ = kInitial;
   }
   // A window of pipelined requests is to come with one read, and so into one commit and one answer.
@@ -124,9 +173,9 @@ bool Connection::make_room(bool filled) {
   if (capacity_ - end_ >= capacity_ / 4) return true;
   // What framed the chunks that were read makes room first.
   if (const char* body_end = parser_.body_end()) {
-    const std::size_t kept = static_cast<std::size_t>(body_end - in_.get());
+    const std::size_t kept = static_cast<std::size_t>(body_end - in_);
     if (parsed_ - kept > capacity_ / 4) {
-      std::memmove(in_.get() + kept, in_.get() + parsed_, end_ - parsed_);
+      std::memmove(in_ + kept, in_ + parsed_, end_ - parsed_);
       end_ -= parsed_ - kept;
       parsed_ = kept;
       return true;
@@ -146,8 +195,9 @@ void Connection::set_phase(Phase phase) {
 // Takes every complete request that has come.
 void Connection::consume() {
   while (!stop_reading_ && !dead_ && parsed_ < end_ && !overloaded()) {
+    if (parser_.parked()) parser_.begin(loop_.limits());
     std::size_t taken = 0;
-    const auto step = parser_.feed(in_.get() + parsed_, end_ - parsed_, taken);
+    const auto step = parser_.feed(in_ + parsed_, end_ - parsed_, taken);
     parsed_ += taken;
     if (step == RequestParser::Step::refused) {
       refuse(parser_.refusal());
@@ -169,8 +219,8 @@ void Connection::consume() {
   } else if (begin_ == end_) {
     begin_ = parsed_ = end_ = 0;
   } else if (begin_ > 0 && !overloaded()) {
-    std::memmove(in_.get(), in_.get() + begin_, end_ - begin_);
-    parser_.moved(in_.get() + begin_, in_.get());
+    std::memmove(in_, in_ + begin_, end_ - begin_);
+    parser_.moved(in_ + begin_, in_);
     parsed_ -= begin_;
     end_ -= begin_;
     begin_ = 0;
@@ -206,8 +256,10 @@ Exchange* Connection::new_exchange() {
 
 void Connection::dispatch() {
   Exchange* e = new_exchange();
-  e->keep_alive = parser_.keep_alive();
+  const std::uint64_t most = loop_.limits().requests;
+  e->keep_alive = parser_.keep_alive() && (++requests_ < most || most == 0);
   if (!e->keep_alive) stop_reading_ = true;
+  if (tls_) parser_.set_peer(tls_->peer());
   loop_.shared().handler.handle(parser_.request(), Responder(e));
 }
 
@@ -219,56 +271,6 @@ void Connection::refuse(ErrorId id, std::chrono::nanoseconds retry_after) {
   e->label = Handler::kRefused;
   Response response = problem(id, {}, {}, retry_after);
   answer(e, response.status, response.content_type, response.headers, response.body, nullptr, true);
-}
-
-void Connection::close() {
-  if (dead_) return;
-  dead_ = true;
-  abandon_queue();
-  out_bytes_ = 0;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
-  resume_.cancel();
-}
-
-std::size_t Connection::held() const {
-  std::size_t bytes = capacity_;
-  for (const Piece& piece : out_) bytes += piece.bytes.capacity();
-  for (const Exchange* e = head_; e; e = e->next) bytes += e->wire.capacity() + e->unsent() - e->wire.size();
-  return bytes;
-}
-
-// Every half second: whoever is too slow goes.
-void Connection::sweep(SteadyTime now) {
-  if (dead_) return;
-  const Limits& limits = loop_.limits();
-  const auto age = now - phase_since_;
-  if (out_bytes_ > 0 && now - write_since_ > limits.write_timeout) {
-    loop_.shared().metrics.timeouts.add();
-    return close();
-  }
-  switch (phase_) {
-    case Phase::idle:
-      if (!head_ && out_bytes_ == 0 && age > limits.idle_timeout) close();
-      break;
-    case Phase::header:
-      if (age > limits.header_timeout && !stop_reading_) {
-        loop_.shared().metrics.timeouts.add();
-        refuse(ErrorId::request_timeout);
-      }
-      break;
-    case Phase::body: {
-      const auto needed = std::chrono::milliseconds(parser_.body_taken() * 1000 / limits.body_bytes_per_second);
-      if (age > limits.body_grace + needed && !stop_reading_) {
-        loop_.shared().metrics.timeouts.add();
-        refuse(ErrorId::request_timeout);
-      }
-      break;
-    }
-    case Phase::discarding:
-      if (age > kDiscardTime) close();
-      break;
-  }
 }
 
 }  // namespace tidemill::http

@@ -15,8 +15,10 @@
 
 #include "api/http/body_memory.h"
 #include "api/http/limits.h"
+#include "api/http/page_pool.h"
 #include "api/http/parser.h"
 #include "api/http/server.h"
+#include "api/http/tls_stream.h"
 
 // Behind Server only: what Asio's headers need to be seen for.
 namespace tidemill::http {
@@ -32,8 +34,9 @@ class Connection;
 class IoLoop;
 class StreamImpl;
 
-inline constexpr std::size_t kInitial = 4 << 10;  // the buffers of a connection that has nothing large to say
-inline constexpr std::size_t kFilled = 16 << 10;  // and of one whose requests fill that at once
+inline constexpr std::size_t kInitial = PagePool::kPage;  // the buffers of a connection that has nothing large to say
+inline constexpr std::size_t kLarge = 64 << 10;           // buffers above it count against Limits::memory_bytes
+inline constexpr std::size_t kFilled = 16 << 10;          // and of one whose requests fill that at once
 
 // A request that a handler has, and its place in the connection's order. Pooled by its loop; touched on that thread
 // only, but for what Responder reads of it (loop, orphan).
@@ -70,6 +73,8 @@ struct Shared {
   mutable std::mutex mutex;
   Limits limits;
   std::atomic<std::uint64_t> limits_version{1};
+  std::shared_ptr<const TlsContext> tls;  // under the mutex
+  bool speaks_tls = false;                // never changes once it serves
 };
 
 class IoLoop final : public Loop {
@@ -100,6 +105,7 @@ class IoLoop final : public Loop {
   void remove(Connection* connection);
   void close_all();
   std::size_t busy() const;
+  PagePool& pages() { return pages_; }
 
  private:
   void sweep();
@@ -108,6 +114,7 @@ class IoLoop final : public Loop {
 
   const std::size_t index_;
   Shared& shared_;
+  PagePool pages_;  // outlives all connections, also those that only a handler of the context still holds
   asio::io_context context_{1};
   asio::executor_work_guard<Executor1> work_{context_.get_executor()};
   Timer sweeper_{context_};
@@ -130,7 +137,7 @@ class IoLoop final : public Loop {
 // One client. Lives on its loop's thread. Owned by the loop's list, its coroutine and its unanswered exchanges.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(IoLoop& loop, Socket socket);
+  Connection(IoLoop& loop, Socket socket, std::shared_ptr<const TlsContext> tls);
   ~Connection();
 
   asio::awaitable<void, Executor1> run(std::shared_ptr<Connection> self);
@@ -141,7 +148,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void stream_end(Exchange* e, bool abort);
   void flush();
   void sweep(SteadyTime now);
-  void close();
+  void close(bool abruptly = false);
   bool idle() const { return !head_ && out_bytes_ == 0; }
   std::size_t held() const;  // bytes of buffers, in and out
   IoLoop& loop() { return loop_; }
@@ -150,9 +157,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool is_dirty = false;
 
  private:
-  enum class Phase { idle, header, body, discarding };
+  enum class Phase { handshake, idle, header, body, discarding };
 
+  void handshake_ended(TlsStream::State state);
   bool make_room(bool filled);
+  void free_buffer();
+  void park();
+  ssize_t send(const iovec* pieces, std::size_t count);
+  void say_no_more();
   void resize(std::size_t capacity);
   void consume();
   void waiting_for_more();
@@ -166,6 +178,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void finished(Exchange* e, int status);
   void pop_done();
   void abandon_queue();
+  void owes();
   void append(std::string_view text);
   void append(Piece piece);
   void write_head(std::string& to, Exchange* e, int status, std::string_view type, std::string_view headers,
@@ -178,9 +191,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Socket socket_;
   Timer resume_;
   RequestParser parser_;
+  std::unique_ptr<TlsStream> tls_;  // nullptr: HTTP without TLS
 
   // What has come: [begin_, parsed_) is of the request at hand, [parsed_, end_) is not parsed yet.
-  std::unique_ptr<char[]> in_;
+  char* in_ = nullptr;  // of capacity_ bytes: a page of the loop's, or larger and of the heap
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t parsed_ = 0;
@@ -196,8 +210,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Phase phase_ = Phase::idle;
   SteadyTime phase_since_{};
-  SteadyTime write_since_{};
+  SteadyTime write_since_{};  // the client took something last, or was owed nothing before
+  SteadyTime owed_since_{};   // answers that it has not taken whole
+  std::uint64_t owed_taken_ = 0;
+  std::uint64_t requests_ = 0;
   std::size_t discarded_ = 0;
+  bool parked_ = true;         // waits for bytes without a buffer for them
   bool writing_ = false;       // waits until the socket takes more
   bool closing_ = false;       // the last answer is in out_ or sent
   bool stop_reading_ = false;  // no further request is looked at

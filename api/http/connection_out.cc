@@ -29,16 +29,21 @@ std::size_t Exchange::unsent() const {
   return bytes;
 }
 
+void Connection::owes() {
+  write_since_ = owed_since_ = loop_.now();
+  owed_taken_ = 0;
+}
+
 void Connection::append(std::string_view text) {
   if (out_.back().bytes.size() + text.size() > kPiece && !out_.back().bytes.empty()) out_.emplace_back();
   out_.back().bytes.append(text);
-  if (out_bytes_ == 0) write_since_ = loop_.now();
+  if (out_bytes_ == 0) owes();
   out_bytes_ += text.size();
 }
 
 void Connection::append(Piece piece) {
   if (piece.bytes.empty()) return;
-  if (out_bytes_ == 0) write_since_ = loop_.now();
+  if (out_bytes_ == 0) owes();
   out_bytes_ += piece.bytes.size();
   out_.push_back(std::move(piece));
   out_.emplace_back();
@@ -189,7 +194,7 @@ void Connection::stream_end(Exchange* e, bool abort) {
       // Where the end of the connection is the end of the answer, only a reset tells this from a whole one.
       boost::system::error_code ignored;
       if (e->http_10) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
-      return close();
+      return close(true);
     }
   } else if (!e->http_10 && !e->head_only) {
     e->pieces.push_back({"0\r\n\r\n", {}});
@@ -218,34 +223,52 @@ void Connection::flush() {
       pieces[count++] = {piece->bytes.data() + skip, bytes};
       room -= bytes;
     }
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = count;
-    const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = send(pieces, count);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) {
         wait_writable();
         break;
       }
-      return close();
+      return close(true);
     }
     took(static_cast<std::size_t>(sent));
     turn -= static_cast<std::size_t>(sent);
   }
   if (head_ && head_->stream) head_->stream->backlog_ = head_->unsent() + out_bytes_;
   if (out_bytes_ == 0 && closing_ && phase_ != Phase::discarding) {
-    // The client may still be sending: closing now would reset the connection and take our answer away from it.
-    boost::system::error_code ignored;
-    socket_.shutdown(Socket::shutdown_send, ignored);
-    set_phase(Phase::discarding);
+    say_no_more();
   }
   maybe_resume();
+}
+
+// As sendmsg(2) says it.
+ssize_t Connection::send(const iovec* pieces, std::size_t count) {
+  if (tls_) {
+    const TlsStream::Moved moved = tls_->write(pieces, count);
+    if (moved.state == TlsStream::State::done) return static_cast<ssize_t>(moved.bytes);
+    // Without renegotiation it never waits for the other side to write.
+    errno = moved.state == TlsStream::State::writable ? EAGAIN : EPIPE;
+    return -1;
+  }
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces);
+  message.msg_iovlen = count;
+  return ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// The client may still be sending: closing now would reset the connection and take our answer away from it.
+void Connection::say_no_more() {
+  if (tls_) tls_->close_notify();
+  boost::system::error_code ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  set_phase(Phase::discarding);
 }
 
 void Connection::took(std::size_t sent) {
   loop_.shared().metrics.bytes_out.add(sent);
   out_bytes_ -= sent;
+  owed_taken_ += sent;
   if (out_bytes_ > 0) write_since_ = std::chrono::steady_clock::now();
   while (sent > 0) {
     const std::size_t rest = out_.front().bytes.size() - out_at_;
@@ -257,7 +280,7 @@ void Connection::took(std::size_t sent) {
     out_at_ = 0;
     if (out_.size() == 1) {
       out_.front().bytes.clear();  // keeps its memory for the next answer
-      if (out_.front().bytes.capacity() > kPiece) out_.front() = {};
+      if (out_.front().bytes.capacity() > kPiece) std::string().swap(out_.front().bytes);
     } else {
       out_.pop_front();
     }
@@ -277,7 +300,7 @@ void Connection::wait_writable() {
   writing_ = true;
   socket_.async_wait(Socket::wait_write, [self = shared_from_this()](boost::system::error_code ec) {
     self->writing_ = false;
-    if (ec) return self->close();
+    if (ec) return self->close(true);
     self->flush();
   });
 }

@@ -80,6 +80,7 @@ void IoLoop::sweep() {
     held += connection->held();
   }
   end_batch();
+  pages_.trim();
   shared_.metrics.buffer_bytes.add(static_cast<std::int64_t>(held) - static_cast<std::int64_t>(held_));
   held_ = held;
 }
@@ -88,7 +89,12 @@ void IoLoop::adopt(Socket socket) {
   boost::system::error_code ignored;
   socket.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket.non_blocking(true, ignored);
-  auto connection = std::make_shared<Connection>(*this, std::move(socket));
+  std::shared_ptr<const TlsContext> tls;
+  if (shared_.speaks_tls) {
+    const std::lock_guard lock(shared_.mutex);
+    tls = shared_.tls;
+  }
+  auto connection = std::make_shared<Connection>(*this, std::move(socket), std::move(tls));
   connection->slot = connections_.size();
   connections_.push_back(connection);
   shared_.metrics.connections.add(1);
@@ -153,7 +159,7 @@ void IoLoop::give_back(Exchange* e) {
   e->connection.reset();
   e->stream.reset();
   e->wire.clear();
-  if (e->wire.capacity() > kWireKept) e->wire = {};
+  if (e->wire.capacity() > kWireKept) std::string().swap(e->wire);
   e->pieces.clear();
   e->label = 0;
   e->status = 0;

@@ -23,7 +23,9 @@ struct Limits {
   std::chrono::milliseconds idle_timeout{75'000};    // between requests: closed
   std::chrono::milliseconds body_grace{10'000};      // a body may take this long, and then as long as
   std::size_t body_bytes_per_second = 1'024;         // this rate needs: 408
-  std::chrono::milliseconds write_timeout{30'000};   // a client that takes nothing of its answer: closed
+  std::chrono::milliseconds write_timeout{30'000};   // a client that takes nothing of its answer so long: closed;
+  std::size_t write_bytes_per_second = 1'024;  // and one that takes longer over what it is owed than this rate needs
+  std::uint64_t requests = 1'000'000;          // of one connection, the last answer says "close"; 0: no limit
 };
 
 }  // namespace tidemill::http

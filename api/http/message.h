@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/http/budget.h"
+#include "api/http/peer.h"
 
 namespace tidemill::http {
 
@@ -23,6 +24,8 @@ struct Request {
   std::string_view query;  // without the `?`, still percent-encoded
   std::span<const Header> headers;
   std::string_view body;
+  // Whom the client's certificate names; nullptr: it showed none, or there is no TLS. Good as long as `body` is.
+  const PeerCertificate* peer = nullptr;
   bool has_length = false;  // it has a Content-Length, or is chunked: a body was meant, if perhaps an empty one
 
   // The value of the first header of that name (any case); empty when there is none.

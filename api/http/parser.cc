@@ -198,10 +198,15 @@ struct RequestParser::Impl {
   bool started = false;
 };
 
-RequestParser::RequestParser() : impl_(std::make_unique<Impl>()) {}
+RequestParser::RequestParser() = default;
 RequestParser::~RequestParser() = default;
 
+void RequestParser::park() {
+  impl_.reset();
+}
+
 void RequestParser::begin(const Limits& limits) {
+  if (!impl_) impl_ = std::make_unique<Impl>();
   auto headers = std::move(impl_->parsed.headers);
   headers.clear();
   impl_->parsed = Parsed{};
@@ -279,7 +284,7 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
 
 void RequestParser::moved(const char* from, const char* to) {
   const std::ptrdiff_t by = to - from;
-  if (by == 0) return;
+  if (by == 0 || !impl_) return;
   const auto shift = [by](std::string_view& s) {
     if (s.data()) s = {s.data() + by, s.size()};
   };
@@ -295,6 +300,9 @@ void RequestParser::moved(const char* from, const char* to) {
 
 const Request& RequestParser::request() const {
   return impl_->parsed.request;
+}
+void RequestParser::set_peer(const PeerCertificate* peer) {
+  impl_->parsed.request.peer = peer;
 }
 ErrorId RequestParser::refusal() const {
   return impl_->parsed.refusal.value_or(ErrorId::bad_request);
@@ -322,6 +330,7 @@ std::uint64_t RequestParser::body_taken() const {
 }
 
 const char* RequestParser::body_end() const {
+  if (!impl_) return nullptr;
   const Parsed& p = impl_->parsed;
   return p.body ? p.body + p.body_size : nullptr;
 }

@@ -18,17 +18,20 @@ class RequestParser {
   RequestParser();
   ~RequestParser();
 
-  void begin(const Limits& limits);  // a new request
+  void begin(const Limits& limits);  // a new request; before anything else
+  void park();                       // between requests: gives its memory back, begin() follows
+  bool parked() const { return !impl_; }
 
   enum class Step { need_more, complete, refused };
   // Takes what it can from the front of `data`, which stays where it is (a chunked body is moved together in place).
   Step feed(char* data, std::size_t size, std::size_t& taken);
-  // The buffer has moved: whatever was remembered lies `to - from` further now.
+  // The buffer has moved: whatever was remembered lies `to - from` further now. Also parked.
   void moved(const char* from, const char* to);
 
   const Request& request() const;  // once complete
-  ErrorId refusal() const;         // why not; whatever follows on the connection cannot be understood
-  bool started() const;            // has taken something
+  void set_peer(const PeerCertificate* peer);
+  ErrorId refusal() const;  // why not; whatever follows on the connection cannot be understood
+  bool started() const;     // has taken something
   bool header_done() const;
   bool wants_continue() const;  // Expect: 100-continue
   bool keep_alive() const;
@@ -36,7 +39,7 @@ class RequestParser {
   bool is_head() const;
   std::uint64_t body_taken() const;
   // Where the body that was taken so far ends, in the owner's buffer; nullptr before it begins. What lies between there
-  // and the first unread byte framed chunks, and may be overwritten.
+  // and the first unread byte framed chunks, and may be overwritten. Also parked.
   const char* body_end() const;
 
  private:

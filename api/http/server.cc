@@ -37,6 +37,7 @@ class ServerImpl final : public Server {
   Loop& loop(std::size_t index) override { return *loops_[index]; }
   const Metrics& metrics() const override { return shared_.metrics; }
   void set_limits(const Limits& limits) override;
+  void set_tls(std::shared_ptr<const TlsContext> tls) override;
   void drain() override;
   void stop(std::chrono::milliseconds grace) override;
 
@@ -56,6 +57,8 @@ class ServerImpl final : public Server {
 };
 
 Result<void> ServerImpl::bind(const ServerOptions& options) {
+  shared_.tls = options.tls;
+  shared_.speaks_tls = options.tls != nullptr;
   try {
     for (std::size_t i = 0; i < std::max<std::size_t>(1, options.threads); ++i) {
       loops_.push_back(std::make_unique<IoLoop>(i, shared_));
@@ -124,6 +127,7 @@ void ServerImpl::accept() {
 
 void ServerImpl::turn_away(Socket socket) {
   shared_.metrics.refused_connections.add();
+  if (shared_.speaks_tls) return;  // to say why would take a handshake, which is what there is too much of
   const Response r = problem(ErrorId::too_many_connections);
   std::string text(status_line(r.status));
   text.append("Content-Type: ").append(r.content_type).append("\r\n").append(r.headers);
@@ -140,6 +144,12 @@ void ServerImpl::set_limits(const Limits& limits) {
   shared_.limits = limits;
   shared_.answers.set_most(limits.answer_bytes);
   shared_.limits_version.fetch_add(1);
+}
+
+void ServerImpl::set_tls(std::shared_ptr<const TlsContext> tls) {
+  CHECK(shared_.speaks_tls && tls);
+  const std::lock_guard lock(shared_.mutex);
+  shared_.tls = std::move(tls);
 }
 
 void ServerImpl::drain() {

@@ -11,6 +11,7 @@
 #include "api/http/message.h"
 #include "api/http/metrics.h"
 #include "api/http/responder.h"
+#include "api/http/tls_context.h"
 #include "storage/base/result.h"
 
 namespace tidemill::http {
@@ -20,6 +21,7 @@ struct ServerOptions {
   std::uint16_t port = 0;
   std::size_t threads = 1;
   Limits limits;
+  std::shared_ptr<const TlsContext> tls;  // nullptr: HTTP without TLS
 };
 
 // Who deals with requests. Called on the network threads, several at a time; must not block.
@@ -47,6 +49,8 @@ class Server {
   virtual Loop& loop(std::size_t index) = 0;
   virtual const Metrics& metrics() const = 0;
   virtual void set_limits(const Limits& limits) = 0;  // any thread
+  // For connections from now on; those that are open keep theirs. Only where there was one from the start. Any thread.
+  virtual void set_tls(std::shared_ptr<const TlsContext> tls) = 0;
 
   // No new connections; every answer from now on closes its connection. Any thread, returns at once.
   virtual void drain() = 0;

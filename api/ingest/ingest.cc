@@ -29,6 +29,7 @@ struct Options {
   bool atomic = false;
   bool wait_for_views = false;
   std::chrono::milliseconds wait{0};
+  std::shared_ptr<const Principal> who;  // where it waits for views: which of them it may know of
 };
 
 // A request that the log has. `Append` is its base, so that the log's pointer is ours.
@@ -145,8 +146,8 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   const http::Request& request = call.request;
   const auto refuse = [&](ErrorId id, std::string_view detail = {}) { responder.send(problem(id, detail)); };
   if (context_.draining.load(std::memory_order_relaxed)) return refuse(ErrorId::draining);
-  std::shared_ptr<Stream> stream = context_.engine.find(call.params[0]);
-  if (!stream || stream->name().starts_with('_')) return refuse(ErrorId::stream_not_found);
+  std::shared_ptr<Stream> stream = context_.stream_of(*call.who, call.params[0]);
+  if (!stream) return refuse(ErrorId::stream_not_found);
   if (stream->definition().derived) return refuse(ErrorId::derived_stream);
 
   const MediaType type = parse_media_type(request.header("Content-Type"));
@@ -175,6 +176,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
         return refuse(ErrorId::invalid_parameter, "`ack` is durable or view.");
       }
       options.wait_for_views = *ack == "view";
+      if (options.wait_for_views) options.who = call.who;
     }
     const auto wait = wait_of(call.query);
     if (!wait) return refuse(ErrorId::invalid_parameter, kWaitSentence);
@@ -308,20 +310,22 @@ void Ingest::PerLoop::finish(Slot* slot, MonotonicTime now) {
   ingest_.metrics_.durable_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, us.count())));
   if (!slot->replayed) count(slot->body.rejected);
   probe(*slot);
-  if (slot->options.wait_for_views && context_.views) return wait_for_views(slot);
+  if (slot->options.wait_for_views && context_.all_views) return wait_for_views(slot);
   answer(slot, "durable", {});
 }
 
 // Measures how long records take into the views, one request at a time: looking at each would cost too much.
 void Ingest::PerLoop::probe(const Slot& slot) {
-  if (!context_.views || slot.accepted == 0 || probing_ > 0 || slot.replayed || slot.begun < next_probe_) return;
+  if (!context_.all_views || slot.accepted == 0 || probing_ > 0 || slot.replayed || slot.begun < next_probe_) return;
   next_probe_ = slot.begun + kProbePause;
-  const auto names = context_.views->reading(slot.stream->name());
+  const OwnViews views = context_.all_views->of(slot.stream->tenant());
+  const auto names = views->reading(slot.stream->name());
   const Position position = Position::through(Sequence(slot.first.value() + slot.accepted - 1));
   for (const auto& name : names) {
     ++probing_;
     context_.waits.until_applied(
-        loop_, *context_.views, {name}, position, kWaitMax, [this, name, begun = slot.begun](bool reached) {
+        loop_, views, {name}, position, kWaitMax,
+        [this, name = QualifiedName{slot.stream->tenant(), name}, begun = slot.begun](bool reached) {
           --probing_;
           if (!reached) return;
           const auto us = std::chrono::duration_cast<std::chrono::microseconds>(context_.env.clock.monotonic() - begun);
@@ -331,11 +335,12 @@ void Ingest::PerLoop::probe(const Slot& slot) {
 }
 
 void Ingest::PerLoop::wait_for_views(Slot* slot) {
-  const std::vector<std::string> names = context_.views->reading(slot->stream->name());
+  const OwnViews views = context_.all_views->of(slot->stream->tenant());
+  const std::vector<std::string> names = views->reading(slot->stream->name());
   const Sequence last(slot->first.value() + slot->accepted - 1);
   const Position position = Position::through(last);
-  context_.waits.until_applied(loop_, *context_.views, names, position, slot->options.wait,
-                               [this, slot, names, position](bool reached) {
+  context_.waits.until_applied(loop_, views, names, position, slot->options.wait,
+                               [this, slot, views, names, position](bool reached) {
                                  if (reached) return answer(slot, "view", {});
                                  // Safe all the same: a retry would be wrong. Which views are behind is said.
                                  std::string behind;
@@ -343,10 +348,10 @@ void Ingest::PerLoop::wait_for_views(Slot* slot) {
                                  json.begin_array();
                                  bool any = false;
                                  for (const auto& name : names) {
-                                   const auto info = context_.views->find(name);
+                                   const auto info = views->find(name);
                                    if (!info || info->applied >= position) continue;
-                                   json.value(name);
                                    any = true;
+                                   if (slot->options.who->may(Action::see, Thing::view, name)) json.value(name);
                                  }
                                  json.end_array();
                                  if (!any) return answer(slot, "view", {});  // just now

@@ -73,4 +73,13 @@ Labels one(std::string_view name, std::string_view value) {
   return {{std::string(name), std::string(value)}};
 }
 
+Labels of_tenant(std::string_view label, const QualifiedName& value) {
+  return {{std::string(label), value.name}, {"tenant", value.tenant}};
+}
+
+Labels with(Labels labels, std::string_view name, std::string_view value) {
+  labels.emplace_back(name, value);
+  return labels;
+}
+
 }  // namespace tidemill

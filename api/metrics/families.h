@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/qualified_name.h"
 #include "storage/base/metrics.h"
 
 namespace tidemill {
@@ -29,6 +30,9 @@ class Families {
 };
 
 Labels one(std::string_view name, std::string_view value);
+// A stream, view or group, and whose it is: both on every sample of its family, so that sums and joins over them work.
+Labels of_tenant(std::string_view label, const QualifiedName& value);
+Labels with(Labels labels, std::string_view name, std::string_view value);
 inline double number(std::uint64_t n) {
   return static_cast<double>(n);
 }

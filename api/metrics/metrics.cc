@@ -19,7 +19,7 @@ constexpr std::array<int, 29> kKnown{200, 201, 202, 204, 207, 304, 400, 403, 404
 void add_stream(Families& out, const Stream& stream) {
   const LogMetrics& m = stream.log().metrics();
   const LogStatus s = stream.log().status();
-  const Labels l = one("stream", stream.name());
+  const Labels l = of_tenant("stream", stream.qualified_name());
   constexpr double kUs = 1e6;
   out.add("tidemill_records_total", number(m.records.value()), l);
   out.add("tidemill_record_bytes_total", number(m.record_bytes.value()), l);
@@ -48,7 +48,7 @@ void add_windows(Families& out, const ApiContext& context) {
   out.add("tidemill_idempotency_limit_bytes", number(pond->requests.bytes_max()));
   const MonotonicTime now = context.env.clock.monotonic();
   for (const auto& use : pond->requests.uses()) {
-    const Labels l = one("stream", use.name);
+    const Labels l = of_tenant("stream", qualified_from(use.name));
     out.add("tidemill_idempotency_keys", number(use.keys), l);
     const std::chrono::duration<double> age =
         std::max(MonotonicTime::duration::zero(), now - std::min(now, use.oldest));
@@ -58,7 +58,7 @@ void add_windows(Families& out, const ApiContext& context) {
 
 void add_retention(Families& out, const Stream& stream, const RetentionStatus& r) {
   if (!stream.definition().retention.enabled()) return;
-  const Labels l = one("stream", stream.name());
+  const Labels l = of_tenant("stream", stream.qualified_name());
   out.add("tidemill_retention_removed_records_total", number(r.removed_records), l);
   out.add("tidemill_retention_lost_records_total", number(r.lost_records), l);
   out.add("tidemill_retention_groups_at_risk", number(r.at_risk.size()), l);
@@ -67,7 +67,7 @@ void add_retention(Families& out, const Stream& stream, const RetentionStatus& r
 }
 
 void add_group(Families& out, const GroupStatus& g) {
-  const Labels l = one("group", g.name);
+  const Labels l = of_tenant("group", g.qualified_name());
   out.add("tidemill_group_lag_records", number(g.lag_records), l);
   if (g.lag_seconds) out.add("tidemill_group_lag_seconds", *g.lag_seconds, l);
   out.add("tidemill_group_retries_total", number(g.retries), l);
@@ -75,7 +75,7 @@ void add_group(Families& out, const GroupStatus& g) {
   out.add("tidemill_group_applied_sequence", number(g.applied.sequence().value()), l);
   out.add("tidemill_group_persisted_sequence", number(g.persisted.sequence().value()), l);
   if (g.filed) {
-    const Labels stream = one("stream", g.stream);
+    const Labels stream = of_tenant("stream", {g.tenant, g.stream});
     out.add("tidemill_archive_files", number(g.filed->files), stream);
     out.add("tidemill_archive_bytes", number(g.filed->bytes), stream);
   }
@@ -87,7 +87,7 @@ void add_group(Families& out, const GroupStatus& g) {
     failing += !s.last_error.empty();
     // 10,000 shards would make 40,000 series.
     if (g.shards.size() > 64) continue;
-    const Labels ls{{"group", g.name}, {"shard", std::to_string(s.shard.value())}};
+    const Labels ls = with(l, "shard", std::to_string(s.shard.value()));
     out.add("tidemill_group_shard_lag_records", number(s.lag_records), ls);
     if (s.lag_seconds) out.add("tidemill_group_shard_lag_seconds", *s.lag_seconds, ls);
   }
@@ -154,6 +154,28 @@ void RequestMetrics::count(std::uint16_t label, int status, std::chrono::nanosec
   l.taken_us.observe(static_cast<std::uint64_t>(std::max<std::int64_t>(0, taken.count() / 1000)));
 }
 
+namespace {
+
+// Nothing where there is no TLS: an expiry of 0 would set off the alert.
+void add_tls(Families& out, const http::Metrics::Handshakes& h, const TlsMetrics& tls) {
+  if (tls.expires_s.value() == 0) return;
+  const auto handshakes = [&](const Counter& n, const char* result, const char* version) {
+    out.add("tidemill_tls_handshakes_total", number(n.value()), {{"result", result}, {"version", version}});
+  };
+  handshakes(h.full_12, "full", "1.2");
+  handshakes(h.full_13, "full", "1.3");
+  handshakes(h.resumed_12, "resumed", "1.2");
+  handshakes(h.resumed_13, "resumed", "1.3");
+  handshakes(h.failed, "failed", "none");
+  handshakes(h.timed_out, "timed_out", "none");
+  handshakes(h.plain, "plain_http", "none");
+  out.add("tidemill_tls_certificate_expiry_seconds", static_cast<double>(tls.expires_s.value()));
+  out.add("tidemill_tls_certificate_reloads_total", number(tls.taken.value()), one("result", "taken"));
+  out.add("tidemill_tls_certificate_reloads_total", number(tls.refused.value()), one("result", "refused"));
+}
+
+}  // namespace
+
 std::string metrics_text(const MetricSources& sources) {
   Families out;
   out.add("tidemill_build_info", 1, {{"version", std::string(version())}, {"commit", std::string(commit())}});
@@ -161,7 +183,7 @@ std::string metrics_text(const MetricSources& sources) {
   add_disk(out, sources.context);
   add_clock(out, sources.context.env.clock);
   ApiContext& context = sources.context;
-  out.add("tidemill_ready", !context.draining.load() && (!context.views || context.views->ready()) ? 1 : 0);
+  out.add("tidemill_ready", !context.draining.load() && (!context.all_views || context.all_views->ready()) ? 1 : 0);
   for (std::size_t i = 0; i < sources.requests.labels(); ++i) {
     const auto& label = sources.requests.label(i);
     const std::string_view route = sources.router.label(static_cast<std::uint16_t>(i));
@@ -176,6 +198,20 @@ std::string metrics_text(const MetricSources& sources) {
     }
     if (any) out.add("tidemill_http_request_duration_seconds", label.taken_us, 1e6, one("route", route));
   }
+  const Access& access = sources.router.access();
+  for (std::size_t i = 0; i < kDenials; ++i) {
+    const auto denial = static_cast<Denial>(i);
+    const std::uint64_t by_handlers = denial == Denial::forbidden ? context.forbidden.load() : 0;
+    out.add("tidemill_requests_denied_total", number(access.denied(denial) + by_handlers),
+            one("reason", denial_name(denial)));
+  }
+  if (const Keys* keys = access.keys()) {
+    const Keys::Counts counts = keys->counts();
+    out.add("tidemill_keys", number(counts.active), one("state", "active"));
+    out.add("tidemill_keys", number(counts.expired), one("state", "expired"));
+    out.add("tidemill_keys", number(counts.revoked), one("state", "revoked"));
+    out.add("tidemill_keys_bytes", number(keys->bytes()));
+  }
   const http::Metrics& h = sources.http;
   out.add("tidemill_http_connections", static_cast<double>(h.connections.value()));
   out.add("tidemill_http_connections_accepted_total", number(h.accepted.value()));
@@ -185,6 +221,7 @@ std::string metrics_text(const MetricSources& sources) {
   out.add("tidemill_http_timeouts_total", number(h.timeouts.value()));
   out.add("tidemill_http_malformed_requests_total", number(h.bad_requests.value()));
   out.add("tidemill_http_buffer_bytes", static_cast<double>(h.buffer_bytes.value()));
+  add_tls(out, h.handshakes, sources.tls);
   out.add("tidemill_ingest_durable_seconds", sources.ingest.durable_us, 1e6);
   for (std::size_t code = 1; code < IngestMetrics::kCodes; ++code) {
     const auto name = rejection_name(static_cast<Rejection>(code));
@@ -196,17 +233,18 @@ std::string metrics_text(const MetricSources& sources) {
     add_stream(out, *stream);
     add_retention(out, *stream, context.engine.retention(*stream));
     if (const auto derived = context.derived ? context.derived->status(*stream) : std::nullopt) {
-      out.add("tidemill_derived_parked_records", number(derived->position.parked), one("stream", stream->name()));
-      out.add("tidemill_derived_lost_records", number(derived->position.lost), one("stream", stream->name()));
+      const Labels l = of_tenant("stream", stream->qualified_name());
+      out.add("tidemill_derived_parked_records", number(derived->position.parked), l);
+      out.add("tidemill_derived_lost_records", number(derived->position.lost), l);
     }
   }
   for (const GroupStatus& group : context.engine.groups().list()) add_group(out, group);
-  if (context.views) {
-    sources.ingest.visible.each([&](const std::string& view, const Histogram& taken) {
-      out.add("tidemill_ingest_visible_seconds", taken, 1e6, one("view", view));
+  if (context.all_views) {
+    sources.ingest.visible.each([&](const QualifiedName& view, const Histogram& taken) {
+      out.add("tidemill_ingest_visible_seconds", taken, 1e6, of_tenant("view", view));
     });
-    for (const views::ViewInfo& v : context.views->list()) {
-      const Labels l = one("view", v.name);
+    for (const views::ViewInfo& v : context.all_views->list()) {
+      const Labels l = of_tenant("view", {v.tenant, v.name});
       out.add("tidemill_view_rows", number(v.rows), l);
       out.add("tidemill_view_parked_records", number(v.parked), l);
       out.add("tidemill_view_audited_rows_total", number(v.audited), l);
@@ -215,7 +253,7 @@ std::string metrics_text(const MetricSources& sources) {
       const std::pair<const char*, std::uint64_t> decided[] = {
           {"skip", v.decided.skipped}, {"redrive", v.decided.redriven}, {"edit", v.decided.edited}};
       for (const auto& [decision, count] : decided)
-        out.add("tidemill_view_decided_records_total", number(count), {{"view", v.name}, {"decision", decision}});
+        out.add("tidemill_view_decided_records_total", number(count), with(l, "decision", decision));
       if (v.expiry) {
         out.add("tidemill_view_expired_rows", number(v.expiry->expired), l);
         out.add("tidemill_view_late_records", number(v.expiry->late), l);
@@ -228,9 +266,10 @@ std::string metrics_text(const MetricSources& sources) {
       out.add("tidemill_view_ready", v.ready ? 1 : 0, l);
       out.add("tidemill_view_failed", 0, l);
     }
-    for (const views::FailedView& v : context.views->failed()) out.add("tidemill_view_failed", 1, one("view", v.name));
-    add_history(out, context.views->history());
-    add_store(out, context.views->store());
+    for (const views::FailedView& v : context.all_views->failed())
+      out.add("tidemill_view_failed", 1, of_tenant("view", {v.tenant, v.name}));
+    add_history(out, context.all_views->history());
+    add_store(out, context.all_views->store());
   }
   out.add("tidemill_tails", static_cast<double>(sources.tails.open.value()));
   out.add("tidemill_tails_disconnected_total", number(sources.tails.disconnected.value()));

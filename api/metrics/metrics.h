@@ -34,6 +34,12 @@ class RequestMetrics {
   std::vector<std::unique_ptr<Label>> labels_;
 };
 
+// Of the certificate that is served. Any thread.
+struct TlsMetrics {
+  Gauge expires_s;  // since 1970; 0: there is no TLS
+  Counter taken, refused;
+};
+
 struct MetricSources {
   ApiContext& context;
   const Router& router;
@@ -42,6 +48,7 @@ struct MetricSources {
   const IngestMetrics& ingest;
   const TailMetrics& tails;
   const WatchMetrics& watches;
+  const TlsMetrics& tls;
 };
 
 // The text that Prometheus scrapes, collected from everybody's counters. Milliseconds with thousands of series: on a

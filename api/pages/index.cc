@@ -34,22 +34,29 @@ void link(std::string& out, const std::string& path, std::string_view text) {
 
 }  // namespace
 
-void index_page(ApiContext& context, http::Responder responder) {
-  on_worker(context, std::move(responder), [&context](http::Responder r) {
+void index_page(ApiContext& context, Call& call, http::Responder responder) {
+  on_worker(context, std::move(responder), [&context, who = call.who](http::Responder r) {
     std::string out =
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Tidemill</title></head>\n"
         "<body>\n<h1>Tidemill</h1>\n<p>Version " +
-        escape(version()) + ", commit " + escape(commit()) + ".</p>\n<h2>Streams</h2>\n<ul>\n";
+        escape(version()) + ", commit " + escape(commit()) + ".</p>\n";
+    if (who->everything)
+      out.append(
+          "<p>There are no keys: whoever reaches this port may do everything. <code>tidemill keys create</code> "
+          "makes the first.</p>\n");
+    out.append("<h2>Streams</h2>\n<ul>\n");
     // Stream names need no percent-encoding, view names are identifiers.
     link(out, "/v1/streams", "all streams");
-    for (const auto& stream : context.engine.list()) {
+    for (const auto& stream : context.engine.list(who->tenant)) {
+      if (!who->may(Action::see, Thing::stream, stream->name())) continue;
       link(out, "/v1/streams/" + stream->name(), stream->name());
       link(out, "/v1/streams/" + stream->name() + "/records?limit=10", "first records of " + stream->name());
     }
     out.append("</ul>\n<h2>Views</h2>\n<ul>\n");
     link(out, "/v1/views", "all views");
-    if (context.views) {
-      for (const auto& view : context.views->list()) {
+    if (const OwnViews views = context.views_of(*who)) {
+      for (const auto& view : views->list()) {
+        if (!who->may(Action::see, Thing::view, view.name)) continue;
         link(out, "/v1/views/" + view.name, view.name);
         link(out, "/v1/views/" + view.name + "/rows?limit=10", "first rows of " + view.name);
       }

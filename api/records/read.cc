@@ -45,7 +45,7 @@ void Records::get(Call& call, http::Responder responder) {
   const auto refuse = [&](ErrorId id, std::string_view detail = {}) { responder.send(problem(id, detail)); };
   if (context_.draining.load()) return refuse(ErrorId::draining);
   Ask ask;
-  ask.stream = context_.engine.find(call.params[0]);
+  ask.stream = context_.stream_of(*call.who, call.params[0]);
   if (!ask.stream) return refuse(ErrorId::stream_not_found);
   static constexpr std::array<std::string_view, 2> kOffered{kJson, "text/event-stream"};
   const std::string_view type = negotiate(call.request, kOffered);
@@ -81,7 +81,7 @@ void Records::get(Call& call, http::Responder responder) {
     const auto token = Token::decode(*after);
     if (!token) return refuse(ErrorId::invalid_token);
     if (token->stream != ask.stream->definition().id) {
-      const auto other = context_.engine.find(token->stream);
+      const auto other = context_.stream_of(*call.who, *token);
       if (!other) return refuse(ErrorId::token_gone);
       return refuse(ErrorId::invalid_token, "The token is of stream " + other->name() + ".");
     }

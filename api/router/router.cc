@@ -51,7 +51,8 @@ std::optional<http::Response> refuse_query(const Route& route, const http::Query
   if (const std::string* twice = query.repeated()) {
     return problem(ErrorId::invalid_parameter, quoted(*twice) + " comes twice; send it once.");
   }
-  if (route.scope == Scope::open) return std::nullopt;  // probes add what they like
+  // Probes, scrapers and browsers add what they like.
+  if (route.query.empty() && !route.path.starts_with("/v1/")) return std::nullopt;
   for (const auto& [name, value] : query.all()) {
     if (lists(route.query, name)) continue;
     return problem(ErrorId::invalid_parameter,
@@ -72,7 +73,7 @@ std::optional<http::Response> refuse_body(const Route& route, const http::Reques
   }
   const std::size_t types = request.count("Content-Type");
   if (types > 1) return problem(ErrorId::unsupported_media_type, "Content-Type comes twice; send it once.");
-  const bool records = route.scope == Scope::ingest;
+  const bool records = route.needs.writes_records();
   const MediaType type = parse_media_type(request.header("Content-Type"));
   // `curl -d` says that it sends a form, and many say nothing: where only JSON is taken that is clear enough.
   const bool unsaid = type.type.empty() || type.is("application/x-www-form-urlencoded");
@@ -94,7 +95,7 @@ std::optional<http::Response> refuse_body(const Route& route, const http::Reques
 
 }  // namespace
 
-Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
+Router::Router(std::vector<Route> routes, Keys* keys) : routes_(std::move(routes)), access_(keys) {
   for (const Route& route : routes_) {
     std::array<std::string_view, kSegmentsMax> segments;
     const std::size_t n = split(route.path, segments);
@@ -133,13 +134,10 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     const auto& pattern = patterns_[i].segments;
     if (route.method != method || !matches(pattern, {segments.data(), n})) continue;
     responder.set_label(static_cast<std::uint16_t>(i + 1));
-    auto query = http::Query::parse(request.query);
-    if (!query) {
-      return responder.send(problem(ErrorId::target_invalid, "The query is not valid percent-encoding."));
-    }
-    if (auto refusal = refuse_query(route, *query)) return responder.send(std::move(*refusal));
-    if (auto refusal = refuse_body(route, request)) return responder.send(std::move(*refusal));
-    Call call{route, request, std::move(*query), {}, {}, anybody_};
+    // Who asks comes before all else: nobody learns anything from what is wrong with a request that they may not make.
+    Admission admission = access_.admit(route.needs, request);
+    if (admission.refusal) return responder.send(std::move(*admission.refusal));
+    Call call{route, request, {}, {}, {}, std::move(admission.who), admission.key};
     std::size_t param = 0;
     for (std::size_t s = 0; s < pattern.size(); ++s) {
       if (!pattern[s].starts_with('{')) continue;
@@ -148,6 +146,16 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
       call.raw_params[param] = segments[s];
       call.params[param++] = std::move(*value);
     }
+    if (auto refusal = access_.refuse(route.needs, *call.who, call.params[0])) {
+      return responder.send(std::move(*refusal));
+    }
+    auto query = http::Query::parse(request.query);
+    if (!query) {
+      return responder.send(problem(ErrorId::target_invalid, "The query is not valid percent-encoding."));
+    }
+    if (auto refusal = refuse_query(route, *query)) return responder.send(std::move(*refusal));
+    if (auto refusal = refuse_body(route, request)) return responder.send(std::move(*refusal));
+    call.query = std::move(*query);
     return route.handle(call, std::move(responder));
   }
   const bool options = request.method == "OPTIONS";
@@ -166,20 +174,6 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
   http::Response response = problem(ErrorId::method_not_allowed);
   response.add_header("Allow", methods);
   responder.send(std::move(response));
-}
-
-std::string_view scope_name(Scope scope) {
-  switch (scope) {
-    case Scope::open:
-      return "open";
-    case Scope::ingest:
-      return "ingest";
-    case Scope::read:
-      return "read";
-    case Scope::admin:
-      return "admin";
-  }
-  return "open";
 }
 
 }  // namespace tidemill

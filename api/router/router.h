@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@
 #include "api/http/message.h"
 #include "api/http/responder.h"
 #include "api/http/target.h"
+#include "api/router/access.h"
+#include "api/router/need.h"
 #include "api/router/principal.h"
 
 namespace tidemill {
@@ -26,17 +29,16 @@ struct Call {
   std::array<std::string, 2> params;           // of the path template, decoded
   std::array<std::string_view, 2> raw_params;  // as sent
   std::shared_ptr<const Principal> who;        // never nullptr
+  std::optional<KeyId> key;                    // that came with it; none: there are no keys, or none is needed
 };
-
-enum class Scope { open, ingest, read, admin };  // what a key will have to allow
 
 struct Route {
   std::string_view method;
   std::string_view path;   // template: /v1/streams/{stream}/records
   std::string_view takes;  // media types of the body, separated by ", "; empty: no body
   std::string_view gives;  // media types of the answer
-  std::string_view query;  // parameters it knows, separated by ", "; others are refused, but where anybody may ask
-  Scope scope;
+  std::string_view query;  // parameters it knows, separated by ", "; others are refused, but by probes, /metrics and /
+  Need needs;              // what the key must allow
   std::string_view label;  // in metrics
   std::function<void(Call&, http::Responder)> handle;
 };
@@ -45,15 +47,17 @@ struct Route {
 // test of docs/http-api.md come from it. Immutable once made; any thread.
 class Router {
  public:
-  explicit Router(std::vector<Route> routes);
+  // `keys` may be nullptr: then everybody may do everything. Outlives the router.
+  explicit Router(std::vector<Route> routes, Keys* keys = nullptr);
 
-  // Answers by itself what no route does: 404, 405, OPTIONS, a broken path or query, parameters and bodies that the
-  // route does not take.
+  // Answers by itself what no route does: 404, 405, OPTIONS, no key or one that does not allow it, a broken path or
+  // query, parameters and bodies that the route does not take.
   void dispatch(const http::Request& request, http::Responder responder) const;
 
   std::span<const Route> routes() const { return routes_; }
   std::string_view label(std::uint16_t index) const;  // 0 is "none": refused before a route was found
   std::size_t labels() const { return routes_.size() + 1; }
+  const Access& access() const { return access_; }
 
  private:
   struct Pattern {
@@ -63,9 +67,11 @@ class Router {
 
   std::vector<Route> routes_;
   std::vector<Pattern> patterns_;
-  std::shared_ptr<const Principal> anybody_ = std::make_shared<const Principal>();
+  Access access_;
 };
 
-std::string_view scope_name(Scope scope);
+struct ApiContext;
+// 403 that names the missing scope, counted. For what a route's Need cannot say: SQL, records behind rows, keys.
+http::Response forbid(ApiContext& context, std::string_view scope);
 
 }  // namespace tidemill

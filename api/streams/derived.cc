@@ -57,9 +57,9 @@ ErrorId id_of(const views::SqlError& error) {
 
 }  // namespace
 
-std::optional<http::Response> answer_stream_statement(ApiContext& context, std::string_view sql) {
+std::optional<http::Response> answer_stream_statement(ApiContext& context, const Principal& who, std::string_view sql) {
   if (context.derived == nullptr) return std::nullopt;
-  const auto done = context.derived->run(sql);
+  const auto done = context.derived->run(who.tenant, sql);
   if (!done) return std::nullopt;
   if (const auto* error = std::get_if<views::SqlError>(&*done)) return problem(id_of(*error), error->message);
   const auto& change = std::get<derived::StreamChange>(*done);

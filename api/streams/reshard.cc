@@ -28,8 +28,8 @@ void Streams::split(Call& call, http::Responder responder) {
     return responder.send(problem(ErrorId::invalid_body, error->message));
   if (!shard) return responder.send(problem(ErrorId::shard_not_found));
   reshard(
-      call.params[0],
-      [shard = *shard, at = std::get<0>(at)](Engine& engine, const std::string& stream) {
+      {call.who->tenant, call.params[0]},
+      [shard = *shard, at = std::get<0>(at)](Engine& engine, const QualifiedName& stream) {
         return engine.split(stream, shard, at);
       },
       std::move(responder));
@@ -42,18 +42,18 @@ void Streams::merge(Call& call, http::Responder responder) {
     return responder.send(problem(ErrorId::invalid_body, error->message));
   if (!shard) return responder.send(problem(ErrorId::shard_not_found));
   reshard(
-      call.params[0],
-      [shard = *shard, with = std::get<0>(with)](Engine& engine, const std::string& stream) {
+      {call.who->tenant, call.params[0]},
+      [shard = *shard, with = std::get<0>(with)](Engine& engine, const QualifiedName& stream) {
         return engine.merge(stream, shard, with);
       },
       std::move(responder));
 }
 
-void Streams::reshard(const std::string& stream, Change change, http::Responder responder) {
+void Streams::reshard(QualifiedName stream, Change change, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   on_worker(context_, std::move(responder),
-            [&context = context_, &records = records_, stream, change = std::move(change)](http::Responder r) {
-              if (stream.starts_with('_')) return r.send(problem(ErrorId::stream_not_found));
+            [&context = context_, &records = records_, stream = std::move(stream),
+             change = std::move(change)](http::Responder r) {
               const auto done = change(context.engine, stream);
               if (!done) return r.send(problem(error_id(done.error())));
               records.wake();  // who tails a closed shard is told so
@@ -61,7 +61,7 @@ void Streams::reshard(const std::string& stream, Change change, http::Responder 
               http::Response response;
               response.content_type = kJson;
               JsonWriter json(response.body);
-              json.begin_object().field("stream", stream).field("at", done->change.at.value());
+              json.begin_object().field("stream", stream.name).field("at", done->change.at.value());
               json.name("closed").begin_array();
               for (const ShardId id : done->change.closed) write_shard(json, *table->find(id));
               json.end_array().name("opened").begin_array();

@@ -26,7 +26,7 @@ std::uint64_t keys_remembered(const LogOptions& options, std::string_view stream
   return options.request_window;
 }
 
-void write_stream(JsonWriter& json, const ApiContext& context, const Stream& stream, bool whole) {
+void write_stream(JsonWriter& json, const ApiContext& context, const Stream& stream, const Principal& who, bool whole) {
   const StreamDefinition& d = stream.definition();
   const LogStatus status = stream.log().status();
   json.begin_object().field("name", d.name).field("partition_key", d.partition_key);
@@ -70,10 +70,11 @@ void write_stream(JsonWriter& json, const ApiContext& context, const Stream& str
     json.name("shards").begin_array();
     for (const ShardDefinition& shard : d.shards) write_shard(json, shard);
     json.end_array();
-    json.field("idempotency_keys", keys_remembered(context.engine.options().log, d.name));
+    json.field("idempotency_keys", keys_remembered(context.engine.options().log, stream.title()));
     json.name("views").begin_array();
-    if (context.views) {
-      for (const auto& view : context.views->reading(d.name)) json.value(view);
+    if (context.all_views) {
+      for (const auto& view : context.all_views->of(d.tenant)->reading(d.name))
+        if (who.may(Action::see, Thing::view, view)) json.value(view);
     }
     json.end_array();
   } else {
@@ -145,32 +146,35 @@ void write_group(JsonWriter& json, const GroupStatus& g) {
 
 }  // namespace
 
-void Streams::list(Call&, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
+void Streams::list(Call& call, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_, who = call.who](http::Responder r) {
     std::string out;
     JsonWriter json(out);
     json.begin_object().name("streams").begin_array();
-    for (const auto& stream : context.engine.list()) write_stream(json, context, *stream, false);
+    for (const auto& stream : context.engine.list(who->tenant))
+      if (who->may(Action::see, Thing::stream, stream->name())) write_stream(json, context, *stream, *who, false);
     json.end_array().end_object();
     r.send(answer(200, std::move(out)));
   });
 }
 
 void Streams::get(Call& call, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
-    const auto stream = context.engine.find(name);
-    if (!stream) return r.send(problem(ErrorId::stream_not_found));
-    std::string out;
-    JsonWriter json(out);
-    write_stream(json, context, *stream, true);
-    r.send(answer(200, std::move(out)));
-  });
+  on_worker(context_, std::move(responder),
+            [&context = context_, name = call.params[0], who = call.who](http::Responder r) {
+              const auto stream = context.stream_of(*who, name);
+              if (!stream) return r.send(problem(ErrorId::stream_not_found));
+              std::string out;
+              JsonWriter json(out);
+              write_stream(json, context, *stream, *who, true);
+              r.send(answer(200, std::move(out)));
+            });
 }
 
 void Streams::put(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   on_worker(context_, std::move(responder),
-            [&context = context_, name = call.params[0], body = std::string(call.request.body)](http::Responder r) {
+            [&context = context_, name = call.params[0], body = std::string(call.request.body),
+             who = call.who](http::Responder r) {
               if (!valid_stream_name(name) || name.starts_with('_')) {
                 return r.send(problem(ErrorId::invalid_stream_name));
               }
@@ -179,9 +183,10 @@ void Streams::put(Call& call, http::Responder responder) {
                 return r.send(problem(ErrorId::invalid_body, error->message));
               }
               const auto& in = std::get<StreamInput>(input);
-              const auto existing = context.engine.find(name);
+              const auto existing = context.stream_of(*who, name);
               StreamDefinition d;
               if (existing) d = existing->definition();
+              d.tenant = who->tenant;
               d.name = name;
               if (in.partition_key) d.partition_key = *in.partition_key;
               if (in.fields) d.fields = *in.fields;
@@ -203,7 +208,7 @@ void Streams::put(Call& call, http::Responder responder) {
               if (!made) return r.send(problem(error_id(made.error())));
               std::string out;
               JsonWriter json(out);
-              write_stream(json, context, **made, true);
+              write_stream(json, context, **made, *who, true);
               r.send(answer(existing ? 200 : 201, std::move(out)));
             });
 }
@@ -211,11 +216,11 @@ void Streams::put(Call& call, http::Responder responder) {
 void Streams::remove(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   on_worker(context_, std::move(responder),
-            [&context = context_, &records = records_, name = call.params[0]](http::Responder r) {
-              const auto stream = context.engine.find(name);
-              if (name.starts_with('_') || !stream) return r.send(problem(ErrorId::stream_not_found));
-              if (context.views) {
-                if (const auto readers = context.views->reading(name); !readers.empty()) {
+            [&context = context_, &records = records_, who = call.who, name = call.params[0]](http::Responder r) {
+              const auto stream = context.stream_of(*who, name);
+              if (!stream) return r.send(problem(ErrorId::stream_not_found));
+              if (const OwnViews views = context.views_of(*who)) {
+                if (const auto readers = views->reading(name); !readers.empty()) {
                   std::string members;
                   JsonWriter json(members);
                   json.begin_array();
@@ -240,7 +245,7 @@ void Streams::remove(Call& call, http::Responder responder) {
                 return r.send(problem(ErrorId::stream_in_use, "Streams derived from this one: " + names + ".",
                                       ",\"streams\":" + members));
               }
-              if (const auto removed = context.engine.remove(name); !removed) {
+              if (const auto removed = context.engine.remove(stream->qualified_name()); !removed) {
                 return r.send(problem(error_id(removed.error())));
               }
               records.wake();
@@ -250,26 +255,27 @@ void Streams::remove(Call& call, http::Responder responder) {
             });
 }
 
-void Streams::groups(Call&, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
+void Streams::groups(Call& call, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_, who = call.who](http::Responder r) {
     std::string out;
     JsonWriter json(out);
     json.begin_object().name("groups").begin_array();
-    for (const GroupStatus& g : context.engine.groups().list()) write_group(json, g);
+    for (const GroupStatus& g : context.engine.groups().list(who->tenant)) write_group(json, g);
     json.end_array().end_object();
     r.send(answer(200, std::move(out)));
   });
 }
 
 void Streams::group(Call& call, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
-    const auto status = context.engine.groups().find(name);
-    if (!status) return r.send(problem(ErrorId::group_not_found));
-    std::string out;
-    JsonWriter json(out);
-    write_group(json, *status);
-    r.send(answer(200, std::move(out)));
-  });
+  on_worker(context_, std::move(responder),
+            [&context = context_, who = call.who, name = call.params[0]](http::Responder r) {
+              const auto status = context.engine.groups().find({who->tenant, name});
+              if (!status) return r.send(problem(ErrorId::group_not_found));
+              std::string out;
+              JsonWriter json(out);
+              write_group(json, *status);
+              r.send(answer(200, std::move(out)));
+            });
 }
 
 // For `tidemill verify` and `tidemill backup`, which look at the files themselves.

@@ -25,8 +25,8 @@ class Streams {
   void cut(Call& call, http::Responder responder);
 
  private:
-  using Change = std::function<Result<Engine::Resharded>(Engine&, const std::string& stream)>;
-  void reshard(const std::string& stream, Change change, http::Responder responder);
+  using Change = std::function<Result<Engine::Resharded>(Engine&, const QualifiedName& stream)>;
+  void reshard(QualifiedName stream, Change change, http::Responder responder);
 
   ApiContext& context_;
   Records& records_;  // whose tails end with their stream

@@ -90,7 +90,8 @@ std::string decision_json(const views::ViewInfo& info, const views::DecisionRequ
 void ViewRoutes::decide(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   const std::string view = call.params[0];
-  if (!context_.views || !context_.views->find(view)) return responder.send(problem(ErrorId::view_not_found));
+  const OwnViews views = context_.views_of(*call.who);
+  if (!views || !views->find(view)) return responder.send(problem(ErrorId::view_not_found));
   std::optional<Sequence> sequence;
   if (const std::string& text = call.params[1]; !text.empty()) {
     std::uint64_t n = 0;
@@ -103,14 +104,14 @@ void ViewRoutes::decide(Call& call, http::Responder responder) {
   if (const auto* error = std::get_if<InputError>(&input))
     return responder.send(problem(ErrorId::invalid_body, error->message));
   on_worker(context_, std::move(responder),
-            [&context = context_, view,
+            [&context = context_, views, view,
              request = std::get<views::DecisionRequest>(std::move(input))](http::Responder r) mutable {
               if (request.what == views::DecisionRequest::What::edit)
                 if (const auto wrong = as_record(request.data, context.limits()->record_bytes))
                   return r.send(problem(ErrorId::invalid_body, *wrong));
-              const auto info = context.views->find(view);
+              const auto info = views->find(view);
               if (!info) return r.send(problem(ErrorId::view_not_found));
-              const auto decided = context.views->decide(view, request);
+              const auto decided = views->decide(view, request);
               if (const auto* error = std::get_if<views::SqlError>(&decided))
                 return r.send(problem(error_id(error->code), error->message));
               const auto& result = std::get<views::DecisionResult>(decided);

@@ -5,8 +5,12 @@
 
 namespace tidemill {
 
-void ViewRoutes::history(Call&, http::Responder responder) {
-  const views::HistoryStatus history = context_.views ? context_.views->history() : views::HistoryStatus{};
+void ViewRoutes::history(Call& call, http::Responder responder) {
+  const Principal& who = *call.who;
+  const OwnViews views = context_.views_of(who);
+  const views::HistoryStatus history = views ? views->history() : views::HistoryStatus{};
+  // Files are of all tenants' views.
+  const bool whole = who.may(Action::read, Thing::instance);
   http::Response response;
   response.content_type = kJson;
   JsonWriter json(response.body);
@@ -16,9 +20,10 @@ void ViewRoutes::history(Call&, http::Responder responder) {
   } else {
     json.value(static_cast<double>(history.every.count()) / 1000);
   }
-  json.field("keep", history.keep).field("bytes", history.bytes).field("failures", history.failures);
-  json.name("failed");
-  if (history.failed.empty()) {
+  json.field("keep", history.keep);
+  if (whole) json.field("bytes", history.bytes);
+  json.field("failures", history.failures).name("failed");
+  if (history.failed.empty() || !whole) {
     json.null();
   } else {
     json.value(history.failed);
@@ -26,13 +31,16 @@ void ViewRoutes::history(Call&, http::Responder responder) {
   json.name("points").begin_array();
   for (const views::KeptPoint& point : history.points) {
     json.begin_object().field("number", point.number).field("made", format_rfc3339(point.made));
-    json.field("bytes", point.bytes).name("views").begin_array();
-    for (const auto& v : point.views)
+    if (whole) json.field("bytes", point.bytes);
+    json.name("views").begin_array();
+    for (const auto& v : point.views) {
+      if (!who.may(Action::see, Thing::view, v.name)) continue;
       json.begin_object()
           .field("view", v.name)
           .field("stream", v.stream)
           .field("sequence", v.sequence.value())
           .end_object();
+    }
     json.end_array().end_object();
   }
   json.end_array().end_object();

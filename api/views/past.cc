@@ -35,14 +35,14 @@ void ViewRoutes::read_past(Call& call, http::Responder responder, const views::V
   const auto at = parse_at(*call.query.get("at"));
   if (!at) return responder.send(problem(ErrorId::invalid_parameter, kAtSentence));
   options.at = *at;
-  const auto work = [&context = context_, view = info.name, columns = info.columns, tries = std::move(tries),
-                     options](http::Responder r) mutable {
+  const auto work = [&context = context_, views = context_.views_of(*call.who), view = info.name,
+                     columns = info.columns, tries = std::move(tries), options](http::Responder r) mutable {
     auto client = std::make_shared<http::Responder>(std::move(r));
     options.time_max = context.limits()->sql.time_max;
     options.cancelled = [client] { return client->abandoned(); };
-    auto found = context.views->get_at(view, tries.front(), options);
+    auto found = views->get_at(view, tries.front(), options);
     for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->row && !(*found)->refused; ++i)
-      found = context.views->get_at(view, tries[i], options);
+      found = views->get_at(view, tries[i], options);
     if (!found) return client->send(problem(error_id(found.error())));
     if (!*found) return client->send(problem(ErrorId::view_not_found));
     const views::Views::PastResult& past = **found;

@@ -7,6 +7,7 @@
 #include "api/views/change.h"
 #include "api/views/sql_stream.h"
 #include "api/views/view_routes.h"
+#include "consumers/views/viewer.h"
 
 namespace tidemill {
 namespace {
@@ -84,7 +85,8 @@ static http::Response statement_answer(const views::SqlResult<views::StatementRe
 }
 
 void ViewRoutes::sql(Call& call, http::Responder responder) {
-  if (!context_.views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
+  const OwnViews views = context_.views_of(*call.who);
+  if (!views) return responder.send(problem(ErrorId::invalid_sql, "This server has no views."));
   static constexpr std::array<std::string_view, 3> kOffered{kJson, kNdjson, "text/csv"};
   const std::string_view type = negotiate(call.request, kOffered);
   if (type.empty()) {
@@ -111,19 +113,43 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
       return responder.send(
           problem(ErrorId::invalid_parameter, "`at` is for questions: what is defined now, is defined now."));
   }
-  when_visible(call, std::move(responder), {}, {},
-               [this, shape, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [this, shape, in](http::Responder r) {
-                   if (!in.at) {
-                     if (auto done = answer_stream_statement(context_, in.sql)) return r.send(std::move(*done));
-                     if (const auto done = context_.views->run(in.sql)) return r.send(statement_answer(*done));
-                   }
-                   answer_sql(in, shape, std::move(r));
-                 });
-               });
+  bool question = false;  // whatever the statement says
+  if (auto refusal = refuse_touches(*call.who, asked.sql, question)) return responder.send(std::move(*refusal));
+  when_visible(
+      call, std::move(responder), {}, {},
+      [this, shape, question, views, who = call.who, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
+        on_worker(context_, std::move(ready), [this, shape, question, views, who, in](http::Responder r) {
+          if (!question && !in.at) {
+            if (auto done = answer_stream_statement(context_, *who, in.sql)) return r.send(std::move(*done));
+            if (const auto done = views->run(in.sql)) return r.send(statement_answer(*done));
+          }
+          answer_sql(*views, in, shape, *who, std::move(r));
+        });
+      });
 }
 
-void ViewRoutes::answer_sql(const SqlInput& in, SqlShape shape, http::Responder r) {
+// What a statement would touch is held against the key before anybody looks whether it is there.
+std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who, std::string_view sql,
+                                                         bool& question) const {
+  if (who.everything) return std::nullopt;
+  if (const std::string source = views::explained_source(sql); !source.empty()) {
+    // To a key that may not read the stream, or where there is none, it is a question about a view of that name.
+    question = !who.may(Action::read, Thing::stream, source) || !context_.stream_of(who, source);
+    if (question) return std::nullopt;
+  }
+  return refuse_touches(who, views::touches(sql));
+}
+
+std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who,
+                                                         const std::vector<views::Touch>& touches) const {
+  for (const views::Touch& touch : touches)
+    if (!who.may(touch.action, touch.thing, touch.name))
+      return forbid(context_, scope_text(touch.thing, touch.action, touch.name));
+  return std::nullopt;
+}
+
+void ViewRoutes::answer_sql(views::Views& views, const SqlInput& in, SqlShape shape, const Principal& who,
+                            http::Responder r) {
   views::QueryLimits limits = context_.limits()->sql;
   const auto bytes_max = limits.bytes_max;
   auto client = std::make_shared<SqlClient>();
@@ -134,8 +160,15 @@ void ViewRoutes::answer_sql(const SqlInput& in, SqlShape shape, http::Responder 
     limits.whole = true;
     limits.rows_max = limits.bytes_max = ~0ull;
   }
-  auto started = in.at ? context_.views->query_at(in.sql, in.params, limits, *in.at)
-                       : context_.views->query(in.sql, in.params, limits);
+  const auto ask = [&] {
+    return in.at ? views.query_at(in.sql, in.params, limits, *in.at) : views.query(in.sql, in.params, limits);
+  };
+  const auto query = [&] {
+    if (who.everything) return ask();
+    const views::Viewer viewer([&](std::string_view view) { return who.may(Action::query, Thing::view, view); });
+    return ask();
+  };
+  auto started = query();
   if (const auto* error = std::get_if<views::SqlError>(&started)) return responder.send(sql_problem(*error));
   auto& cursor = std::get<0>(started);
   SqlWriter writer(shape, cursor->columns(), cursor->as_of(), cursor->point());

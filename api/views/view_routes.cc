@@ -30,7 +30,7 @@ http::Response view_problem(const views::SqlError& error) {
 }
 
 // The caller ends the object.
-void write_view(JsonWriter& json, ApiContext& context, const views::ViewInfo& info, bool whole) {
+void write_view(JsonWriter& json, ApiContext& context, views::Views& views, const views::ViewInfo& info, bool whole) {
   json.begin_object().field("name", info.name).field("stream", info.stream);
   if (whole) json.field("source", info.source).field("sql", info.sql);
   json.name("columns");
@@ -56,7 +56,7 @@ void write_view(JsonWriter& json, ApiContext& context, const views::ViewInfo& in
   }
   json.end_object().field("ready", info.ready).name("as_of");
   std::string as_of;
-  const auto at = context.views->as_of(info.name);
+  const auto at = views.as_of(info.name);
   append_as_of(as_of, at ? at->value_or(views::AsOf{}) : views::AsOf{});
   json.raw(as_of);
   write_expiry(json, info);
@@ -68,7 +68,7 @@ void write_view(JsonWriter& json, ApiContext& context, const views::ViewInfo& in
 // How far a view is may be asked while it catches up; only who names a token waits.
 void ViewRoutes::about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream,
                        Then then) {
-  if (context_.views && call.query.get("after")) {
+  if (context_.all_views && call.query.get("after")) {
     return when_visible(call, std::move(responder), std::move(names), std::move(stream), std::move(then));
   }
   if (!wait_of(call.query)) return responder.send(problem(ErrorId::invalid_parameter, kWaitSentence));
@@ -76,40 +76,44 @@ void ViewRoutes::about(Call& call, http::Responder responder, std::vector<std::s
 }
 
 void ViewRoutes::list(Call& call, http::Responder responder) {
-  about(call, std::move(responder), {}, {}, [this](http::Responder ready) {
-    on_worker(context_, std::move(ready), [&context = context_](http::Responder r) {
-      std::string out;
-      JsonWriter json(out);
-      json.begin_object().name("views").begin_array();
-      if (context.views) {
-        for (const auto& info : context.views->list()) {
-          write_view(json, context, info, false);
-          json.end_object();
-        }
-      }
-      json.end_array().name("failed").begin_array();
-      if (context.views) {
-        for (const auto& f : context.views->failed()) {
-          json.begin_object().field("name", f.name).field("cause", f.cause).end_object();
-        }
-      }
-      json.end_array().end_object();
-      r.send(answer(std::move(out)));
-    });
-  });
+  about(call, std::move(responder), {}, {},
+        [this, who = call.who, views = context_.views_of(*call.who)](http::Responder ready) {
+          on_worker(context_, std::move(ready), [&context = context_, who, views](http::Responder r) {
+            std::string out;
+            JsonWriter json(out);
+            json.begin_object().name("views").begin_array();
+            if (views) {
+              for (const auto& info : views->list()) {
+                if (!who->may(Action::see, Thing::view, info.name)) continue;
+                write_view(json, context, *views, info, false);
+                json.end_object();
+              }
+            }
+            json.end_array().name("failed").begin_array();
+            if (views) {
+              for (const auto& f : views->failed()) {
+                if (!who->may(Action::see, Thing::view, f.name)) continue;
+                json.begin_object().field("name", f.name).field("cause", f.cause).end_object();
+              }
+            }
+            json.end_array().end_object();
+            r.send(answer(std::move(out)));
+          });
+        });
 }
 
 void ViewRoutes::get(Call& call, http::Responder responder) {
   const std::string name = call.params[0];
-  const auto there = context_.views ? context_.views->find(name) : std::nullopt;
+  const OwnViews views = context_.views_of(*call.who);
+  const auto there = views ? views->find(name) : std::nullopt;
   if (!there) return responder.send(problem(ErrorId::view_not_found));
-  about(call, std::move(responder), {name}, there->stream, [this, name](http::Responder ready) {
-    on_worker(context_, std::move(ready), [&context = context_, name](http::Responder r) {
-      const auto info = context.views->find(name);
+  about(call, std::move(responder), {name}, there->stream, [this, views, name](http::Responder ready) {
+    on_worker(context_, std::move(ready), [&context = context_, views, name](http::Responder r) {
+      const auto info = views->find(name);
       if (!info) return r.send(problem(ErrorId::view_not_found));
       std::string out;
       JsonWriter json(out);
-      write_view(json, context, *info, true);
+      write_view(json, context, *views, *info, true);
       json.end_object();
       r.send(answer(std::move(out)));
     });
@@ -118,7 +122,8 @@ void ViewRoutes::get(Call& call, http::Responder responder) {
 
 void ViewRoutes::put(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
-  if (!context_.views) return responder.send(problem(ErrorId::view_not_found, "This server has no views."));
+  const OwnViews views = context_.views_of(*call.who);
+  if (!views) return responder.send(problem(ErrorId::view_not_found, "This server has no views."));
   std::string sql;
   if (canonical_type(parse_media_type(call.request.header("Content-Type")).type) == "application/sql") {
     sql = call.request.body;
@@ -129,17 +134,20 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
     }
     sql = std::get<std::string>(std::move(input));
   }
+  if (auto refusal = refuse_touches(*call.who, views::touches_of_definition(sql))) {
+    return responder.send(std::move(*refusal));
+  }
   on_worker(
       context_, std::move(responder),
-      [&context = context_, name = call.params[0], sql = std::move(sql)](http::Responder r) {
+      [&context = context_, views, name = call.params[0], sql = std::move(sql)](http::Responder r) {
         using Did = views::ViewChange::Did;
-        const auto defined = context.views->define(name, sql);
+        const auto defined = views->define(name, sql);
         if (const auto* error = std::get_if<views::SqlError>(&defined)) return r.send(view_problem(*error));
         const auto& change = std::get<views::ViewChange>(defined);
         if (!change.view) return r.send(problem(ErrorId::view_not_found));  // ALTER VIEW IF EXISTS
         std::string out;
         JsonWriter json(out);
-        write_view(json, context, *change.view, true);
+        write_view(json, context, *views, *change.view, true);
         const bool aside = change.did == Did::building && change.view->building;
         write_findings(json, change.warnings, change.trial ? &*change.trial : nullptr,
                        aside ? change.view->building->columns : change.view->columns);
@@ -150,9 +158,10 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
 
 void ViewRoutes::remove(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
-  if (!context_.views) return responder.send(problem(ErrorId::view_not_found));
-  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
-    const auto dropped = context.views->drop(name);
+  const OwnViews views = context_.views_of(*call.who);
+  if (!views) return responder.send(problem(ErrorId::view_not_found));
+  on_worker(context_, std::move(responder), [views, name = call.params[0]](http::Responder r) {
+    const auto dropped = views->drop(name);
     if (const auto* error = std::get_if<views::SqlError>(&dropped))
       return r.send(problem(error_id(error->code), error->message));
     if (!std::get<bool>(dropped)) return r.send(problem(ErrorId::view_not_found));
@@ -164,20 +173,21 @@ void ViewRoutes::remove(Call& call, http::Responder responder) {
 
 void ViewRoutes::verify(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
-  if (!context_.views || !context_.views->find(call.params[0])) {
+  const OwnViews views = context_.views_of(*call.who);
+  if (!views || !views->find(call.params[0])) {
     return responder.send(problem(ErrorId::view_not_found));
   }
-  on_worker(context_, std::move(responder), [&context = context_, name = call.params[0]](http::Responder r) {
-    const auto differences = context.views->rebuild_and_compare(name);
+  on_worker(context_, std::move(responder), [views, name = call.params[0]](http::Responder r) {
+    const auto differences = views->rebuild_and_compare(name);
     if (!differences) return r.send(problem(error_id(differences.error())));
-    const auto at = context.views->as_of(name);
+    const auto at = views->as_of(name);
     std::string as_of;
     append_as_of(as_of, at ? at->value_or(views::AsOf{}) : views::AsOf{});
     std::string out;
     JsonWriter json(out);
     json.begin_object().field("view", name).name("as_of");
     json.raw(as_of).field("difference_count", static_cast<std::uint64_t>(differences->size()));
-    if (const auto info = context.views->find(name)) write_lookups(json, *info);
+    if (const auto info = views->find(name)) write_lookups(json, *info);
     json.name("differences").begin_array();
     std::size_t shown = 0;
     for (const auto& d : *differences) {
@@ -190,17 +200,18 @@ void ViewRoutes::verify(Call& call, http::Responder responder) {
 }
 
 void ViewRoutes::read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key) {
-  const auto info = context_.views ? context_.views->find(view) : std::nullopt;
+  const OwnViews views = context_.views_of(*call.who);
+  const auto info = views ? views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
   std::vector<views::Row> tries = key_of(call, *info, raw_key);
   if (tries.empty()) return responder.send(problem(ErrorId::invalid_key));
   if (call.query.get("at")) return read_past(call, std::move(responder), *info, std::move(tries));
   when_visible(call, std::move(responder), {view}, info->stream,
-               [this, view, columns = info->columns, tries = std::move(tries)](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [&context = context_, view, columns, tries](http::Responder r) {
-                   auto found = context.views->get(view, tries.front());
+               [this, views, view, columns = info->columns, tries = std::move(tries)](http::Responder ready) {
+                 on_worker(context_, std::move(ready), [views, view, columns, tries](http::Responder r) {
+                   auto found = views->get(view, tries.front());
                    for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->row; ++i) {
-                     found = context.views->get(view, tries[i]);
+                     found = views->get(view, tries[i]);
                    }
                    if (!found) return r.send(problem(error_id(found.error())));
                    if (!*found) return r.send(problem(ErrorId::view_not_found));
@@ -225,7 +236,8 @@ void ViewRoutes::short_form(const char* view, Call& call, http::Responder respon
 
 void ViewRoutes::rows(Call& call, http::Responder responder) {
   const std::string view = call.params[0];
-  const auto info = context_.views ? context_.views->find(view) : std::nullopt;
+  const OwnViews views = context_.views_of(*call.who);
+  const auto info = views ? views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
   if (call.query.get("key")) {
     for (const char* name : {"prefix", "from", "to", "limit", "cursor"}) {
@@ -247,32 +259,31 @@ void ViewRoutes::rows(Call& call, http::Responder responder) {
     }
   }
   when_visible(call, std::move(responder), {view}, info->stream,
-               [this, view, columns = info->columns, options = std::move(options)](http::Responder ready) {
-                 on_worker(
-                     context_, std::move(ready), [&context = context_, view, columns, options](http::Responder r) {
-                       const auto found = context.views->range(view, options);
-                       if (!found) {
-                         const bool cursor = !options.cursor.empty() && found.error() == StorageErrc::invalid_argument;
-                         return r.send(problem(cursor ? ErrorId::invalid_cursor : error_id(found.error())));
-                       }
-                       if (!*found) return r.send(problem(ErrorId::view_not_found));
-                       std::string out("{\"rows\":[");
-                       bool first = true;
-                       for (const auto& row : (*found)->rows) {
-                         if (!std::exchange(first, false)) out.push_back(',');
-                         append_row_object(out, columns, row);
-                       }
-                       out.append("],\"cursor\":");
-                       if ((*found)->cursor.empty()) {
-                         out.append("null");
-                       } else {
-                         append_json_string(out, (*found)->cursor);
-                       }
-                       out.append(",\"as_of\":");
-                       append_as_of(out, (*found)->as_of);
-                       out.push_back('}');
-                       r.send(answer(std::move(out)));
-                     });
+               [this, views, view, columns = info->columns, options = std::move(options)](http::Responder ready) {
+                 on_worker(context_, std::move(ready), [views, view, columns, options](http::Responder r) {
+                   const auto found = views->range(view, options);
+                   if (!found) {
+                     const bool cursor = !options.cursor.empty() && found.error() == StorageErrc::invalid_argument;
+                     return r.send(problem(cursor ? ErrorId::invalid_cursor : error_id(found.error())));
+                   }
+                   if (!*found) return r.send(problem(ErrorId::view_not_found));
+                   std::string out("{\"rows\":[");
+                   bool first = true;
+                   for (const auto& row : (*found)->rows) {
+                     if (!std::exchange(first, false)) out.push_back(',');
+                     append_row_object(out, columns, row);
+                   }
+                   out.append("],\"cursor\":");
+                   if ((*found)->cursor.empty()) {
+                     out.append("null");
+                   } else {
+                     append_json_string(out, (*found)->cursor);
+                   }
+                   out.append(",\"as_of\":");
+                   append_as_of(out, (*found)->as_of);
+                   out.push_back('}');
+                   r.send(answer(std::move(out)));
+                 });
                });
 }
 

@@ -9,6 +9,7 @@
 #include "api/router/router.h"
 #include "api/views/sql_writer.h"
 #include "api/views/watches.h"
+#include "consumers/views/touches.h"
 
 namespace tidemill {
 
@@ -41,10 +42,14 @@ class ViewRoutes {
   // Answers by itself when the views do not get there. `stream`: the token must be of it; empty: any.
   void when_visible(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream,
                     Then then);
-  void when_ready(std::shared_ptr<http::Responder> responder, std::vector<std::string> names, MonotonicTime until,
-                  Then then);
+  void when_ready(std::shared_ptr<http::Responder> responder, OwnViews views, std::vector<std::string> names,
+                  MonotonicTime until, Then then);
   void about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream, Then then);
-  void answer_sql(const SqlInput& in, SqlShape shape, http::Responder r);
+  void answer_sql(views::Views& views, const SqlInput& in, SqlShape shape, const Principal& who, http::Responder r);
+  std::optional<http::Response> refuse_touches(const Principal& who, std::string_view sql, bool& question) const;
+  std::optional<http::Response> refuse_touches(const Principal& who, const std::vector<views::Touch>& touches) const;
+  // Records of the view's stream are shown: that takes more than the view's rows.
+  std::optional<http::Response> refuse_records(const Principal& who, const views::ViewInfo& info) const;
   void why(Call& call, http::Responder responder, std::string_view raw_key);
   void read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key);
   // past.cc

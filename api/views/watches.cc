@@ -33,9 +33,10 @@ void ViewRoutes::changes(Call& call, http::Responder responder) {
   if (negotiate(call.request, kOffered).empty())
     return refuse(ErrorId::not_acceptable, "This path gives " + std::string(call.route.gives) + ".");
   Watches::Asked asked;
-  asked.view = call.params[0];
+  asked.views = context_.views_of(*call.who);
+  asked.view = {call.who->tenant, call.params[0]};
   asked.head_only = call.request.method == "HEAD";
-  const auto info = context_.views ? context_.views->find(asked.view) : std::nullopt;
+  const auto info = asked.views ? asked.views->find(asked.view.name) : std::nullopt;
   if (!info) return refuse(ErrorId::view_not_found);
   auto bounds = bounds_of(*info, call.query);
   if (!bounds) return refuse(ErrorId::invalid_key);
@@ -63,7 +64,7 @@ void ViewRoutes::changes(Call& call, http::Responder responder) {
                     "It was given to who asked for other rows: `key`, `prefix`, `from`, `to` and `where` must be the "
                     "same as then.");
   }
-  const std::string view = asked.view;
+  const std::string view = asked.view.name;
   when_visible(
       call, std::move(responder), {view}, info->stream, [this, asked = std::move(asked)](http::Responder ready) {
         if (asked.where.empty()) return watches_.open(asked, std::move(ready));
@@ -71,16 +72,16 @@ void ViewRoutes::changes(Call& call, http::Responder responder) {
       });
 }
 
-std::shared_ptr<Feed> Watches::feed(const std::string& view) {
+std::shared_ptr<Feed> Watches::feed(const Asked& asked) {
   const std::lock_guard lock(mutex_);
   std::erase_if(feeds_, [](const auto& f) { return f.second.expired(); });
-  if (const auto there = feeds_.find(view); there != feeds_.end())
+  if (const auto there = feeds_.find(asked.view); there != feeds_.end())
     if (auto feed = there->second.lock(); feed && !feed->watch().over()) return feed;
-  auto watch = context_.views->watch(view);
+  auto watch = asked.views->watch(asked.view.name);
   if (!watch) return nullptr;
   auto feed = std::make_shared<Feed>(context_, std::move(watch));
   feed->begin();
-  feeds_.insert_or_assign(view, feed);
+  feeds_.insert_or_assign(asked.view, feed);
   return feed;
 }
 
@@ -96,7 +97,8 @@ Watcher::Ask Watches::ask(const Asked& asked, views::Watch& watch) const {
   if (asked.cursor.empty()) return out;
   const auto read = decode_cursor(asked.cursor);
   out.cursor = read->cursor;
-  const auto stream = context_.engine.find(read->token.stream);
+  auto stream = context_.engine.find(read->token.stream);
+  if (stream && stream->tenant() != asked.view.tenant) stream = nullptr;
   const auto position = stream ? context_.engine.resolve(*stream, read->token) : Result<Position>(Position());
   if (position) {
     out.cursor->position = *position;
@@ -107,7 +109,7 @@ Watcher::Ask Watches::ask(const Asked& asked, views::Watch& watch) const {
 }
 
 void Watches::open(const Asked& asked, http::Responder responder) {
-  auto feed = this->feed(asked.view);
+  auto feed = this->feed(asked);
   if (!feed) return responder.send(problem(ErrorId::view_not_found));
   std::shared_ptr<views::RowFilter> filter;
   if (!asked.where.empty()) {

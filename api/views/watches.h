@@ -20,7 +20,8 @@ class Watches {
 
   explicit Watches(ApiContext& context) : context_(context) {}
   struct Asked {
-    std::string view;
+    OwnViews views;  // of whoever asks
+    QualifiedName view;
     bool head_only = false;
     views::RangeOptions bounds;
     std::vector<views::Row> keys;   // these instead
@@ -34,13 +35,13 @@ class Watches {
   const WatchMetrics& metrics() const { return metrics_; }
 
  private:
-  std::shared_ptr<Feed> feed(const std::string& view);
+  std::shared_ptr<Feed> feed(const Asked& asked);
   Watcher::Ask ask(const Asked& asked, views::Watch& watch) const;
 
   ApiContext& context_;
   WatchMetrics metrics_;
   std::mutex mutex_;
-  std::map<std::string, std::weak_ptr<Feed>> feeds_;  // by view
+  std::map<QualifiedName, std::weak_ptr<Feed>> feeds_;  // by view
   std::set<std::weak_ptr<Watcher>, std::owner_less<std::weak_ptr<Watcher>>> watchers_;
 };
 

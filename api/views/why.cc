@@ -57,6 +57,11 @@ std::string text_of(const std::string& view, const std::vector<views::Column>& c
 
 }  // namespace
 
+std::optional<http::Response> ViewRoutes::refuse_records(const Principal& who, const views::ViewInfo& info) const {
+  if (who.may(Action::read, Thing::stream, info.stream)) return std::nullopt;
+  return forbid(context_, scope_text(Thing::stream, Action::read, info.stream));
+}
+
 void ViewRoutes::why_row(Call& call, http::Responder responder) {
   why(call, std::move(responder), call.raw_params[1]);
 }
@@ -67,8 +72,10 @@ void ViewRoutes::why(Call& call, http::Responder responder) {
 
 void ViewRoutes::why(Call& call, http::Responder responder, std::string_view raw_key) {
   const std::string view = call.params[0];
-  const auto info = context_.views ? context_.views->find(view) : std::nullopt;
+  const OwnViews views = context_.views_of(*call.who);
+  const auto info = views ? views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
+  if (auto refusal = refuse_records(*call.who, *info)) return responder.send(std::move(*refusal));
   if (raw_key.empty() && !call.query.get("key"))
     return responder.send(problem(ErrorId::invalid_parameter, "`key` says which row."));
   const std::vector<views::Row> tries = key_of(call, *info, raw_key);
@@ -86,25 +93,24 @@ void ViewRoutes::why(Call& call, http::Responder responder, std::string_view raw
   if (!limit) return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   options.limit = static_cast<std::uint32_t>(*limit);
   when_visible(call, std::move(responder), {view}, info->stream,
-               [this, view, columns = info->columns, tries, options](http::Responder ready) {
-                 on_worker(context_, std::move(ready),
-                           [&context = context_, view, columns, tries, options](http::Responder r) {
-                             auto found = context.views->why(view, tries.front(), options);
-                             for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->why; ++i)
-                               found = context.views->why(view, tries[i], options);
-                             if (!found) return r.send(problem(error_id(found.error())));
-                             if (!*found) return r.send(problem(ErrorId::view_not_found));
-                             if (!(*found)->why) {
-                               std::string as_of;
-                               append_as_of(as_of, (*found)->as_of);
-                               return r.send(problem(ErrorId::no_such_row, {}, ",\"as_of\":" + as_of));
-                             }
-                             if (!(*found)->why->lineage) return r.send(problem(ErrorId::no_lineage));
-                             http::Response response;
-                             response.content_type = kJson;
-                             response.body = text_of(view, columns, *(*found)->why, (*found)->as_of);
-                             r.send(std::move(response));
-                           });
+               [this, views, view, columns = info->columns, tries, options](http::Responder ready) {
+                 on_worker(context_, std::move(ready), [views, view, columns, tries, options](http::Responder r) {
+                   auto found = views->why(view, tries.front(), options);
+                   for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->why; ++i)
+                     found = views->why(view, tries[i], options);
+                   if (!found) return r.send(problem(error_id(found.error())));
+                   if (!*found) return r.send(problem(ErrorId::view_not_found));
+                   if (!(*found)->why) {
+                     std::string as_of;
+                     append_as_of(as_of, (*found)->as_of);
+                     return r.send(problem(ErrorId::no_such_row, {}, ",\"as_of\":" + as_of));
+                   }
+                   if (!(*found)->why->lineage) return r.send(problem(ErrorId::no_lineage));
+                   http::Response response;
+                   response.content_type = kJson;
+                   response.body = text_of(view, columns, *(*found)->why, (*found)->as_of);
+                   r.send(std::move(response));
+                 });
                });
 }
 

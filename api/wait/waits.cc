@@ -29,7 +29,7 @@ struct Waits::Wait : std::enable_shared_from_this<Waits::Wait> {
   std::atomic<bool> ended{false};
 };
 
-void Waits::until_applied(http::Loop& loop, views::Views& views, const std::vector<std::string>& names,
+void Waits::until_applied(http::Loop& loop, std::shared_ptr<views::Views> views, const std::vector<std::string>& names,
                           Position position, std::chrono::milliseconds wait, std::function<void(bool)> then) {
   auto w = std::make_shared<Wait>(*this, loop, std::move(then));
   w->left = names.size();
@@ -40,9 +40,9 @@ void Waits::until_applied(http::Loop& loop, views::Views& views, const std::vect
     waits_.insert(w);
   }
   if (names.empty()) return w->end(true);
-  loop.post([this, w, &views, names, position, wait, ended] {
+  loop.post([this, w, views = std::move(views), names, position, wait, ended] {
     for (const std::string& name : names) {
-      w->handles.push_back(views.when_applied(name, position, [weak = std::weak_ptr(w)] {
+      w->handles.push_back(views->when_applied(name, position, [weak = std::weak_ptr(w)] {
         const auto self = weak.lock();
         if (self && self->left.fetch_sub(1) == 1) self->end(true);
       }));

@@ -19,8 +19,8 @@ namespace tidemill {
 class Waits {
  public:
   // Calls `then` on the loop once every view shows the position (true), or after `wait` or at the drain (false).
-  void until_applied(http::Loop& loop, views::Views& views, const std::vector<std::string>& names, Position position,
-                     std::chrono::milliseconds wait, std::function<void(bool)> then);
+  void until_applied(http::Loop& loop, std::shared_ptr<views::Views> views, const std::vector<std::string>& names,
+                     Position position, std::chrono::milliseconds wait, std::function<void(bool)> then);
   // All waits end now, and those that come later at once.
   void end_all();
   std::size_t waiting() const;

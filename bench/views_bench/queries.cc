@@ -16,9 +16,9 @@ namespace {
 class Source final : public QuerySource {
  public:
   Source(Database& database, std::shared_ptr<const View> view) : database_(database), view_(std::move(view)) {}
-  Tables tables() const override { return {1, {view_}}; }
+  Tables tables(std::string_view tenant) const override { return {std::string(tenant), 1, {view_}}; }
   std::unique_ptr<Snapshot> snapshot() const override { return database_.snapshot(); }
-  Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>&) const override {
+  Result<AsOf> as_of(const Snapshot& snapshot, std::string_view, const std::vector<std::string>&) const override {
     ASSIGN_OR_RETURN(const Checkpoint checkpoint, view_->checkpoint(snapshot));
     return AsOf{checkpoint.position, checkpoint.time, ""};
   }
@@ -61,7 +61,7 @@ int queries(const Arguments& arguments) {
     must(upkeep->apply(parsed, Position::through(Sequence(n))));
   }
   must(database->flush(*family, true));
-  const auto view = std::make_shared<View>(1, "v", "", definition, family);
+  const auto view = std::make_shared<View>(1, in_default("v"), "", definition, family);
   Source source(*database, view);
   QueryExecutor executor(source);
 
@@ -70,7 +70,7 @@ int queries(const Arguments& arguments) {
     return numbered_key((state = state * 6'364'136'223'846'793'005 + 1'442'695'040'888'963'407) / 3 % keys);
   };
   const auto point_sql = [&] {
-    auto cursor = must(executor.query("SELECT n, total FROM v WHERE id = ?", {random_key()}, {}));
+    auto cursor = must(executor.query(kDefaultTenant, "SELECT n, total FROM v WHERE id = ?", {random_key()}, {}));
     if (must(cursor->next(10)).size() != 1) stop("SQL finds no row");
   };
   const auto point_get = [&] {
@@ -88,7 +88,8 @@ int queries(const Arguments& arguments) {
     if (!must(view->get(*snapshot, {random_key()}))) stop("a row is missing");
   };
   const auto scan_sql = [&] {
-    auto cursor = must(executor.query("SELECT count(*), sum(total) FROM v", {}, {.time_max = std::chrono::minutes(5)}));
+    auto cursor = must(executor.query(kDefaultTenant, "SELECT count(*), sum(total) FROM v", {},
+                                      {.time_max = std::chrono::minutes(5)}));
     const auto rows = must(cursor->next(10));
     if (rows.size() != 1 || rows[0][0] != Value(static_cast<std::int64_t>(keys))) stop("rows are missing");
   };

@@ -35,7 +35,7 @@ HashRange lane_range(std::uint32_t lane) {
 Result<void> refuse_other_kind(Env& env, const Store& store, char kind) {
   if (!store.manifest->has_other_kind(kind)) return {};
   env.logger.error("changing an archive between shards and lanes is not supported",
-                   {{"stream", store.stream}, {"remedy", archive::kAnew}});
+                   {{"stream", store.title}, {"remedy", archive::kAnew}});
   return StorageErrc::invalid_argument;
 }
 

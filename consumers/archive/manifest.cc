@@ -94,7 +94,7 @@ Result<void> Manifest::create(const StreamDefinition& definition) {
   ASSIGN_OR_RETURN(const auto entries, env_.files.list(directory_));
   if (std::any_of(entries.begin(), entries.end(), is_year)) {
     env_.logger.error("the archive's manifest is missing, and there are text files",
-                      {{"stream", definition.name}, {"file", path()}, {"remedy", kAnew}});
+                      {{"stream", text_of(definition.qualified_name())}, {"file", path()}, {"remedy", kAnew}});
     return StorageErrc::damaged;
   }
   const std::string aside = path() + ".new";
@@ -150,12 +150,13 @@ Result<void> Manifest::scan(const StreamDefinition& definition, const std::vecto
   };
   if (damaged && !std::all_of(units.begin(), units.end(), is_known)) {
     env_.logger.error("the archive's manifest does not say any more what is filed: nothing is, until that is mended",
-                      {{"stream", definition.name}, {"file", path()}, {"remedy", kAnew}});
+                      {{"stream", text_of(definition.qualified_name())}, {"file", path()}, {"remedy", kAnew}});
     return StorageErrc::damaged;
   }
   if (bad_at != kNowhere) {
-    env_.logger.warning("dropped the torn last line of the archive's manifest",
-                        {{"stream", definition.name}, {"file", path()}, {"offset", std::to_string(bad_at)}});
+    env_.logger.warning(
+        "dropped the torn last line of the archive's manifest",
+        {{"stream", text_of(definition.qualified_name())}, {"file", path()}, {"offset", std::to_string(bad_at)}});
   }
   // The last line, and the file's name, may be in the cache only: whoever wrote them was killed before the flush, or
   // it failed. They decide what is done next, and flushing this file proves nothing after a flush of it that failed.
@@ -171,15 +172,16 @@ std::optional<NumberedLine> Manifest::valid_line(std::string_view text) const {
 }
 
 void Manifest::report_damage(const StreamDefinition& definition, std::uint64_t offset) const {
-  env_.logger.error("a line of the archive's manifest is damaged",
-                    {{"stream", definition.name}, {"file", path()}, {"offset", std::to_string(offset)}});
+  env_.logger.error(
+      "a line of the archive's manifest is damaged",
+      {{"stream", text_of(definition.qualified_name())}, {"file", path()}, {"offset", std::to_string(offset)}});
 }
 
 Result<void> Manifest::take(const NumberedLine& line, const StreamDefinition& definition) {
   if (const auto* header = std::get_if<HeaderLine>(&line.line)) {
     if (header->version > kManifestVersion) {
       env_.logger.error("the archive's manifest was written by a later version of Tidemill",
-                        {{"stream", definition.name}, {"file", path()}});
+                        {{"stream", text_of(definition.qualified_name())}, {"file", path()}});
       return StorageErrc::layout_too_new;
     }
     salt_ = header->salt;

@@ -31,9 +31,10 @@ Result<void> newest(FileSystem& fs, const std::string& path, int depth, std::siz
 Result<std::shared_ptr<Store>> Store::open(Env& env, std::string directory, const StreamDefinition& definition,
                                            LogReader log, const std::vector<UnitSpan>& units) {
   RETURN_IF_ERROR(create_directories(env.files, directory));
-  // DATA/archive and DATA: the process that made the names may have been killed before it synced them.
+  // Up to DATA: the process that made the names may have been killed before it synced them.
+  const int levels = definition.tenant == kDefaultTenant ? 2 : 4;  // DataDirectory::archive()
   std::string parent = directory;
-  for (int level = 0; level < 2 && parent.rfind('/') != std::string::npos && parent.rfind('/') > 0; ++level) {
+  for (int level = 0; level < levels && parent.rfind('/') != std::string::npos && parent.rfind('/') > 0; ++level) {
     parent = directory_of(parent);
     RETURN_IF_ERROR(env.files.sync_directory(parent));
   }
@@ -53,7 +54,7 @@ Result<std::shared_ptr<Store>> Store::open(Env& env, std::string directory, cons
 Result<void> Store::move_aside(StreamId other) {
   const std::string aside = directory_of(directory) + "/_" + std::to_string(other.value()) + "-" + stream;
   env.logger.warning("the archive found is of an earlier stream of this name; it is kept under another name",
-                     {{"stream", stream}, {"directory", directory}, {"kept_as", aside}});
+                     {{"stream", title}, {"directory", directory}, {"kept_as", aside}});
   RETURN_IF_ERROR(env.files.rename(directory, aside));
   RETURN_IF_ERROR(env.files.sync_directory(directory_of(directory)));
   return create_directories(env.files, directory);
@@ -63,7 +64,7 @@ Result<void> Store::check_free(const std::string& path) const {
   ASSIGN_OR_RETURN(const bool there, is_there(env.files, directory + "/" + path));
   if (!there) return {};
   env.logger.error("a text file is there that the archive's manifest does not name",
-                   {{"stream", stream}, {"file", directory + "/" + path}, {"remedy", kAnew}});
+                   {{"stream", title}, {"file", directory + "/" + path}, {"remedy", kAnew}});
   return StorageErrc::damaged;
 }
 
@@ -85,7 +86,7 @@ Result<void> Store::remove_leftovers(const std::vector<UnitSpan>& units) {
   }
   if (removed > 0)
     env.logger.info("removed files that were not complete; their records are read from the log again",
-                    {{"stream", stream}, {"files", std::to_string(removed)}});
+                    {{"stream", title}, {"files", std::to_string(removed)}});
   return {};
 }
 

@@ -77,7 +77,7 @@ Result<void> Unit::pass_lost(const LostRange& lost) {
 Result<void> Unit::note_lost(Sequence first, Sequence last) {
   RETURN_IF_ERROR(note(LostLine{name_, first, last}));
   store_->env.logger.warning("records that the log has lost are in no text file",
-                             {{"stream", store_->stream},
+                             {{"stream", store_->title},
                               {"unit", name_},
                               {"first", std::to_string(first.value())},
                               {"last", std::to_string(last.value())}});
@@ -224,7 +224,7 @@ Result<void> Unit::bring_back(const FileLine& line) {
   }
   if (again.lost.empty()) {
     store_->env.logger.error("the log does not give the records that the archive's manifest names",
-                             {{"stream", store_->stream}, {"file", path}, {"remedy", kAnew}});
+                             {{"stream", store_->title}, {"file", path}, {"remedy", kAnew}});
     return StorageErrc::damaged;
   }
   // What is left of it; its line must be the last that names a file.

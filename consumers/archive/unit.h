@@ -23,7 +23,8 @@ class Store {
 
   Env& env;
   const std::string directory;
-  const std::string stream;
+  const std::string stream;  // its name, in those of the files
+  const std::string title;   // with its tenant, for logs
   const StreamDefinition::Archive limits;
   const LogReader log;
   std::unique_ptr<Manifest> manifest;
@@ -37,7 +38,12 @@ class Store {
 
  private:
   Store(Env& e, std::string d, const StreamDefinition& s, LogReader l)
-      : env(e), directory(std::move(d)), stream(s.name), limits(s.archive), log(std::move(l)) {}
+      : env(e),
+        directory(std::move(d)),
+        stream(s.name),
+        title(text_of(s.qualified_name())),
+        limits(s.archive),
+        log(std::move(l)) {}
   Result<void> move_aside(StreamId other);
   Result<void> remove_leftovers(const std::vector<UnitSpan>& units);
 

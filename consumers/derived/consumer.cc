@@ -66,7 +66,7 @@ DerivingConsumer::~DerivingConsumer() = default;
 Result<Position> DerivingConsumer::open() {
   const auto& definition = *target_->definition().derived;
   const auto refuse = [&](std::string_view cause, std::string_view remedy) {
-    env_.logger.error("a derived stream cannot go on", {{"stream", target_->name()},
+    env_.logger.error("a derived stream cannot go on", {{"stream", target_->title()},
                                                         {"source", source_->name()},
                                                         {"cause", std::string(cause)},
                                                         {"remedy", std::string(remedy)}});
@@ -157,7 +157,7 @@ Result<bool> DerivingConsumer::make_some(const RecordBatch& batch) {
     const LostRange& lost = batch.lost[lost_at_];
     position.lost += lost.last.value() - lost.first.value() + 1;
     env_.logger.error("records of a source could not be read; nothing is derived from them",
-                      {{"stream", target_->name()},
+                      {{"stream", target_->title()},
                        {"source", source_->name()},
                        {"first", std::to_string(lost.first.value())},
                        {"last", std::to_string(lost.last.value())}});
@@ -230,7 +230,7 @@ void DerivingConsumer::set_applied(const SourcePosition& position) {
 void DerivingConsumer::say_parked(const std::vector<Parked>& parked) {
   if (parked.empty()) return;
   env_.logger.warning("records could not be worked out; nothing is derived from them",
-                      {{"stream", target_->name()},
+                      {{"stream", target_->title()},
                        {"source", source_->name()},
                        {"records", std::to_string(parked.size())},
                        {"first", std::to_string(parked.front().sequence.value())},

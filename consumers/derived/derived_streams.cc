@@ -32,14 +32,14 @@ std::string list_of(const std::vector<std::string>& names) {
 
 class Streams final : public DerivedStreams {
  public:
-  Streams(Env& env, Engine& engine, const views::Views* views) : env_(env), engine_(engine), views_(views) {}
+  Streams(Env& env, Engine& engine, views::AllViews* views) : env_(env), engine_(engine), views_(views) {}
 
   void begin() {
     engine_.on_stream([this](const std::shared_ptr<Stream>& stream) { attach(stream); });
     engine_.on_remove([this](const std::shared_ptr<Stream>& stream) { detach(stream); });
   }
 
-  std::optional<SqlResult<StreamChange>> run(std::string_view sql) override {
+  std::optional<SqlResult<StreamChange>> run(const std::string& tenant, std::string_view sql) override {
     const views::StatementText text = views::look_at(sql);
     if (text.kind != views::StatementKind::stream) return std::nullopt;
     auto tokens = views::tokenize(text.sql);
@@ -50,9 +50,9 @@ class Streams final : public DerivedStreams {
     if (read.kind == views::StatementHead::Kind::drop_stream) {
       if (text.explained)
         return SqlResult<StreamChange>(SqlError{"invalid_sql", "EXPLAIN stands before SELECT or CREATE."});
-      return drop(read);
+      return drop(tenant, read);
     }
-    return create(text.sql, text.explained);
+    return create(tenant, text.sql, text.explained);
   }
 
   std::optional<DerivedStatus> status(const Stream& stream) const override {
@@ -85,17 +85,17 @@ class Streams final : public DerivedStreams {
     }
     if (!added)
       env_.logger.error("a derived stream gets no records",
-                        {{"stream", stream->name()}, {"cause", added.error().message()}});
+                        {{"stream", stream->title()}, {"cause", added.error().message()}});
   }
 
   void detach(const std::shared_ptr<Stream>& stream) {
     const auto& definition = stream->definition().derived;
     const auto source = definition ? engine_.find(definition->source) : nullptr;
     if (!source) return;
-    const auto removed = engine_.groups().remove(group_name(*source, *stream));
+    const auto removed = engine_.groups().remove({source->tenant(), group_name(*source, *stream)});
     if (!removed)
       env_.logger.warning("the group of a removed stream did not close cleanly",
-                          {{"stream", stream->name()}, {"cause", removed.error().message()}});
+                          {{"stream", stream->title()}, {"cause", removed.error().message()}});
     const std::lock_guard lock(mutex_);
     consumers_.erase(stream->definition().id);
   }
@@ -109,19 +109,19 @@ class Streams final : public DerivedStreams {
     return false;
   }
 
-  SqlResult<StreamChange> create(std::string_view sql, bool explained) {
+  SqlResult<StreamChange> create(const std::string& tenant, std::string_view sql, bool explained) {
     auto first = views::read_derivation(sql);
     if (const auto* error = std::get_if<SqlError>(&first)) return *error;
     const std::string& source_name = std::get<0>(first).source;
     const std::string& name = std::get<0>(first).name;
-    const auto source = source_name.starts_with('_') ? nullptr : engine_.find(source_name);
+    const auto source = source_name.starts_with('_') ? nullptr : engine_.find({tenant, source_name});
     if (name == source_name || is_made_of(source, name)) {
       return SqlError{"invalid_sql", "That is a circle: " + source_name +
                                          (name == source_name ? " would be made of itself" : " is made of " + name) +
                                          ". Give the new stream another name."};
     }
     if (!source) {
-      if (views_ && views_->find(source_name))
+      if (views_ && views_->of(tenant)->find(source_name))
         return SqlError{"not_supported", source_name +
                                              " is a view, and a stream is derived from a stream: a view's rows change, "
                                              "records do not. Name the stream that the view reads."};
@@ -137,7 +137,7 @@ class Streams final : public DerivedStreams {
     change.name = name;
     change.source = source_name;
     change.columns = derivation.columns;
-    if (engine_.find(name) && !explained) {
+    if (engine_.find({tenant, name}) && !explained) {
       if (!derivation.if_not_exists)
         return SqlError{"stream_exists", "There is a stream " + name + " already. Use another name, or IF NOT EXISTS."};
       change.did = Did::exists;
@@ -153,6 +153,7 @@ class Streams final : public DerivedStreams {
     }
     StreamDefinition definition;
     definition.name = name;
+    definition.tenant = tenant;
     definition.derived = StreamDefinition::Derived{source->definition().id, std::get<Sequence>(from), std::string(sql)};
     const auto made = engine_.create(std::move(definition), derivation.shards != 0 ? derivation.shards : kShards);
     if (!made) {
@@ -213,12 +214,12 @@ class Streams final : public DerivedStreams {
     return std::nullopt;
   }
 
-  SqlResult<StreamChange> drop(const views::StatementHead& head) {
+  SqlResult<StreamChange> drop(const std::string& tenant, const views::StatementHead& head) {
     StreamChange change;
     change.statement = "DROP STREAM";
     change.name = head.name;
     change.did = Did::dropped;
-    const auto stream = engine_.find(head.name);
+    const auto stream = engine_.find({tenant, head.name});
     if (!stream) {
       if (!head.if_exists) return SqlError{"no_such_stream", "There is no stream " + head.name + "."};
       change.did = Did::absent;
@@ -229,19 +230,19 @@ class Streams final : public DerivedStreams {
                                            " is no derived stream: its records are nowhere else. DELETE /v1/streams/" +
                                            head.name + " removes it with all of them."};
     if (views_) {
-      if (const auto readers = views_->reading(head.name); !readers.empty())
+      if (const auto readers = views_->of(tenant)->reading(head.name); !readers.empty())
         return SqlError{"stream_in_use", "Views over " + head.name + ": " + list_of(readers) + ". Drop them first."};
     }
     if (const auto streams = engine_.derived_from(stream->definition().id); !streams.empty())
       return SqlError{"stream_in_use",
                       "Streams derived from " + head.name + ": " + list_of(streams) + ". Drop them first."};
-    if (const auto removed = engine_.remove(head.name); !removed) return not_stored(removed.error());
+    if (const auto removed = engine_.remove({tenant, head.name}); !removed) return not_stored(removed.error());
     return change;
   }
 
   Env& env_;
   Engine& engine_;
-  const views::Views* const views_;
+  views::AllViews* const views_;
   mutable std::mutex mutex_;
   std::map<StreamId, std::shared_ptr<DerivingConsumer>> consumers_;
 };
@@ -257,7 +258,7 @@ bool DerivedStreams::is_change(std::string_view sql) {
   return text.kind == views::StatementKind::stream && !text.explained;
 }
 
-std::unique_ptr<DerivedStreams> DerivedStreams::open(Env& env, Engine& engine, const views::Views* views) {
+std::unique_ptr<DerivedStreams> DerivedStreams::open(Env& env, Engine& engine, views::AllViews* views) {
   auto streams = std::make_unique<Streams>(env, engine, views);
   streams->begin();
   return streams;

@@ -44,11 +44,12 @@ struct DerivedStatus {
 class DerivedStreams {
  public:
   // Before anybody else makes streams; must outlive the engine's last change. `views` may be nullptr.
-  static std::unique_ptr<DerivedStreams> open(Env& env, Engine& engine, const views::Views* views);
+  static std::unique_ptr<DerivedStreams> open(Env& env, Engine& engine, views::AllViews* views);
   virtual ~DerivedStreams() = default;
 
-  // CREATE STREAM, DROP STREAM, and EXPLAIN of the first. nullopt: it is none of these. Blocks.
-  virtual std::optional<views::SqlResult<StreamChange>> run(std::string_view sql) = 0;
+  // CREATE STREAM, DROP STREAM, and EXPLAIN of the first. nullopt: it is none of these. Blocks. `tenant`: whose streams
+  // the names in it are.
+  virtual std::optional<views::SqlResult<StreamChange>> run(const std::string& tenant, std::string_view sql) = 0;
   // Whether run() would change what streams there are. Does not block.
   static bool is_change(std::string_view sql);
   // nullopt: it is not derived.

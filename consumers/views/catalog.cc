@@ -23,13 +23,13 @@ Position shown_before(const Log& log) {
 
 }  // namespace
 
-Result<std::unique_ptr<Views>> Views::open(Env& env, Engine& engine, const Options& options) {
+Result<std::unique_ptr<AllViews>> AllViews::open(Env& env, Engine& engine, const Options& options) {
   configure_sqlite();
   // A third for rows that were written lately, the rest is RocksDB's.
   ASSIGN_OR_RETURN(auto database, Database::open_or_begin_anew(env, options.directory, options.memory_bytes / 3 * 2));
   auto catalog = std::make_unique<Catalog>(env, engine, options, std::move(database));
   RETURN_IF_ERROR(catalog->start());
-  return std::unique_ptr<Views>(std::move(catalog));
+  return std::unique_ptr<AllViews>(std::move(catalog));
 }
 
 Catalog::Catalog(Env& env, Engine& engine, const Options& options, std::unique_ptr<Database> database)
@@ -84,7 +84,9 @@ Result<void> Catalog::start() {
 void Catalog::attach_at_start(const Defined& d, bool aside) {
   const auto stream = engine_.find(d.event.stream);
   auto split_up = split(d.event.sql, {stream ? stream->definition().fields : decltype(SplitOptions::fields){},
-                                      [this](std::string_view name) { return view_named(name); }});
+                                      [&](std::string_view name) {
+                                        return view_named({d.event.name.tenant, std::string(name)});
+                                      }});
   SqlResult<bool> attached = SqlError{"no_such_stream", "The view's stream is gone."};
   if (auto* error = std::get_if<SqlError>(&split_up)) {
     attached = *error;
@@ -95,7 +97,7 @@ void Catalog::attach_at_start(const Defined& d, bool aside) {
   if (error == nullptr) return;
   env_.logger.error(
       aside ? "a view's new definition cannot be built; the one of before is served" : "a view cannot be opened",
-      {{"view", d.event.name}, {"cause", error->message}});
+      {{"view", text_of(d.event.name)}, {"cause", error->message}});
   const std::lock_guard lock(mutex_);
   if (!aside) failed_.insert_or_assign(d.event.name, error->message);
 }
@@ -108,7 +110,7 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
   auto family = family_of(defined, *stream, starting);
   if (!family) return SqlError{"view_damaged", "The view's store cannot be opened: " + family.error().message() + "."};
   auto view = std::make_shared<const View>(defined.id, defined.event.name, defined.event.source, definition, *family);
-  auto lookups = lookups_of(definition);
+  auto lookups = lookups_of(defined.event.name.tenant, definition);
   if (auto* error = std::get_if<SqlError>(&lookups)) return *error;
   LiveView::Begin begin;
   begin.lookups = std::get<0>(std::move(lookups));
@@ -147,7 +149,7 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
   if (!aside) {
     const std::lock_guard lock(mutex_);
     entries_.insert_or_assign(defined.event.name, Entry{live, stream});
-    ++version_;
+    ++versions_[defined.event.name.tenant];
   }
   if (made && !starting) {
     const auto started = engine_.groups().add(stream->name() + ":views", stream, std::shared_ptr<Consumer>(consumer));
@@ -156,7 +158,7 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
   return true;
 }
 
-std::optional<Catalog::Entry> Catalog::entry(std::string_view name) const {
+std::optional<Catalog::Entry> Catalog::entry(const QualifiedName& name) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(name);
   if (found == entries_.end()) return std::nullopt;
@@ -166,6 +168,7 @@ std::optional<Catalog::Entry> Catalog::entry(std::string_view name) const {
 ViewInfo Catalog::info(const Entry& entry) const {
   const LiveView& live = *entry.live;
   ViewInfo info;
+  info.tenant = live.view->qualified_name().tenant;
   info.name = live.view->name();
   info.stream = entry.stream->name();
   info.source = live.view->source();
@@ -195,35 +198,37 @@ ViewInfo Catalog::info(const Entry& entry) const {
   return info;
 }
 
-std::vector<ViewInfo> Catalog::list() const {
+std::vector<ViewInfo> Catalog::list(Whose whose) const {
   std::vector<Entry> entries;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [name, entry] : entries_) entries.push_back(entry);
+    for (const auto& [name, entry] : entries_)
+      if (!whose || name.tenant == *whose) entries.push_back(entry);
   }
   std::vector<ViewInfo> out;
   for (const auto& entry : entries) out.push_back(info(entry));
   return out;
 }
 
-std::vector<FailedView> Catalog::failed() const {
+std::vector<FailedView> Catalog::failed(Whose whose) const {
   const std::lock_guard lock(mutex_);
   std::vector<FailedView> out;
-  for (const auto& [name, cause] : failed_) out.push_back({name, cause});
+  for (const auto& [name, cause] : failed_)
+    if (!whose || name.tenant == *whose) out.push_back({name.tenant, name.name, cause});
   return out;
 }
 
-std::optional<ViewInfo> Catalog::find(std::string_view name) const {
+std::optional<ViewInfo> Catalog::find(const QualifiedName& name) const {
   const auto there = entry(name);
   if (!there) return std::nullopt;
   return info(*there);
 }
 
-std::vector<std::string> Catalog::reading(std::string_view stream) const {
+std::vector<std::string> Catalog::reading(const QualifiedName& stream) const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> names;
   for (const auto& [name, entry] : entries_) {
-    if (entry.stream->name() == stream) names.push_back(name);
+    if (entry.stream->qualified_name() == stream) names.push_back(name.name);
   }
   return names;
 }
@@ -234,7 +239,7 @@ AsOf Catalog::as_of(const Entry& entry, const Checkpoint& checkpoint) const {
           engine_.token(*entry.stream, epoch, checkpoint.position.sequence()).encode()};
 }
 
-Result<std::optional<AsOf>> Catalog::as_of(std::string_view view) {
+Result<std::optional<AsOf>> Catalog::as_of(const QualifiedName& view) {
   const auto there = entry(view);
   if (!there) return std::optional<AsOf>();
   const auto snapshot = database_->snapshot();
@@ -242,7 +247,7 @@ Result<std::optional<AsOf>> Catalog::as_of(std::string_view view) {
   return std::optional<AsOf>(as_of(*there, checkpoint));
 }
 
-Result<std::optional<Views::GetResult>> Catalog::get(std::string_view view, const Row& key) {
+Result<std::optional<Views::GetResult>> Catalog::get(const QualifiedName& view, const Row& key) {
   const auto there = entry(view);
   if (!there) return std::optional<GetResult>();
   const auto snapshot = database_->snapshot();
@@ -251,7 +256,7 @@ Result<std::optional<Views::GetResult>> Catalog::get(std::string_view view, cons
   return std::optional<GetResult>(GetResult{std::move(row), as_of(*there, checkpoint)});
 }
 
-Result<std::optional<RangeResult>> Catalog::range(std::string_view view, const RangeOptions& options) {
+Result<std::optional<RangeResult>> Catalog::range(const QualifiedName& view, const RangeOptions& options) {
   const auto there = entry(view);
   if (!there) return std::optional<RangeResult>();
   const auto snapshot = database_->snapshot();
@@ -261,7 +266,8 @@ Result<std::optional<RangeResult>> Catalog::range(std::string_view view, const R
   return std::optional<RangeResult>(std::move(result));
 }
 
-Result<std::optional<Views::WhyAnswer>> Catalog::why(std::string_view view, const Row& key, const WhyOptions& options) {
+Result<std::optional<Views::WhyAnswer>> Catalog::why(const QualifiedName& view, const Row& key,
+                                                     const WhyOptions& options) {
   const auto there = entry(view);
   if (!there) return std::optional<WhyAnswer>();
   const auto snapshot = database_->snapshot();
@@ -272,7 +278,8 @@ Result<std::optional<Views::WhyAnswer>> Catalog::why(std::string_view view, cons
   return std::optional<WhyAnswer>(std::move(answer));
 }
 
-Result<std::optional<QuarantineResult>> Catalog::quarantine(std::string_view view, Sequence from, std::uint32_t limit) {
+Result<std::optional<QuarantineResult>> Catalog::quarantine(const QualifiedName& view, Sequence from,
+                                                            std::uint32_t limit) {
   const auto there = entry(view);
   if (!there) return std::optional<QuarantineResult>();
   const auto snapshot = database_->snapshot();
@@ -283,22 +290,25 @@ Result<std::optional<QuarantineResult>> Catalog::quarantine(std::string_view vie
   return std::optional<QuarantineResult>(std::move(result));
 }
 
-SqlResult<std::unique_ptr<QueryCursor>> Catalog::query(std::string_view sql, const Row& params,
+SqlResult<std::unique_ptr<QueryCursor>> Catalog::query(std::string_view tenant, std::string_view sql, const Row& params,
                                                        const QueryLimits& limits) {
-  return executor_.query(sql, params, limits);
+  return executor_.query(tenant, sql, params, limits);
 }
 
-Catalog::Tables Catalog::tables() const {
+Catalog::Tables Catalog::tables(std::string_view tenant) const {
   const std::lock_guard lock(mutex_);
-  Tables tables{version_, {}};
-  for (const auto& [name, entry] : entries_) tables.views.push_back(entry.live->view);
+  const auto version = versions_.find(tenant);
+  Tables tables{std::string(tenant), version == versions_.end() ? 0 : version->second, {}};
+  for (const auto& [name, entry] : entries_)
+    if (name.tenant == tenant) tables.views.push_back(entry.live->view);
   return tables;
 }
 
-Result<AsOf> Catalog::as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const {
+Result<AsOf> Catalog::as_of(const Snapshot& snapshot, std::string_view tenant,
+                            const std::vector<std::string>& views) const {
   std::optional<AsOf> least;
   for (const auto& name : views) {
-    const auto there = entry(name);
+    const auto there = entry({std::string(tenant), name});
     if (!there) continue;  // dropped meanwhile
     ASSIGN_OR_RETURN(const Checkpoint checkpoint, there->live->view->checkpoint(snapshot));
     auto as_of_it = as_of(*there, checkpoint);
@@ -307,18 +317,19 @@ Result<AsOf> Catalog::as_of(const Snapshot& snapshot, const std::vector<std::str
   return least.value_or(AsOf{});
 }
 
-std::shared_ptr<void> Catalog::when_applied(std::string_view view, Position position, std::function<void()> then) {
+std::shared_ptr<void> Catalog::when_applied(const QualifiedName& view, Position position, std::function<void()> then) {
   const auto there = entry(view);
   if (!there) return nullptr;
   return there->live->waiters->add(position, std::move(then));
 }
 
-bool Catalog::ready() const {
+bool Catalog::ready(Whose whose) const {
   const std::lock_guard lock(mutex_);
-  return std::all_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.live->ready(); });
+  return std::all_of(entries_.begin(), entries_.end(),
+                     [&](const auto& e) { return (whose && e.first.tenant != *whose) || e.second.live->ready(); });
 }
 
-Result<std::vector<Views::Difference>> Catalog::rebuild_and_compare(std::string_view view) {
+Result<std::vector<Views::Difference>> Catalog::rebuild_and_compare(const QualifiedName& view) {
   const auto there = entry(view);
   if (!there) return make_error_code(StorageErrc::invalid_argument);
   const auto from_base = [&](Database& database, const Family& family, Sequence first, Sequence durable) {

@@ -26,39 +26,51 @@ namespace tidemill::views {
 // A definition that is to take the place of another (`view.altering`) is built aside, in a family of its own, and kept
 // up with the others when it has caught up. Then `view.created` makes it the one that counts, and after that is durable
 // readers are shown it: a crash leaves the old one, which goes on being served while the build goes on, or the new one.
-class Catalog final : public Views, private QuerySource {
+class Catalog final : public AllViews, private QuerySource {
  public:
   Catalog(Env& env, Engine& engine, const Options& options, std::unique_ptr<Database> database);
   ~Catalog() override;
   Result<void> start();
 
-  SqlResult<ViewInfo> create(std::string_view name, std::string_view sql) override;
-  SqlResult<bool> drop(std::string_view name) override;
-  SqlResult<ViewChange> define(std::string_view name, std::string_view sql) override;
-  std::optional<SqlResult<StatementResult>> run(std::string_view sql) override;
-  std::vector<ViewInfo> list() const override;
-  std::vector<FailedView> failed() const override;
-  std::optional<ViewInfo> find(std::string_view name) const override;
-  std::vector<std::string> reading(std::string_view stream) const override;
-  std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) override;
-  Result<std::optional<GetResult>> get(std::string_view view, const Row& key) override;
-  Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) override;
-  Result<std::optional<PastResult>> get_at(std::string_view view, const Row& key, const PastOptions& options) override;
-  Result<std::optional<WhyAnswer>> why(std::string_view view, const Row& key, const WhyOptions& options) override;
-  Result<std::optional<QuarantineResult>> quarantine(std::string_view view, Sequence from,
-                                                     std::uint32_t limit) override;
-  SqlResult<DecisionResult> decide(std::string_view view, const DecisionRequest& request) override;
-  SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view sql, const Row& params,
-                                                const QueryLimits& limits) override;
-  std::shared_ptr<void> when_applied(std::string_view view, Position position, std::function<void()> then) override;
-  std::shared_ptr<Watch> watch(std::string_view view) override;
-  bool ready() const override;
-  Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) override;
-  SqlResult<std::unique_ptr<QueryCursor>> query_at(std::string_view sql, const Row& params, const QueryLimits& limits,
-                                                   const At& at) override;
-  HistoryStatus history() const override;
+  std::shared_ptr<Views> of(std::string_view tenant) override;
+  std::vector<ViewInfo> list() const override { return list(std::nullopt); }
+  std::vector<FailedView> failed() const override { return failed(std::nullopt); }
+  bool ready() const override { return ready(std::nullopt); }
+  HistoryStatus history() const override { return history(std::nullopt); }
   StoreStatus store() const override;
+  std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) override;
   Result<void> close() override;
+
+  // What Views says, of the views of a tenant; nullopt: of all.
+  using Whose = std::optional<std::string_view>;
+  using GetResult = Views::GetResult;
+  using PastResult = Views::PastResult;
+  using WhyAnswer = Views::WhyAnswer;
+  using Difference = Views::Difference;
+  SqlResult<ViewInfo> create(const QualifiedName& name, std::string_view sql);
+  SqlResult<bool> drop(const QualifiedName& name);
+  SqlResult<ViewChange> define(const QualifiedName& name, std::string_view sql);
+  std::optional<SqlResult<StatementResult>> run(const std::string& tenant, std::string_view sql);
+  std::vector<ViewInfo> list(Whose whose) const;
+  std::vector<FailedView> failed(Whose whose) const;
+  bool ready(Whose whose) const;
+  std::optional<ViewInfo> find(const QualifiedName& name) const;
+  std::vector<std::string> reading(const QualifiedName& stream) const;
+  Result<std::optional<AsOf>> as_of(const QualifiedName& view);
+  Result<std::optional<GetResult>> get(const QualifiedName& view, const Row& key);
+  Result<std::optional<RangeResult>> range(const QualifiedName& view, const RangeOptions& options);
+  Result<std::optional<PastResult>> get_at(const QualifiedName& view, const Row& key, const PastOptions& options);
+  Result<std::optional<WhyAnswer>> why(const QualifiedName& view, const Row& key, const WhyOptions& options);
+  Result<std::optional<QuarantineResult>> quarantine(const QualifiedName& view, Sequence from, std::uint32_t limit);
+  SqlResult<DecisionResult> decide(const QualifiedName& view, const DecisionRequest& request);
+  SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view tenant, std::string_view sql, const Row& params,
+                                                const QueryLimits& limits);
+  SqlResult<std::unique_ptr<QueryCursor>> query_at(std::string_view tenant, std::string_view sql, const Row& params,
+                                                   const QueryLimits& limits, const Views::At& at);
+  HistoryStatus history(Whose whose) const;
+  std::shared_ptr<void> when_applied(const QualifiedName& view, Position position, std::function<void()> then);
+  std::shared_ptr<Watch> watch(const QualifiedName& view);
+  Result<std::vector<Difference>> rebuild_and_compare(const QualifiedName& view);
   std::uint64_t rows_visited_last() const { return executor_.rows_visited_last(); }  // by a latest query
 
  private:
@@ -69,17 +81,17 @@ class Catalog final : public Views, private QuerySource {
   using Defined = ViewDefinitions::Defined;
   enum class Existing { refuse, keep, replace, require };  // what becomes of a view of that name
   struct Wanted {                                          // a definition that was understood
-    std::string name;
+    QualifiedName name;
     std::string source;
     Definition definition;
     StatementHead head;
     std::shared_ptr<Stream> stream;
   };
 
-  Tables tables() const override;
+  Tables tables(std::string_view tenant) const override;
   std::unique_ptr<Snapshot> snapshot() const override { return database_->snapshot(); }
-  Result<std::optional<AsOf>> as_of(std::string_view view) override;
-  Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const override;
+  Result<AsOf> as_of(const Snapshot& snapshot, std::string_view tenant,
+                     const std::vector<std::string>& views) const override;
 
   Result<void> fold_definitions();
   enum class Attach { at_start, anew, aside_at_start, aside };
@@ -87,22 +99,23 @@ class Catalog final : public Views, private QuerySource {
   void attach_at_start(const Defined& defined, bool aside);
 
   // catalog_change.cc; with changes_ held
-  SqlResult<Wanted> understand(std::string_view name, std::string_view sql) const;
-  SqlResult<ViewChange> define(std::string_view name, std::string_view sql, Existing existing);
+  SqlResult<Wanted> understand(const QualifiedName& name, std::string_view sql) const;
+  SqlResult<ViewChange> define(const QualifiedName& name, std::string_view sql, Existing existing);
   SqlResult<ViewChange> make(const Wanted& wanted, ViewChange change, bool mends);
   SqlResult<ViewChange> alter(const Wanted& wanted, ViewChange change);
-  SqlResult<ViewChange> drop_statement(const StatementHead& head);
-  Result<bool> drop_held(std::string_view name);
+  SqlResult<ViewChange> drop_statement(const std::string& tenant, const StatementHead& head);
+  Result<bool> drop_held(const QualifiedName& name);
   SqlResult<Sequence> first_of(const Wanted& wanted) const;
   void look(const Wanted& wanted, ViewChange& change) const;
-  SqlResult<Explanation> explain(std::string_view sql) const;
+  SqlResult<Explanation> explain(const std::string& tenant, std::string_view sql) const;
 
   // catalog_lookups.cc
-  std::vector<std::string> looking_up(std::string_view name) const;  // names of the views that look it up
-  std::optional<SqlError> refuse_in_use(std::string_view name, std::string_view to_do) const;
+  std::vector<std::string> looking_up(const QualifiedName& name) const;  // names of the views that look it up
+  std::optional<SqlError> refuse_in_use(const QualifiedName& name, std::string_view to_do) const;
   std::optional<SqlError> refuse_lookups(const Wanted& wanted) const;
-  std::shared_ptr<const View> view_named(std::string_view name) const;
-  SqlResult<std::vector<std::shared_ptr<const LiveView>>> lookups_of(const Definition& definition) const;
+  std::shared_ptr<const View> view_named(const QualifiedName& name) const;
+  SqlResult<std::vector<std::shared_ptr<const LiveView>>> lookups_of(const std::string& tenant,
+                                                                     const Definition& definition) const;
   void attach_all_at_start(const ViewDefinitions& defined);
 
   // catalog_decide.cc
@@ -126,10 +139,10 @@ class Catalog final : public Views, private QuerySource {
     StreamId stream;
     Sequence applied;
   };
-  std::vector<Named> named(const std::vector<std::string>& views) const;
-  std::optional<SqlError> refuse_at(const std::vector<Named>& views, const At& at) const;
-  SqlResult<std::uint64_t> point_for(const std::vector<Named>& views, const At& at) const;
-  KeptPoint shown(const History::Point& point) const;
+  std::vector<Named> named(std::string_view tenant, const std::vector<std::string>& views) const;
+  std::optional<SqlError> refuse_at(const std::vector<Named>& views, const Views::At& at) const;
+  SqlResult<std::uint64_t> point_for(const std::vector<Named>& views, const Views::At& at) const;
+  KeptPoint shown(const History::Point& point, Whose whose) const;
 
   // catalog_audit.cc
   void audit_later(std::chrono::nanoseconds pause);
@@ -140,11 +153,11 @@ class Catalog final : public Views, private QuerySource {
   std::function<void()> later(std::function<void(Catalog&)> work);
   void built(std::uint64_t id);
   void show_built(std::uint64_t id);
-  Result<void> give_up_build(const std::string& name);
+  Result<void> give_up_build(const QualifiedName& name);
   std::optional<Building> building(const Entry& entry) const;
   Result<std::shared_ptr<Family>> family_of(const Defined& defined, const Stream& stream, bool starting);
   std::map<std::string, Sequence> families() const;
-  std::optional<Entry> entry(std::string_view name) const;
+  std::optional<Entry> entry(const QualifiedName& name) const;
   ViewInfo info(const Entry& entry) const;
   AsOf as_of(const Entry& entry, const Checkpoint& checkpoint) const;
 
@@ -161,16 +174,16 @@ class Catalog final : public Views, private QuerySource {
   };
   const std::shared_ptr<Link> link_ = std::make_shared<Link>();
   std::unique_ptr<Audit> audit_;  // under way: of one task after the other
-  std::string audited_last_;      // likewise
+  QualifiedName audited_last_;    // likewise
   std::mutex changes_;            // define, drop, close, release, a build that ends: one at a time
 
   mutable std::mutex mutex_;  // what follows; never held while anything blocks
   ViewDefinitions defined_;   // as the system stream says
-  std::map<std::string, Entry, std::less<>> entries_;
-  std::map<std::uint64_t, Entry> builds_;                   // what is not shown yet, by the id of its definition
-  std::map<std::string, std::string, std::less<>> failed_;  // defined, and not in entries_: why
+  std::map<QualifiedName, Entry> entries_;
+  std::map<std::uint64_t, Entry> builds_;        // what is not shown yet, by the id of its definition
+  std::map<QualifiedName, std::string> failed_;  // defined, and not in entries_: why
   std::map<StreamId, std::shared_ptr<StreamViews>> consumers_;
-  std::uint64_t version_ = 0;  // of entries_
+  std::map<std::string, std::uint64_t, std::less<>> versions_;  // of entries_, by tenant
   bool closed_ = false;
   QueryExecutor executor_{*this};
 };

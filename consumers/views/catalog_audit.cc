@@ -40,7 +40,7 @@ void Catalog::go_on_with_audit() {
     if (!audit) {
       if (audit.error() != StorageErrc::before_start)
         env_.logger.warning("a view could not be audited; it is tried again in its turn",
-                            {{"view", entry->live->view->name()}, {"cause", audit.error().message()}});
+                            {{"view", entry->live->view->title()}, {"cause", audit.error().message()}});
       return audit_later(options_.audit);
     }
     audit_ = std::move(*audit);
@@ -51,15 +51,15 @@ void Catalog::go_on_with_audit() {
     // Retention may have removed what it had still to read.
     if (done.error() != StorageErrc::before_start)
       env_.logger.warning("a view could not be audited; it is tried again in its turn",
-                          {{"view", audit_->live().view->name()}, {"cause", done.error().message()}});
+                          {{"view", audit_->live().view->title()}, {"cause", done.error().message()}});
     return ended();
   }
   if (!*done) {
     const MonotonicTime now = env_.clock.monotonic();
     return audit_later(pace_->pause(now - begun, now));
   }
-  const std::string& name = audit_->live().view->name();
-  if (const auto there = entry(name); there && there->live.get() == &audit_->live()) {
+  const std::string name = audit_->live().view->title();
+  if (const auto there = entry(audit_->live().view->qualified_name()); there && there->live.get() == &audit_->live()) {
     there->live->audited += audit_->rows();
     there->live->audit_mismatches += audit_->mismatches();
     there->live->audited_time_ms = env_.clock.wall().time_since_epoch().count();

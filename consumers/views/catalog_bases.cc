@@ -28,7 +28,7 @@ Result<std::shared_ptr<Family>> Catalog::family_of(const Defined& defined, const
   };
   if (!empty) {
     // Damage, or rows of records that the log has not got (it was restored, or its disk lied), or has no more.
-    env_.logger.error("a view does not fit its log and is made again", {{"view", defined.event.name}});
+    env_.logger.error("a view does not fit its log and is made again", {{"view", text_of(defined.event.name)}});
     RETURN_IF_ERROR(anew());
     if (first == Sequence(1)) return family;
   }
@@ -36,17 +36,17 @@ Result<std::shared_ptr<Family>> Catalog::family_of(const Defined& defined, const
   if (rebuilt && *rebuilt) {
     env_.logger.warning(
         "a view was taken from the base, and goes on from the log",
-        {{"view", defined.event.name}, {"sequence", std::to_string((*rebuilt)->position.sequence().value())}});
+        {{"view", text_of(defined.event.name)}, {"sequence", std::to_string((*rebuilt)->position.sequence().value())}});
     return family;
   }
   if (!rebuilt) {
     if (rebuilt.error() != StorageErrc::damaged) return rebuilt.error();
-    env_.logger.error("the base of the views is damaged", {{"view", defined.event.name}});
+    env_.logger.error("the base of the views is damaged", {{"view", text_of(defined.event.name)}});
     RETURN_IF_ERROR(anew());
   }
   // As it is for a view that was created after retention had begun, and has nothing on disk yet.
   env_.logger.warning("a view has no base to begin from: it counts the records that the log still has",
-                      {{"view", defined.event.name}, {"since", std::to_string(first.value())}});
+                      {{"view", text_of(defined.event.name)}, {"since", std::to_string(first.value())}});
   return family;
 }
 
@@ -81,13 +81,13 @@ std::string Catalog::release(const Stream& stream, Sequence target, const std::f
       if (d.event.stream != stream.definition().id) continue;
       const auto there = entries_.find(name);
       if (there == entries_.end())
-        return "The view " + name + " could not be opened and needs the records. Drop it, or remove the cause " +
+        return "The view " + name.name + " could not be opened and needs the records. Drop it, or remove the cause " +
                "(GET /v1/views names it) and start the server again.";
-      views.push_back({name, family_name(d.id), there->second.live->applied().sequence()});
+      views.push_back({name.name, family_name(d.id), there->second.live->applied().sequence()});
       const auto build = view.building ? builds_.find(view.building->id) : builds_.end();
       if (build != builds_.end())
-        views.push_back(
-            {name + ", as it is being built,", family_name(build->first), build->second.live->applied().sequence()});
+        views.push_back({name.name + ", as it is being built,", family_name(build->first),
+                         build->second.live->applied().sequence()});
     }
   }
   const Bases::State base = bases_->state();

@@ -31,7 +31,7 @@ void Catalog::built(std::uint64_t id) {
     const std::lock_guard lock(mutex_);
     const auto build = builds_.find(id);
     if (build == builds_.end()) return;
-    const auto* view = defined_.find(build->second.live->view->name());
+    const auto* view = defined_.find(build->second.live->view->qualified_name());
     if (view == nullptr || !view->building || view->building->id != id) return;
     event = view->building->event;
   }
@@ -53,7 +53,7 @@ void Catalog::built(std::uint64_t id) {
                                     return;
                                   env.logger.error(
                                       "a view's new definition is built and cannot be stored; it is tried again",
-                                      {{"view", name}, {"cause", appended.error().message()}});
+                                      {{"view", text_of(name)}, {"cause", appended.error().message()}});
                                   env.background.post_after(kAfterError, again);
                                 });
 }
@@ -72,19 +72,19 @@ void Catalog::show_built(std::uint64_t id) {
     const auto build = builds_.find(id);
     if (build == builds_.end() || closed_) return;
     fresh = build->second;
-    const std::string& name = fresh.live->view->name();
+    const QualifiedName& name = fresh.live->view->qualified_name();
     const auto* view = defined_.find(name);
     if (view == nullptr || view->serving.id != id) return;  // dropped meanwhile
     if (const auto there = entries_.find(name); there != entries_.end()) old = there->second;
     consumer = consumers_.find(fresh.stream->definition().id)->second;
   }
-  const std::string& name = fresh.live->view->name();
+  const QualifiedName& name = fresh.live->view->qualified_name();
   const auto show = [&] {
     const std::lock_guard lock(mutex_);
     entries_.insert_or_assign(name, fresh);
     builds_.erase(id);
     failed_.erase(name);
-    ++version_;
+    ++versions_[name.tenant];
   };
   if (!old) {  // the one of before could not be opened
     show();
@@ -92,22 +92,22 @@ void Catalog::show_built(std::uint64_t id) {
     return;  // it is being closed: the next start shows it
   }
   env_.logger.info("a view has its new definition",
-                   {{"view", name}, {"sequence", std::to_string(fresh.live->applied().sequence().value())}});
+                   {{"view", text_of(name)}, {"sequence", std::to_string(fresh.live->applied().sequence().value())}});
   if (!old) return;
   if (const auto dropped = database_->drop(family_name(old->live->view->id())); !dropped)
     env_.logger.error("the rows of a view's old definition could not be removed; the next start does it",
-                      {{"view", name}, {"cause", dropped.error().message()}});
+                      {{"view", text_of(name)}, {"cause", dropped.error().message()}});
 }
 
 // What is being built of a view is forgotten. Its definition is not any more, when this is called.
-Result<void> Catalog::give_up_build(const std::string& name) {
+Result<void> Catalog::give_up_build(const QualifiedName& name) {
   std::optional<Entry> build;
   std::shared_ptr<StreamViews> consumer;
   {
     const std::lock_guard lock(mutex_);
     const auto* view = defined_.find(name);
     for (auto at = builds_.begin(); at != builds_.end(); ++at) {
-      if (at->second.live->view->name() != name) continue;
+      if (at->second.live->view->qualified_name() != name) continue;
       if (view != nullptr && view->serving.id == at->first) continue;  // about to be shown
       if (view != nullptr && view->building && view->building->id == at->first) continue;
       build = at->second;
@@ -126,7 +126,7 @@ std::optional<Building> Catalog::building(const Entry& entry) const {
   std::shared_ptr<LiveView> live;
   {
     const std::lock_guard lock(mutex_);
-    const auto* view = defined_.find(entry.live->view->name());
+    const auto* view = defined_.find(entry.live->view->qualified_name());
     if (view != nullptr) {
       const auto build = builds_.find(view->building ? view->building->id : view->serving.id);
       if (build != builds_.end()) live = build->second.live;

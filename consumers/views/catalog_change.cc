@@ -40,7 +40,7 @@ SqlResult<StatementHead> head_of(std::string_view sql) {
 
 }  // namespace
 
-SqlResult<Catalog::Wanted> Catalog::understand(std::string_view name, std::string_view sql) const {
+SqlResult<Catalog::Wanted> Catalog::understand(const QualifiedName& name, std::string_view sql) const {
   constexpr std::string_view builtin = "builtin:";
   Wanted out;
   out.source = sql;
@@ -55,11 +55,11 @@ SqlResult<Catalog::Wanted> Catalog::understand(std::string_view name, std::strin
     text = *found;
   }
   // Twice where the stream is only known afterwards: its declared fields make better types.
-  const auto named = [this](std::string_view view) { return view_named(view); };
+  const auto named = [&](std::string_view view) { return view_named({name.tenant, std::string(view)}); };
   auto first = split(text, {{}, named});
   if (auto* error = std::get_if<SqlError>(&first)) return *error;
   const std::string stream_name = std::get<Definition>(first).stream;
-  out.stream = engine_.find(stream_name);
+  out.stream = engine_.find({name.tenant, stream_name});
   if (!out.stream) {
     return SqlError{"no_such_stream",
                     "There is no stream " + stream_name + ". Create it first: PUT /v1/streams/" + stream_name + "."};
@@ -73,12 +73,12 @@ SqlResult<Catalog::Wanted> Catalog::understand(std::string_view name, std::strin
   if (!out.head.from.empty() && !is_from(out.head.from)) {
     return SqlError{"invalid_view", "WITH (from = ...) takes " + std::string(kFromSentence) + ", in quotes."};
   }
-  out.name = name.empty() ? out.definition.name : std::string(name);
-  if (!out.definition.name.empty() && out.definition.name != out.name) {
+  out.name = {name.tenant, name.name.empty() ? out.definition.name : name.name};
+  if (!out.definition.name.empty() && out.definition.name != out.name.name) {
     return SqlError{"invalid_view", "The definition creates the view " + out.definition.name +
-                                        ", but it was given as the definition of " + out.name + ". Use one name."};
+                                        ", but it was given as the definition of " + out.name.name + ". Use one name."};
   }
-  if (!out.name.empty() && !valid_view_name(out.name)) {
+  if (!out.name.name.empty() && !valid_view_name(out.name.name)) {
     return SqlError{"invalid_name",
                     "A view's name has 1 to 63 letters, digits and underscores and begins with a letter."};
   }
@@ -104,7 +104,7 @@ SqlResult<Sequence> Catalog::first_of(const Wanted& wanted) const {
 // A trial that cannot be made (the disk) holds nothing up.
 void Catalog::look(const Wanted& wanted, ViewChange& change) const {
   change.warnings = wanted.definition.warnings;
-  const auto lookups = lookups_of(wanted.definition);
+  const auto lookups = lookups_of(wanted.name.tenant, wanted.definition);
   if (std::holds_alternative<SqlError>(lookups)) return;
   LookedUp views;
   for (const auto& l : std::get<0>(lookups)) views.push_back(l->view);
@@ -120,7 +120,7 @@ void Catalog::look(const Wanted& wanted, ViewChange& change) const {
   change.trial = std::move(*trial);
 }
 
-SqlResult<ViewChange> Catalog::define(std::string_view name, std::string_view sql, Existing existing) {
+SqlResult<ViewChange> Catalog::define(const QualifiedName& name, std::string_view sql, Existing existing) {
   auto understood = understand(name, sql);
   if (auto* error = std::get_if<SqlError>(&understood)) return *error;
   const Wanted& wanted = std::get<Wanted>(understood);
@@ -129,7 +129,7 @@ SqlResult<ViewChange> Catalog::define(std::string_view name, std::string_view sq
   if (wanted.head.kind == Head::alter) existing = Existing::require;
 
   ViewChange change;
-  change.name = wanted.name;
+  change.name = wanted.name.name;
   change.statement = existing == Existing::require ? "ALTER MATERIALIZED VIEW" : "CREATE MATERIALIZED VIEW";
   bool defined = false;
   {
@@ -138,12 +138,12 @@ SqlResult<ViewChange> Catalog::define(std::string_view name, std::string_view sq
   }
   const auto there = entry(wanted.name);
   if (!defined && existing == Existing::require) {
-    if (!wanted.head.if_exists) return no_such_view(wanted.name);
+    if (!wanted.head.if_exists) return no_such_view(wanted.name.name);
     change.did = Did::absent;
     return change;
   }
   if (defined && (existing == Existing::refuse || (existing == Existing::keep && !there))) {
-    return SqlError{"view_exists", "There is a view " + wanted.name +
+    return SqlError{"view_exists", "There is a view " + wanted.name.name +
                                        " already. ALTER VIEW changes it while it is served; or use another name."};
   }
   if (defined && existing == Existing::keep) {
@@ -223,7 +223,7 @@ SqlResult<ViewChange> Catalog::alter(const Wanted& wanted, ViewChange change) {
     return change;
   }
   if (wanted.stream->definition().id != there->stream->definition().id) {
-    return SqlError{"not_supported", "The view " + wanted.name + " reads the stream " + there->stream->name() +
+    return SqlError{"not_supported", "The view " + wanted.name.name + " reads the stream " + there->stream->name() +
                                          ", and a changed definition reads the same. Drop the view, then create it "
                                          "over " +
                                          wanted.stream->name() + "; or use another name."};
@@ -254,7 +254,7 @@ SqlResult<ViewChange> Catalog::alter(const Wanted& wanted, ViewChange change) {
   return change;
 }
 
-Result<bool> Catalog::drop_held(std::string_view name) {
+Result<bool> Catalog::drop_held(const QualifiedName& name) {
   const auto there = entry(name);
   std::uint64_t id = 0;
   {
@@ -270,11 +270,11 @@ Result<bool> Catalog::drop_held(std::string_view name) {
     if (const auto failed = failed_.find(name); failed != failed_.end()) failed_.erase(failed);
     if (there) {
       entries_.erase(entries_.find(name));
-      ++version_;
+      ++versions_[name.tenant];
       consumer = consumers_.find(there->stream->definition().id)->second;
     }
   }
-  RETURN_IF_ERROR(give_up_build(std::string(name)));
+  RETURN_IF_ERROR(give_up_build(name));
   if (there) {
     consumer->remove(*there->live);
     id = there->live->view->id();  // not the one that is about to be shown
@@ -285,18 +285,19 @@ Result<bool> Catalog::drop_held(std::string_view name) {
       const std::lock_guard lock(mutex_);
       consumers_.erase(there->stream->definition().id);
     }
-    RETURN_IF_ERROR(engine_.groups().remove(there->stream->name() + ":views"));
+    RETURN_IF_ERROR(engine_.groups().remove({there->stream->tenant(), there->stream->name() + ":views"}));
   }
   bases_->drop_unwanted();
   return true;
 }
 
-SqlResult<ViewChange> Catalog::drop_statement(const StatementHead& head) {
+SqlResult<ViewChange> Catalog::drop_statement(const std::string& tenant, const StatementHead& head) {
+  const QualifiedName name{tenant, head.name};
   ViewChange change;
   change.name = head.name;
   change.statement = "DROP MATERIALIZED VIEW";
-  if (auto used = refuse_in_use(head.name, "dropped")) return *used;
-  const auto dropped = drop_held(head.name);
+  if (auto used = refuse_in_use(name, "dropped")) return *used;
+  const auto dropped = drop_held(name);
   if (!dropped) return not_stored(dropped.error());
   if (!*dropped && !head.if_exists) return no_such_view(head.name);
   change.did = *dropped ? Did::dropped : Did::absent;
@@ -305,19 +306,19 @@ SqlResult<ViewChange> Catalog::drop_statement(const StatementHead& head) {
 
 // ---- the doors
 
-SqlResult<ViewInfo> Catalog::create(std::string_view name, std::string_view sql) {
+SqlResult<ViewInfo> Catalog::create(const QualifiedName& name, std::string_view sql) {
   const std::lock_guard changes(changes_);
   auto made = define(name, sql, Existing::refuse);
   if (auto* error = std::get_if<SqlError>(&made)) return *error;
   return *std::get<ViewChange>(made).view;
 }
 
-SqlResult<ViewChange> Catalog::define(std::string_view name, std::string_view sql) {
+SqlResult<ViewChange> Catalog::define(const QualifiedName& name, std::string_view sql) {
   const std::lock_guard changes(changes_);
   return define(name, sql, Existing::replace);
 }
 
-SqlResult<bool> Catalog::drop(std::string_view name) {
+SqlResult<bool> Catalog::drop(const QualifiedName& name) {
   const std::lock_guard changes(changes_);
   if (auto used = refuse_in_use(name, "dropped")) return *used;
   const auto dropped = drop_held(name);
@@ -329,13 +330,14 @@ bool Views::is_change(std::string_view sql) {
   return look_at(sql).kind == StatementKind::change;
 }
 
-std::optional<SqlResult<StatementResult>> Catalog::run(std::string_view sql) {
+std::optional<SqlResult<StatementResult>> Catalog::run(const std::string& tenant, std::string_view sql) {
   const StatementText text = look_at(sql);
   if (text.kind == StatementKind::question) return std::nullopt;
-  if (text.kind == StatementKind::explain_select && (entry(text.stream) || !engine_.find(text.stream)))
+  if (text.kind == StatementKind::explain_select &&
+      (entry({tenant, text.stream}) || !engine_.find({tenant, text.stream})))
     return std::nullopt;
   if (text.kind != StatementKind::change) {
-    auto explained = explain(text.sql);
+    auto explained = explain(tenant, text.sql);
     if (auto* error = std::get_if<SqlError>(&explained)) return SqlResult<StatementResult>(*error);
     return SqlResult<StatementResult>(StatementResult(std::get<Explanation>(std::move(explained))));
   }
@@ -343,13 +345,14 @@ std::optional<SqlResult<StatementResult>> Catalog::run(std::string_view sql) {
   auto head = head_of(text.sql);
   if (auto* error = std::get_if<SqlError>(&head)) return SqlResult<StatementResult>(*error);
   const auto& read = std::get<StatementHead>(head);
-  auto changed = read.kind == Head::drop ? drop_statement(read) : define(read.name, text.sql, Existing::refuse);
+  auto changed =
+      read.kind == Head::drop ? drop_statement(tenant, read) : define({tenant, read.name}, text.sql, Existing::refuse);
   if (auto* error = std::get_if<SqlError>(&changed)) return SqlResult<StatementResult>(*error);
   return SqlResult<StatementResult>(StatementResult(std::get<ViewChange>(std::move(changed))));
 }
 
-SqlResult<Explanation> Catalog::explain(std::string_view sql) const {
-  auto understood = understand({}, sql);
+SqlResult<Explanation> Catalog::explain(const std::string& tenant, std::string_view sql) const {
+  auto understood = understand({tenant, {}}, sql);
   if (auto* error = std::get_if<SqlError>(&understood)) return *error;
   const Wanted& wanted = std::get<Wanted>(understood);
   auto from = first_of(wanted);

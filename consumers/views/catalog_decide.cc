@@ -81,7 +81,7 @@ Result<void> Catalog::show_changes(const View& view, StreamViews::Trial& trial, 
   return {};
 }
 
-SqlResult<DecisionResult> Catalog::decide(std::string_view name, const DecisionRequest& request) {
+SqlResult<DecisionResult> Catalog::decide(const QualifiedName& name, const DecisionRequest& request) {
   const std::lock_guard changes(changes_);  // no other definition begins to be built meanwhile
   const auto unread = [](const ErrorCode& error) {
     return SqlError{error == StorageErrc::damaged ? "view_damaged" : "not_stored",
@@ -92,7 +92,7 @@ SqlResult<DecisionResult> Catalog::decide(std::string_view name, const DecisionR
   const LiveView& live = *there->live;
   // A definition that is being built has counted, perhaps, what this one could not: then nothing could be decided that
   // holds for both. Where one is built after the decision, it meets the record with it.
-  const auto served = [this, name = std::string(name), id = live.view->id()] {
+  const auto served = [this, name, id = live.view->id()] {
     const auto* view = defined_.find(name);
     return view != nullptr && view->serving.id == id && !view->building;
   };
@@ -100,7 +100,7 @@ SqlResult<DecisionResult> Catalog::decide(std::string_view name, const DecisionR
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return SqlError{"not_stored", "The server is stopping."};
-    if (!served()) return changing(name);
+    if (!served()) return changing(name.name);
     consumer = consumers_.find(there->stream->definition().id)->second;
   }
   auto about = meant(*there, request);
@@ -108,11 +108,11 @@ SqlResult<DecisionResult> Catalog::decide(std::string_view name, const DecisionR
   std::vector<Decided>& decided = about->decided;
   if (decided.empty() && request.sequence)
     return SqlError{"not_in_quarantine", "The record " + std::to_string(request.sequence->value()) +
-                                             " is not in quarantine of " + std::string(name) + "."};
+                                             " is not in quarantine of " + name.name + "."};
 
   auto tried = consumer->try_settling(live, decided);
   if (!tried) return unread(tried.error());
-  if (!*tried) return changing(name);
+  if (!*tried) return changing(name.name);
   StreamViews::Trial& trial = **tried;
   DecisionResult result;
   result.next = about->next;
@@ -138,9 +138,8 @@ SqlResult<DecisionResult> Catalog::decide(std::string_view name, const DecisionR
       return {};
     };
     const auto appended = engine_.system().append(
-        kViewDecided, encode_decided({std::string(name), {kind_of(request.what), request.data}, result.decided}),
-        check);
-    if (!appended && appended.error() == overtaken()) return changing(name);
+        kViewDecided, encode_decided({name, {kind_of(request.what), request.data}, result.decided}), check);
+    if (!appended && appended.error() == overtaken()) return changing(name.name);
     if (!appended)
       return SqlError{"not_stored", "The decision could not be stored: " + appended.error().message() + "."};
     std::erase_if(decided, [&](const Decided& d) {

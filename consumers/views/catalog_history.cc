@@ -49,8 +49,8 @@ History::Catalog Catalog::for_history() {
     return !stream || v.sequence <= stream->log().durable();
   };
   out.begin_flush = [this] { return begin_flush(); };
-  out.live = [this] { return tables(); };
-  out.say = [this](std::string_view view, const Checkpoint& checkpoint) -> std::optional<AsOf> {
+  out.live = [this](std::string_view tenant) { return tables(tenant); };
+  out.say = [this](const QualifiedName& view, const Checkpoint& checkpoint) -> std::optional<AsOf> {
     const auto there = entry(view);
     if (!there) return std::nullopt;
     return as_of(*there, checkpoint);
@@ -80,17 +80,17 @@ Result<void> Catalog::begin_flush() const {
   return {};
 }
 
-std::vector<Catalog::Named> Catalog::named(const std::vector<std::string>& views) const {
+std::vector<Catalog::Named> Catalog::named(std::string_view tenant, const std::vector<std::string>& views) const {
   std::vector<Named> out;
   for (const std::string& name : views) {
-    if (const auto there = entry(name))
+    if (const auto there = entry({std::string(tenant), name}))
       out.push_back({name, there->live->view->id(), there->stream->definition().id, there->live->applied().sequence()});
   }
   return out;
 }
 
 // What no point can answer.
-std::optional<SqlError> Catalog::refuse_at(const std::vector<Named>& views, const At& at) const {
+std::optional<SqlError> Catalog::refuse_at(const std::vector<Named>& views, const Views::At& at) const {
   if (const auto* time = std::get_if<WallTime>(&at)) {
     const WallTime now = env_.clock.wall();
     if (*time <= now) return std::nullopt;
@@ -112,7 +112,7 @@ std::optional<SqlError> Catalog::refuse_at(const std::vector<Named>& views, cons
 }
 
 // The newest that has come no further, and has all of the views; or why there is none.
-SqlResult<std::uint64_t> Catalog::point_for(const std::vector<Named>& views, const At& at) const {
+SqlResult<std::uint64_t> Catalog::point_for(const std::vector<Named>& views, const Views::At& at) const {
   if (history_->options().every.count() == 0)
     return error("not_supported",
                  "This server keeps no points of the past for SQL: history.every of its configuration is off. One row "
@@ -158,32 +158,34 @@ SqlResult<std::uint64_t> Catalog::point_for(const std::vector<Named>& views, con
   return error("history_gone", message + " GET /v1/history lists them.");
 }
 
-KeptPoint Catalog::shown(const History::Point& point) const {
+KeptPoint Catalog::shown(const History::Point& point, Whose whose) const {
   KeptPoint out{point.number, point.content->made, {}, point.bytes};
   const std::lock_guard lock(mutex_);
   for (const auto& [name, entry] : entries_) {
+    if (whose && name.tenant != *whose) continue;
     if (const PointView* had = point.content->find(entry.live->view->id()))
-      out.views.push_back({name, entry.stream->name(), had->sequence});
+      out.views.push_back({name.name, entry.stream->name(), had->sequence});
   }
   return out;
 }
 
-HistoryStatus Catalog::history() const {
+HistoryStatus Catalog::history(Whose whose) const {
   const History::Status status = history_->status();
   HistoryStatus out{
       history_->options().every, history_->options().keep, {}, status.bytes, status.failures, status.failed};
-  for (const auto& point : status.points) out.points.push_back(shown(point));
+  for (const auto& point : status.points) out.points.push_back(shown(point, whose));
   return out;
 }
 
-SqlResult<std::unique_ptr<QueryCursor>> Catalog::query_at(std::string_view sql, const Row& params,
-                                                          const QueryLimits& limits, const At& at) {
+SqlResult<std::unique_ptr<QueryCursor>> Catalog::query_at(std::string_view tenant, std::string_view sql,
+                                                          const Row& params, const QueryLimits& limits,
+                                                          const Views::At& at) {
   // Views may be altered, and points go, between two steps of this.
   constexpr int kTries = 3;
   for (int i = 1;; ++i) {
-    const auto views = executor_.views_of(sql);
+    const auto views = executor_.views_of(tenant, sql);
     if (const auto* failed = std::get_if<SqlError>(&views)) return *failed;
-    const auto wanted = named(std::get<0>(views));
+    const auto wanted = named(tenant, std::get<0>(views));
     const auto number = point_for(wanted, at);
     if (const auto* failed = std::get_if<SqlError>(&number)) return *failed;
     const auto status = history_->status();
@@ -199,13 +201,13 @@ SqlResult<std::unique_ptr<QueryCursor>> Catalog::query_at(std::string_view sql, 
       if (i < kTries) continue;
       return error("history_gone", "The point that was kept from then has just gone.");
     }
-    auto cursor = (*source)->executor().query(sql, params, limits);
+    auto cursor = (*source)->executor().query(tenant, sql, params, limits);
     if (const auto* failed = std::get_if<SqlError>(&cursor)) {
       if (failed->code == "no_such_view" && i < kTries) continue;
       return *failed;
     }
     return std::unique_ptr<QueryCursor>(
-        std::make_unique<PointCursor>(std::move(*source), std::get<0>(std::move(cursor)), shown(*point)));
+        std::make_unique<PointCursor>(std::move(*source), std::get<0>(std::move(cursor)), shown(*point, tenant)));
   }
 }
 

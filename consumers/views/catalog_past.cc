@@ -44,7 +44,7 @@ Result<std::variant<Sequence, PastRefusal>> Catalog::sequence_at(const Entry& en
   return Found(Sequence(later.value() - 1));
 }
 
-Result<std::optional<Views::PastResult>> Catalog::get_at(std::string_view view, const Row& key,
+Result<std::optional<Views::PastResult>> Catalog::get_at(const QualifiedName& view, const Row& key,
                                                          const PastOptions& options) {
   const auto there = entry(view);
   if (!there) return std::optional<PastResult>();
@@ -72,7 +72,7 @@ Result<std::optional<Views::PastResult>> Catalog::get_at(std::string_view view, 
   auto told = row_at(*there->live->view, *snapshot, *there->stream, there->live->decisions.get(), key, at, env_.clock,
                      {until, options.cancelled});
   if (!told) {
-    env_.logger.error("a row of before cannot be made again", {{"view", std::string(view)},
+    env_.logger.error("a row of before cannot be made again", {{"view", text_of(view)},
                                                                {"key", to_hex(encode_group_key(key))},
                                                                {"at", std::to_string(at.value())},
                                                                {"cause", told.error().message()}});

@@ -157,7 +157,8 @@ Result<std::vector<Views::Difference>> rebuild_and_compare(Env& env, const Datab
   ErrorCode error = rebuilt ? ErrorCode() : rebuilt.error();
   if (!error) {
     const auto made = scratch.snapshot();
-    const auto rebuilt_checkpoint = View(view.id(), view.name(), {}, view.definition(), family).checkpoint(*made);
+    const auto rebuilt_checkpoint =
+        View(view.id(), view.qualified_name(), {}, view.definition(), family).checkpoint(*made);
     const WallTime now = checkpoint.expiry ? checkpoint.expiry->stream_time : WallTime{};
     // Where it was made from the base, which may be of a version without.
     const bool with_lineage = rebuilt_checkpoint && rebuilt_checkpoint->lineage == checkpoint.lineage;

@@ -6,7 +6,7 @@ void ViewDefinitions::fold(const SystemStream::Event& event) {
   if (event.type == kViewCreated || event.type == kViewAltering) {
     auto created = decode_created(event.json);
     if (!created) return;
-    const std::string name = created->name;
+    const QualifiedName name = created->name;
     if (event.type == kViewAltering) {
       const auto there = all_.find(name);
       if (there != all_.end()) there->second.building = Defined{event.sequence.value(), std::move(*created)};
@@ -39,7 +39,7 @@ void ViewDefinitions::fold(const SystemStream::Event& event) {
   }
 }
 
-const ViewDefinitions::View* ViewDefinitions::find(std::string_view name) const {
+const ViewDefinitions::View* ViewDefinitions::find(const QualifiedName& name) const {
   const auto there = all_.find(name);
   return there == all_.end() ? nullptr : &there->second;
 }

@@ -26,8 +26,8 @@ class ViewDefinitions {
 
   void fold(const SystemStream::Event& event);
 
-  const std::map<std::string, View, std::less<>>& all() const { return all_; }
-  const View* find(std::string_view name) const;
+  const std::map<QualifiedName, View>& all() const { return all_; }
+  const View* find(const QualifiedName& name) const;
   // Each definition whose rows are kept.
   template <class F>
   void each_family(F&& visit) const {
@@ -38,7 +38,7 @@ class ViewDefinitions {
   }
 
  private:
-  std::map<std::string, View, std::less<>> all_;
+  std::map<QualifiedName, View> all_;
 };
 
 inline constexpr const char* kViewCreated = "view.created";    // also: the definition of before is gone

@@ -29,26 +29,28 @@ std::shared_ptr<const View> PointSource::then(const View& now) const {
   if (!view) {
     auto family = database_->family(family_name(now.id()));
     if (!family) return nullptr;
-    view = std::make_shared<const View>(now.id(), now.name(), now.source(), now.definition(), std::move(*family));
+    view = std::make_shared<const View>(now.id(), now.qualified_name(), now.source(), now.definition(),
+                                        std::move(*family));
   }
   return view;
 }
 
-QuerySource::Tables PointSource::tables() const {
-  const Tables now = live_();
-  Tables tables{now.version, {}};
+QuerySource::Tables PointSource::tables(std::string_view tenant) const {
+  const Tables now = live_(tenant);
+  Tables tables{now.tenant, now.version, {}};
   for (const auto& view : now.views) {
     if (auto was = then(*view)) tables.views.push_back(std::move(was));
   }
   return tables;
 }
 
-Result<AsOf> PointSource::as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const {
+Result<AsOf> PointSource::as_of(const Snapshot& snapshot, std::string_view tenant,
+                                const std::vector<std::string>& views) const {
   std::optional<AsOf> least;
-  for (const auto& view : tables().views) {
+  for (const auto& view : tables(tenant).views) {
     if (std::find(views.begin(), views.end(), view->name()) == views.end()) continue;
     ASSIGN_OR_RETURN(const Checkpoint checkpoint, view->checkpoint(snapshot));
-    auto as_of = say_(view->name(), checkpoint);
+    auto as_of = say_({std::string(tenant), view->name()}, checkpoint);
     if (as_of && (!least || is_less_far(*as_of, *least))) least = std::move(as_of);
   }
   return least.value_or(AsOf{});

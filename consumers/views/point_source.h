@@ -21,16 +21,17 @@ namespace tidemill::views {
 class PointSource final : public QuerySource {
  public:
   // Of the catalog: the views as they are now, and what to say of a view at a checkpoint.
-  using Live = std::function<QueryTables()>;
-  using Say = std::function<std::optional<AsOf>(std::string_view view, const Checkpoint& checkpoint)>;
+  using Live = std::function<QueryTables(std::string_view tenant)>;
+  using Say = std::function<std::optional<AsOf>(const QualifiedName& view, const Checkpoint& checkpoint)>;
   // Blocks on the disk. `beside`: whose cache it shares; outlives it.
   static Result<std::shared_ptr<PointSource>> open(Env& env, const Database& beside, const std::string& directory,
                                                    PointContent content, Live live, Say say);
 
   QueryExecutor& executor() { return executor_; }
-  Tables tables() const override;
+  Tables tables(std::string_view tenant) const override;
   std::unique_ptr<Snapshot> snapshot() const override { return database_->snapshot(); }
-  Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const override;
+  Result<AsOf> as_of(const Snapshot& snapshot, std::string_view tenant,
+                     const std::vector<std::string>& views) const override;
 
  private:
   PointSource(std::unique_ptr<Database> database, PointContent content, Live live, Say say);

@@ -9,6 +9,7 @@
 #include "consumers/views/cell.h"
 #include "consumers/views/query_explain.h"
 #include "consumers/views/sqlite_cell.h"
+#include "consumers/views/viewer.h"
 #include "engine/json/writer.h"
 
 namespace tidemill::views {
@@ -81,14 +82,19 @@ std::uint64_t bytes_of(const Row& row) {
 QueryExecutor::QueryExecutor(const QuerySource& source) : source_(source) {}
 QueryExecutor::~QueryExecutor() = default;
 
-SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take() {
-  auto tables = source_.tables();
+SqlResult<std::unique_ptr<QuerySession>> QueryExecutor::take(std::string_view tenant) {
+  auto tables = source_.tables(tenant);
+  if (const auto* may_query = Viewer::here())
+    std::erase_if(tables.views, [&](const auto& view) { return !(*may_query)(view->name()); });
   {
     const std::lock_guard lock(mutex_);
-    std::erase_if(idle_, [&](const auto& s) { return s->version() != tables.version; });
-    if (!idle_.empty()) {
-      auto session = std::move(idle_.back());
-      idle_.pop_back();
+    std::erase_if(idle_, [&](const auto& s) { return s->tenant() == tenant && s->version() != tables.version; });
+    // One that has exactly these views: what a key may not query is no table of its connection.
+    const auto fits = std::find_if(idle_.rbegin(), idle_.rend(),
+                                   [&](const auto& s) { return s->tenant() == tenant && s->has(tables.views); });
+    if (fits != idle_.rend()) {
+      auto session = std::move(*fits);
+      idle_.erase(std::next(fits).base());
       return session;
     }
   }
@@ -99,7 +105,8 @@ void QueryExecutor::give_back(std::unique_ptr<QuerySession> session) {
   rows_visited_last_ = session->scope.rows_visited;
   session->rest();
   const std::lock_guard lock(mutex_);
-  if (idle_.size() < kIdleMax) idle_.push_back(std::move(session));
+  if (idle_.size() == kIdleMax) idle_.erase(idle_.begin());  // of whoever has not asked for longest
+  idle_.push_back(std::move(session));
 }
 
 // One statement on a session of its own.
@@ -152,9 +159,9 @@ class QueryExecutor::Running final : public QueryCursor {
   bool truncated_ = false;
 };
 
-SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view sql, const Row& params,
-                                                             const QueryLimits& limits) {
-  auto taken = take();
+SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view tenant, std::string_view sql,
+                                                             const Row& params, const QueryLimits& limits) {
+  auto taken = take(tenant);
   if (auto* failed = std::get_if<SqlError>(&taken)) return *failed;
   auto running =
       std::make_unique<Running>(*this, std::move(std::get<0>(taken)), source_.snapshot(), sql, params, limits);
@@ -162,8 +169,8 @@ SqlResult<std::unique_ptr<QueryCursor>> QueryExecutor::query(std::string_view sq
   return std::unique_ptr<QueryCursor>(std::move(running));
 }
 
-SqlResult<std::vector<std::string>> QueryExecutor::views_of(std::string_view sql) {
-  auto taken = take();
+SqlResult<std::vector<std::string>> QueryExecutor::views_of(std::string_view tenant, std::string_view sql) {
+  auto taken = take(tenant);
   if (auto* failed = std::get_if<SqlError>(&taken)) return *failed;
   auto& session = std::get<0>(taken);
   std::string text(sql);
@@ -201,7 +208,7 @@ std::optional<SqlError> QueryExecutor::Running::prepare(const QuerySource& sourc
   for (int i = 0; i < wanted && !as_it_is; ++i)
     bind_cell(prepared_->statement.get(), i + 1, to_cell(params_[static_cast<std::size_t>(i)]));
 
-  const auto as_of = source.as_of(*snapshot_, prepared_->views);
+  const auto as_of = source.as_of(*snapshot_, session.tenant(), prepared_->views);
   if (!as_of) return error("view_damaged", "A view's store cannot be read: " + as_of.error().message() + ".");
   as_of_ = *as_of;
   if (explained) return explain_plan(*explained);

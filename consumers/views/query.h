@@ -14,15 +14,16 @@
 
 namespace tidemill::views {
 
-// What queries are run over: the views there are, numbered so that a change is seen, and a snapshot of their rows.
+// What queries are run over: the views of a tenant, numbered so that a change is seen, and a snapshot of their rows.
 class QuerySource {
  public:
   virtual ~QuerySource() = default;
   using Tables = QueryTables;
-  virtual Tables tables() const = 0;
+  virtual Tables tables(std::string_view tenant) const = 0;
   virtual std::unique_ptr<Snapshot> snapshot() const = 0;
-  // What an answer over these views was true of: of the one that is least far.
-  virtual Result<AsOf> as_of(const Snapshot& snapshot, const std::vector<std::string>& views) const = 0;
+  // What an answer over these views of the tenant was true of: of the one that is least far.
+  virtual Result<AsOf> as_of(const Snapshot& snapshot, std::string_view tenant,
+                             const std::vector<std::string>& views) const = 0;
 };
 
 // Of two views in one answer: which has come less far, in time, else in records.
@@ -41,14 +42,16 @@ class QueryExecutor {
   explicit QueryExecutor(const QuerySource& source);
   ~QueryExecutor();
 
-  SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view sql, const Row& params, const QueryLimits& limits);
+  // `tenant`: whose views there are.
+  SqlResult<std::unique_ptr<QueryCursor>> query(std::string_view tenant, std::string_view sql, const Row& params,
+                                                const QueryLimits& limits);
   // The views that a statement reads; else what is wrong with it.
-  SqlResult<std::vector<std::string>> views_of(std::string_view sql);
+  SqlResult<std::vector<std::string>> views_of(std::string_view tenant, std::string_view sql);
   std::uint64_t rows_visited_last() const { return rows_visited_last_; }  // in the store, by some latest statement
 
  private:
   class Running;
-  SqlResult<std::unique_ptr<QuerySession>> take();
+  SqlResult<std::unique_ptr<QuerySession>> take(std::string_view tenant);
   void give_back(std::unique_ptr<QuerySession> session);
 
   const QuerySource& source_;

@@ -15,9 +15,10 @@
 
 namespace tidemill::views {
 
-// The views there are, numbered so that a change is seen.
+// The views of a tenant, numbered so that a change is seen.
 struct QueryTables {
-  std::uint64_t version = 0;  // another whenever the set is another
+  std::string tenant;         // whose they are
+  std::uint64_t version = 0;  // another whenever its set is another
   std::vector<std::shared_ptr<const View>> views;
 };
 
@@ -60,7 +61,9 @@ class QuerySession {
 
   SqlError explain(int code, std::string_view sql) const;  // what SQLite has just said
   sqlite3* db() const { return connection_->handle(); }
+  const std::string& tenant() const { return tables_.tenant; }
   std::uint64_t version() const { return tables_.version; }
+  bool has(const std::vector<std::shared_ptr<const View>>& views) const { return tables_.views == views; }
 
   QueryScope scope;  // the connection's tables point here
 

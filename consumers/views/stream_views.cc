@@ -240,8 +240,8 @@ Result<void> StreamViews::apply(Kept& kept, const ParsedBatch& parsed, Position 
 void StreamViews::show(Kept& kept) {
   for (const auto& parked : kept.upkeep->newly_parked()) {
     env_.logger.warning("a view parked a record",
-                        {{"view", kept.live->view->name()},
-                         {"stream", stream_->name()},
+                        {{"view", kept.live->view->title()},
+                         {"stream", stream_->title()},
                          {"shard", std::to_string(stream_->shard_of(parked.hash, Sequence(parked.sequence)).value())},
                          {"sequence", std::to_string(parked.sequence)},
                          {"cause", parked.reason}});

@@ -36,14 +36,14 @@ void StreamViews::catch_up(std::shared_ptr<Kept> kept, std::shared_ptr<FieldSet>
   if (!kept->live->may_go_on()) {
     if (kept->live->dropped || closed_) return;
     if (!std::exchange(kept->waits, true))
-      env_.logger.info("a view waits for those that it looks up", {{"view", kept->live->view->name()}});
+      env_.logger.info("a view waits for those that it looks up", {{"view", kept->live->view->title()}});
     return catch_up_later(kept, fields, kLookAgain);
   }
   const MonotonicTime begin = env_.clock.monotonic();
   const auto worked = slice(*kept, *fields, Position::through(Sequence(applied_)));
   if (!worked) {
     env_.logger.error("a view cannot catch up",
-                      {{"view", kept->live->view->name()}, {"cause", worked.error().message()}});
+                      {{"view", kept->live->view->title()}, {"cause", worked.error().message()}});
     return catch_up_later(kept, fields, std::chrono::seconds(1));
   }
   if (!*worked) return;
@@ -97,21 +97,21 @@ void StreamViews::join(std::shared_ptr<Kept> kept, std::shared_ptr<FieldSet> fie
   if (joined) joined = go_with_others(kept);
   if (!joined) {
     env_.logger.error("a view cannot catch up",
-                      {{"view", kept->live->view->name()}, {"cause", joined.error().message()}});
+                      {{"view", kept->live->view->title()}, {"cause", joined.error().message()}});
     return catch_up_later(kept, fields, std::chrono::seconds(1));
   }
   std::erase(behind_, kept);
   count_persisted();
   if (applied_.load() != 0)  // else there was nothing to catch up with
     env_.logger.info("a view has caught up",
-                     {{"view", kept->live->view->name()}, {"sequence", std::to_string(applied_.load())}});
+                     {{"view", kept->live->view->title()}, {"sequence", std::to_string(applied_.load())}});
 }
 
 // From now on it is fed with the others: prepared once more, over the fields that they are parsed with.
 Result<void> StreamViews::go_with_others(const std::shared_ptr<Kept>& kept) {
   auto upkeep = open_upkeep(*kept, fields_);
   if (auto* error = std::get_if<SqlError>(&upkeep)) {
-    env_.logger.error("a view cannot go on", {{"view", kept->live->view->name()}, {"cause", error->message}});
+    env_.logger.error("a view cannot go on", {{"view", kept->live->view->title()}, {"cause", error->message}});
     return make_error_code(StorageErrc::damaged);
   }
   kept->upkeep = std::move(std::get<0>(upkeep));
@@ -126,7 +126,7 @@ void StreamViews::report(const RecordBatch& batch) {
   for (const LostRange& lost : batch.lost) {
     metrics_.lost_records.add(lost.last.value() - lost.first.value() + 1);
     env_.logger.error("views go on without records that are damaged in the log",
-                      {{"stream", stream_->name()},
+                      {{"stream", stream_->title()},
                        {"first", std::to_string(lost.first.value())},
                        {"last", std::to_string(lost.last.value())},
                        {"file", lost.file},

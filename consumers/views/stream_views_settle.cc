@@ -49,7 +49,7 @@ Result<void> StreamViews::settle(Kept& kept, std::optional<std::span<const Decid
   if (!kept.unsettled) kept.live->settled = counted;
   if (!settled)
     env_.logger.error("decisions about records in quarantine are kept and cannot take effect now; it is tried again",
-                      {{"view", kept.live->view->name()}, {"cause", settled.error().message()}});
+                      {{"view", kept.live->view->title()}, {"cause", settled.error().message()}});
   show(kept);
   return settled;
 }

@@ -44,14 +44,15 @@ class Verifier {
 
   Result<std::optional<VerifiedView>> verify(const ViewDefinitions::View& its) {
     const Defined& defined = its.serving;
-    name_ = defined.event.name;
+    name_ = text_of(defined.event.name);
+    tenant_ = defined.event.name.tenant;
     const auto stream = options_.stream(defined.event.stream);
     if (!stream) {
       damage("Its stream cannot be read, and so it cannot be compared.");
       return std::optional<VerifiedView>();
     }
     const std::string family_name = views::family_name(defined.id);
-    auto opened = open(name_);
+    auto opened = open(defined.event.name.name);
     if (const auto* error = std::get_if<SqlError>(&opened)) {
       error->code == kNotThere ? note(error->message) : damage("Its definition cannot be used: " + error->message);
       return std::optional<VerifiedView>();
@@ -111,7 +112,7 @@ class Verifier {
  private:
   // The view that is served under that name. SqlError: its definition cannot be used, or nothing of it is there.
   SqlResult<std::shared_ptr<const View>> open(std::string_view name) {
-    const auto* its = defined_.find(name);
+    const auto* its = defined_.find({tenant_, std::string(name)});
     if (its == nullptr) return SqlError{"no_such_view", "There is no view " + std::string(name) + "."};
     const Defined& defined = its->serving;
     for (const std::string& other : looked_up(defined.event.sql)) {
@@ -132,7 +133,7 @@ class Verifier {
                       ? Result<std::shared_ptr<Family>>(std::shared_ptr<Family>())
                       : database_.family(family_name);
     if (!family || !*family) return SqlError{kNotThere, "Nothing of it is on disk yet; it is built from the log."};
-    return std::make_shared<const View>(defined.id, std::string(name), defined.event.source,
+    return std::make_shared<const View>(defined.id, defined.event.name, defined.event.source,
                                         std::get<Definition>(std::move(split_up)), std::move(*family));
   }
 
@@ -150,7 +151,8 @@ class Verifier {
   Database& scratch_;
   const VerifyViewsOptions& options_;
   const FindingSink& sink_;
-  std::string name_;
+  std::string name_;    // of the view under way, for findings
+  std::string tenant_;  // whose it is, and what it looks up
 };
 
 }  // namespace

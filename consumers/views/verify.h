@@ -23,7 +23,7 @@ struct VerifyViewsOptions {
 };
 
 struct VerifiedView {
-  std::string name;
+  std::string name;            // with its tenant, where that is not the default one
   std::uint64_t sequence = 0;  // the checkpoint: what it was compared at
   std::uint64_t rows = 0;
 };

@@ -16,6 +16,7 @@
 #include "consumers/views/state.h"
 #include "consumers/views/store_keys.h"
 #include "consumers/views/views.h"
+#include "engine/qualified_name.h"
 
 namespace tidemill::views {
 
@@ -23,7 +24,7 @@ namespace tidemill::views {
 // by the catalog, the upkeep and every query under way, also after the view was dropped. Any thread.
 class View {
  public:
-  View(std::uint64_t id, std::string name, std::string source, Definition definition, std::shared_ptr<Family> family)
+  View(std::uint64_t id, QualifiedName name, std::string source, Definition definition, std::shared_ptr<Family> family)
       : id_(id),
         name_(std::move(name)),
         source_(std::move(source)),
@@ -32,8 +33,10 @@ class View {
         family_(std::move(family)) {}
 
   std::uint64_t id() const { return id_; }
-  const std::string& name() const { return name_; }
-  const std::string& source() const { return source_; }  // as it was given: the text, or builtin:NAME
+  const QualifiedName& qualified_name() const { return name_; }
+  const std::string& name() const { return name_.name; }  // within its tenant
+  std::string title() const { return text_of(name_); }    // for logs
+  const std::string& source() const { return source_; }   // as it was given: the text, or builtin:NAME
   const Definition& definition() const { return definition_; }
   const StateLayout& layout() const { return layout_; }
   const std::shared_ptr<Family>& family() const { return family_; }
@@ -55,7 +58,7 @@ class View {
   void give_back(std::unique_ptr<FinalStage> stage) const;
 
   const std::uint64_t id_;
-  const std::string name_;
+  const QualifiedName name_;
   const std::string source_;
   const Definition definition_;
   const StateLayout layout_;

@@ -16,13 +16,23 @@ bool get_text(const dom::element& object, std::string_view name, std::string& ou
   return true;
 }
 
+JsonWriter& write_name(JsonWriter& writer, const QualifiedName& name) {
+  writer.field("name", name.name);
+  return name.tenant == kDefaultTenant ? writer : writer.field("tenant", name.tenant);
+}
+
+bool get_name(const dom::element& object, QualifiedName& out) {
+  if (!get_text(object, "name", out.name)) return false;
+  if (!get_text(object, "tenant", out.tenant)) out.tenant = kDefaultTenant;
+  return valid_tenant_name(out.tenant);
+}
+
 }  // namespace
 
 std::string encode_created(const ViewCreated& event) {
   std::string out;
   JsonWriter writer(out);
-  writer.begin_object()
-      .field("name", event.name)
+  write_name(writer.begin_object(), event.name)
       .field("stream", event.stream.value())
       .field("source", event.source)
       .field("sql", event.sql);
@@ -37,7 +47,7 @@ std::optional<ViewCreated> decode_created(std::string_view json) {
   dom::element root;
   ViewCreated event;
   std::uint64_t stream = 0;
-  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS || !get_text(root, "name", event.name) ||
+  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS || !get_name(root, event.name) ||
       root["stream"].get(stream) != simdjson::SUCCESS || !get_text(root, "source", event.source) ||
       !get_text(root, "sql", event.sql)) {
     return std::nullopt;
@@ -49,18 +59,18 @@ std::optional<ViewCreated> decode_created(std::string_view json) {
   return event;
 }
 
-std::string encode_dropped(std::string_view name) {
+std::string encode_dropped(const QualifiedName& name) {
   std::string out;
   JsonWriter writer(out);
-  writer.begin_object().field("name", name).end_object();
+  write_name(writer.begin_object(), name).end_object();
   return out;
 }
 
-std::optional<std::string> decode_dropped(std::string_view json) {
+std::optional<QualifiedName> decode_dropped(std::string_view json) {
   dom::parser parser;
   dom::element root;
-  std::string name;
-  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS || !get_text(root, "name", name)) {
+  QualifiedName name;
+  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS || !get_name(root, name)) {
     return std::nullopt;
   }
   return name;
@@ -87,7 +97,7 @@ std::optional<Decision::Kind> decision_named(std::string_view name) {
 std::string encode_decided(const ViewDecided& event) {
   std::string out;
   JsonWriter writer(out);
-  writer.begin_object().field("name", event.name).field("decision", name_of(event.decision.kind));
+  write_name(writer.begin_object(), event.name).field("decision", name_of(event.decision.kind));
   writer.name("sequences").begin_array();
   for (const Sequence s : event.sequences) writer.value(s.value());
   writer.end_array();
@@ -102,7 +112,7 @@ std::optional<ViewDecided> decode_decided(std::string_view json) {
   dom::array sequences;
   std::string word;
   ViewDecided event;
-  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS || !get_text(root, "name", event.name) ||
+  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS || !get_name(root, event.name) ||
       !get_text(root, "decision", word) || root["sequences"].get(sequences) != simdjson::SUCCESS) {
     return std::nullopt;
   }

@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "consumers/views/decisions.h"
+#include "engine/qualified_name.h"
 #include "storage/base/ids.h"
 
 namespace tidemill::views {
 
 // The JSON of the system stream's events `view.created`, `view.altering`, `view.kept`, `view.dropped` and
-// `view.decided` (docs/formats/system-stream.md).
+// `view.decided` (docs/formats/system-stream.md). The tenant is written where it is not the default one.
 struct ViewCreated {
-  std::string name;
+  QualifiedName name;
   StreamId stream;
   std::string source;       // as it was given: the text, or builtin:NAME
   std::string sql;          // the text that counts, also where a later version ships another builtin
@@ -23,11 +24,11 @@ struct ViewCreated {
 };
 std::string encode_created(const ViewCreated& event);
 std::optional<ViewCreated> decode_created(std::string_view json);
-std::string encode_dropped(std::string_view name);  // view.kept has the same
-std::optional<std::string> decode_dropped(std::string_view json);
+std::string encode_dropped(const QualifiedName& name);  // view.kept has the same
+std::optional<QualifiedName> decode_dropped(std::string_view json);
 
 struct ViewDecided {
-  std::string name;
+  QualifiedName name;
   Decision decision;  // about each of them
   std::vector<Sequence> sequences;
 };

@@ -73,6 +73,7 @@ struct ViewExpiry {
 };
 
 struct ViewInfo {
+  std::string tenant;
   std::string name;
   std::string stream;
   std::string source;  // as it was given: the text, or builtin:NAME
@@ -98,6 +99,7 @@ struct ViewInfo {
 // A view whose definition is kept and that could not be opened at the start: it has no rows until it is dropped and
 // created again, or the cause is gone and the server started again.
 struct FailedView {
+  std::string tenant;
   std::string name;
   std::string cause;  // a sentence
 };
@@ -335,22 +337,10 @@ using StatementResult = std::variant<ViewChange, Explanation>;
 
 class Watch;  // watch.h
 
-// All views of one server. Any thread; calls that say so block on RocksDB or SQLite and belong on a worker.
+// The views of one tenant, over its streams: a door that has this in hand can neither see nor name another's. Any
+// thread; calls that say so block on RocksDB or SQLite and belong on a worker. Must not outlive AllViews.
 class Views {
  public:
-  struct Options {
-    std::string directory;                   // DATA/views
-    std::uint64_t memory_bytes = 96u << 20;  // caches, memtables, resident rows together
-    // Where definitions are built that are new, or take the place of another: best a thread of its own, so that groups
-    // keep theirs. nullptr: env.background.
-    Executor* builds = nullptr;
-    // How often a sample of one view, each in its turn, is made again from the log and compared; there, too. 0: never.
-    std::chrono::milliseconds audit{0};
-    // How often the views are kept as they are, for SQL about the past, and how many such points there are. 0: none.
-    std::chrono::milliseconds history_every{0};
-    std::uint64_t history_keep = 24;
-  };
-  static Result<std::unique_ptr<Views>> open(Env& env, Engine& engine, const Options& options);
   virtual ~Views() = default;
 
   // Definitions. Blocking; durable (system stream) when they return. `sql` is the SELECT, a whole CREATE MATERIALIZED
@@ -368,11 +358,6 @@ class Views {
   virtual std::vector<FailedView> failed() const = 0;  // these are not in list()
   virtual std::optional<ViewInfo> find(std::string_view name) const = 0;
   virtual std::vector<std::string> reading(std::string_view stream) const = 0;  // names of the views over it
-
-  // For retention, on env.background: lets records of the stream before `target` go, all or some, by calling `drop`
-  // with where the log may begin. Not before a base has what the views have counted of them; one is made where it is
-  // needed, meanwhile nothing goes. Else why not, a sentence for the operator.
-  virtual std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) = 0;
 
   // Reading rows: blocking (RocksDB, microseconds when cached). nullopt: no such view / no such row.
   struct GetResult {
@@ -416,7 +401,7 @@ class Views {
   using At = std::variant<Sequence, WallTime>;
   virtual SqlResult<std::unique_ptr<QueryCursor>> query_at(std::string_view sql, const Row& params,
                                                            const QueryLimits& limits, const At& at) = 0;
-  virtual HistoryStatus history() const = 0;  // does not block
+  virtual HistoryStatus history() const = 0;  // with this tenant's views only; does not block
 
   // Calls `then` once the view shows `position` (perhaps at once, on this thread, else on the view's), or never: the
   // caller has its own timer, and drops the handle to take the request back.
@@ -424,7 +409,7 @@ class Views {
   // Of a view as it changes. nullptr: there is none of that name. Not before it is ready. Does not block.
   virtual std::shared_ptr<Watch> watch(std::string_view view) = 0;
 
-  // Every view has again applied what it had last shown (DESIGN: a row once shown is never shown older).
+  // Every view of the tenant has again applied what it had last shown (DESIGN: a row once shown is never shown older).
   virtual bool ready() const = 0;
 
   // Makes the view anew from the log beside the live one, at the live checkpoint, and compares bytes. Blocking, long.
@@ -434,8 +419,40 @@ class Views {
     std::string rebuilt;
   };
   virtual Result<std::vector<Difference>> rebuild_and_compare(std::string_view view) = 0;
+};
 
+// The views of all tenants: one store, one owner. Any thread.
+class AllViews {
+ public:
+  struct Options {
+    std::string directory;                   // DATA/views
+    std::uint64_t memory_bytes = 96u << 20;  // caches, memtables, resident rows together
+    // Where definitions are built that are new, or take the place of another: best a thread of its own, so that groups
+    // keep theirs. nullptr: env.background.
+    Executor* builds = nullptr;
+    // How often a sample of one view, each in its turn, is made again from the log and compared; there, too. 0: never.
+    std::chrono::milliseconds audit{0};
+    // How often the views are kept as they are, for SQL about the past, and how many such points there are. 0: none.
+    std::chrono::milliseconds history_every{0};
+    std::uint64_t history_keep = 24;
+  };
+  static Result<std::unique_ptr<AllViews>> open(Env& env, Engine& engine, const Options& options);
+  virtual ~AllViews() = default;
+
+  // Those of one tenant, also where it has none yet. Does not block.
+  virtual std::shared_ptr<Views> of(std::string_view tenant) = 0;
+
+  // For who looks after the instance: by tenant and name.
+  virtual std::vector<ViewInfo> list() const = 0;
+  virtual std::vector<FailedView> failed() const = 0;  // these are not in list()
+  virtual bool ready() const = 0;                      // of every tenant
+  virtual HistoryStatus history() const = 0;           // does not block
   virtual StoreStatus store() const = 0;
+
+  // For retention, on env.background: lets records of the stream before `target` go, all or some, by calling `drop`
+  // with where the log may begin. Not before a base has what the views have counted of them; one is made where it is
+  // needed, meanwhile nothing goes. Else why not, a sentence for the operator.
+  virtual std::string release(const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) = 0;
 
   virtual Result<void> close() = 0;  // flushes all
 };

@@ -194,7 +194,7 @@ Result<void> sift(RowFilter& filter, std::vector<Watch::Touched>& rows, bool fir
   return {};
 }
 
-std::shared_ptr<Watch> Catalog::watch(std::string_view view) {
+std::shared_ptr<Watch> Catalog::watch(const QualifiedName& view) {
   const auto there = entry(view);
   if (!there) return nullptr;
   return std::make_shared<WatchedView>(*database_, there->live,

@@ -132,25 +132,29 @@ class ApiWorld {
     d.fields = {{"Quantity", FieldType::integer}, {"UnitPrice", FieldType::number}};
     stream = *engine->create(d, 4);
     if (with_views) {
-      views::Views::Options of_views{.directory = engine->directory().views()};
+      views::AllViews::Options of_views{.directory = engine->directory().views()};
       of_views.history_every = history_every;
-      views = std::move(*views::Views::open(real.env, *engine, of_views));
+      all_views = std::move(*views::AllViews::open(real.env, *engine, of_views));
+      views = all_views->of(kDefaultTenant);
       for (const char* name : {"customers", "invoices"}) {
         EXPECT_TRUE(std::holds_alternative<views::ViewInfo>(views->create(name, std::string("builtin:") + name)));
       }
     }
-    if (with_views) derived = derived::DerivedStreams::open(real.env, *engine, views.get());
+    if (with_views) derived = derived::DerivedStreams::open(real.env, *engine, all_views.get());
     options.derived = derived.get();
+    keys = std::move(*Keys::open(real.env, engine->system(), {real.directory.path(), system_private_files()}));
+    options.keys = keys.get();
     options.port = 0;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
-    server = std::move(*ApiServer::start(real.env, *engine, views.get(), workers, options));
+    server = std::move(*ApiServer::start(real.env, *engine, all_views.get(), workers, options));
   }
   ~ApiWorld() {
     server->stop();
+    EXPECT_TRUE(keys->close());
     EXPECT_TRUE(engine->close());
-    if (views) {
-      EXPECT_TRUE(views->close());
+    if (all_views) {
+      EXPECT_TRUE(all_views->close());
     }
     server.reset();
     workers.stop();
@@ -182,8 +186,10 @@ class ApiWorld {
   ThreadExecutor workers{"worker", 2};
   std::unique_ptr<Engine> engine;
   std::shared_ptr<Stream> stream;
-  std::unique_ptr<views::Views> views;
+  std::unique_ptr<views::AllViews> all_views;
+  std::shared_ptr<views::Views> views;  // of the default tenant
   std::unique_ptr<derived::DerivedStreams> derived;
+  std::unique_ptr<Keys> keys;
   std::unique_ptr<ApiServer> server;
 };
 

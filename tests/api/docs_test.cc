@@ -43,6 +43,15 @@ std::string cell(std::string_view text) {
   return text.empty() ? std::string(" ") : " " + std::string(text) + " ";
 }
 
+// What a key must allow, with the path's first parameter where it names the stream or view.
+std::string need_cell(const Route& route) {
+  const std::size_t begin = route.path.find('{');
+  const std::string param =
+      begin == std::string_view::npos ? "" : std::string(route.path.substr(begin, route.path.find('}') + 1 - begin));
+  const std::string text = route.needs.text(param);
+  return text.find(':') == std::string::npos ? text : "`" + text + "`";
+}
+
 TEST(Docs, RoutesAreThoseOfTheTable) {
   RealEnv real;
   const auto engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = {}}));
@@ -50,13 +59,14 @@ TEST(Docs, RoutesAreThoseOfTheTable) {
   Records records(context);
   Streams streams(context, records);
   ViewRoutes views(context);
+  KeyRoutes keys(context, nullptr);
   std::unique_ptr<Ingest> ingest;
-  const Router router(make_routes({context, ingest, records, streams, views, [] { return std::string(); }}));
+  const Router router(make_routes({context, ingest, records, streams, views, keys, [] { return std::string(); }}));
   std::set<std::string> source;
   std::set<std::string_view> labels;
   for (const Route& r : router.routes()) {
     source.insert("| " + std::string(r.method) + " | `" + std::string(r.path) + "` |" + cell(r.takes) + "|" +
-                  cell(r.gives) + "|" + cell(r.query) + "| " + std::string(scope_name(r.scope)) + " |");
+                  cell(r.gives) + "|" + cell(r.query) + "| " + need_cell(r) + " |");
     EXPECT_TRUE(labels.insert(r.label).second) << "two routes count as " << r.label;
   }
   same(source, rows(page("http-api.md"), "| method | path |"), "docs/http-api.md");

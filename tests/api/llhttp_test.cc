@@ -1,8 +1,10 @@
 // llhttp's own cases, where they are at hand: what its strict mode refuses, ours refuses; what both take, both cut into
-// the same requests with bodies of the same lengths. Where ours is stricter, the case is named here with its reason.
+// the same requests with bodies of the same lengths; each whole, a byte at a time, and behind a good request. Where
+// ours is stricter, the case is named here with its reason.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cctype>
 #include <fstream>
 #include <map>
@@ -96,24 +98,52 @@ struct Verdict {
   std::string refusal;  // or "close": no more is read
 };
 
-Verdict parse(std::string bytes) {
+// As the network might bring it: in pieces of `piece` bytes.
+Verdict parse(std::string bytes, std::size_t piece) {
   Verdict v;
   http::RequestParser parser;
   const http::Limits limits;
-  for (std::size_t at = 0; at < bytes.size();) {
-    parser.begin(limits);
-    std::size_t taken = 0;
-    const auto step = parser.feed(bytes.data() + at, bytes.size() - at, taken);
-    at += taken;
-    if (step == http::RequestParser::Step::refused) v.refusal = error_entry(parser.refusal()).code;
-    if (step != http::RequestParser::Step::complete) break;
-    v.bodies.push_back(parser.request().body.size());
-    if (!parser.keep_alive()) {
-      v.refusal = "close";
-      break;
+  parser.begin(limits);
+  std::size_t at = 0;
+  for (std::size_t come = 0; come < bytes.size();) {
+    come = std::min(bytes.size(), come + piece);
+    while (at < come) {
+      std::size_t taken = 0;
+      const auto step = parser.feed(bytes.data() + at, come - at, taken);
+      at += taken;
+      if (step == http::RequestParser::Step::need_more) break;
+      if (step == http::RequestParser::Step::refused) {
+        v.refusal = error_entry(parser.refusal()).code;
+        return v;
+      }
+      v.bodies.push_back(parser.request().body.size());
+      if (!parser.keep_alive()) {
+        v.refusal = "close";
+        return v;
+      }
+      parser.begin(limits);
     }
   }
   return v;
+}
+
+// Whole; and it must be the same a byte at a time, and behind a good request.
+Verdict parse(const std::string& bytes) {
+  const Verdict whole = parse(bytes, bytes.size());
+  const Verdict bytewise = parse(bytes, 1);
+  EXPECT_EQ(bytewise.bodies, whole.bodies) << "a byte at a time";
+  EXPECT_EQ(bytewise.refusal, whole.refusal) << "a byte at a time";
+  const std::string good = "POST /before HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+  for (const std::size_t piece : {good.size() + bytes.size(), good.size() - 1, std::size_t{1}}) {
+    Verdict behind = parse(good + bytes, piece);
+    EXPECT_FALSE(behind.bodies.empty()) << "the good request before it was not taken";
+    if (behind.bodies.empty()) continue;
+    EXPECT_EQ(behind.bodies.front(), 3u);
+    behind.bodies.erase(behind.bodies.begin());
+    EXPECT_EQ(behind.bodies, whole.bodies) << "behind a good request, in pieces of " << piece;
+    EXPECT_EQ(behind.refusal, whole.refusal) << "behind a good request, in pieces of " << piece;
+  }
+  return whole;
 }
 
 // Methods are judged by their route (405), not by the parser.

@@ -116,8 +116,9 @@ TEST(Pressure, AFullQueueIs429WithTheTimeThatItNeeds) {
   w.gate.open();
   EXPECT_EQ(first.answer().status, 200);
   EXPECT_EQ(w.world.ask(ApiWorld::post(body, kNdjsonHeader)).status, 200);
-  EXPECT_NE(w.world.get("/metrics").body.find("tidemill_throttled_requests_total{stream=\"retail\"} 2"),
-            std::string::npos);
+  EXPECT_NE(
+      w.world.get("/metrics").body.find("tidemill_throttled_requests_total{stream=\"retail\",tenant=\"default\"} 2"),
+      std::string::npos);
 }
 
 // Nobody knows whether the records of a failed flush are on the disk; the key decides it, once and for all.

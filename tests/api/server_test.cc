@@ -19,7 +19,8 @@ TEST(Api, OneObjectInAndOut) {
   EXPECT_EQ(page["records"][0]["key"], "1");
   EXPECT_EQ(page["next"], 2);
   EXPECT_EQ(world.get("/healthz").body, "ok\n");
-  EXPECT_NE(world.get("/metrics").body.find("tidemill_records_total{stream=\"retail\"} 1"), std::string::npos);
+  EXPECT_NE(world.get("/metrics").body.find("tidemill_records_total{stream=\"retail\",tenant=\"default\"} 1"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -39,15 +39,17 @@ TEST(ViewsApi, AViewThatCannotBeOpenedKeepsNobodyFromReadyAndIsNamed) {
   ApiWorld world({}, null_logger(), true);
   EXPECT_EQ(world.get("/readyz").body, "ready\n");
   world.server->stop();
-  EXPECT_TRUE(world.views->close());
-  ASSERT_TRUE(world.engine->remove("retail"));
+  EXPECT_TRUE(world.all_views->close());
+  ASSERT_TRUE(world.engine->remove(in_default("retail")));
   world.views.reset();
-  world.views =
-      std::move(*views::Views::open(world.real.env, *world.engine, {.directory = world.engine->directory().views()}));
+  world.all_views.reset();
+  world.all_views = std::move(
+      *views::AllViews::open(world.real.env, *world.engine, {.directory = world.engine->directory().views()}));
   ApiOptions options;
   options.port = 0;
   options.threads = 1;
-  world.server = std::move(*ApiServer::start(world.real.env, *world.engine, world.views.get(), world.workers, options));
+  world.server =
+      std::move(*ApiServer::start(world.real.env, *world.engine, world.all_views.get(), world.workers, options));
   const auto ready = world.get("/readyz");
   EXPECT_EQ(ready.status, 200);
   EXPECT_EQ(ready.body,
@@ -159,9 +161,9 @@ TEST(ViewsApi, RecordsInQuarantineAreEditedTriedAgainAndSkipped) {
   EXPECT_EQ(world.get("/v1/views/sums").json()["decided"],
             (nlohmann::json{{"skipped", 2}, {"redriven", 0}, {"edited", 1}}));
   const std::string metrics = world.get("/metrics").body;
-  for (const char* line : {"tidemill_view_decided_records_total{view=\"sums\",decision=\"skip\"} 2",
-                           "tidemill_view_decided_records_total{view=\"sums\",decision=\"edit\"} 1",
-                           "tidemill_view_parked_records{view=\"sums\"} 0"})
+  for (const char* line : {"tidemill_view_decided_records_total{view=\"sums\",tenant=\"default\",decision=\"skip\"} 2",
+                           "tidemill_view_decided_records_total{view=\"sums\",tenant=\"default\",decision=\"edit\"} 1",
+                           "tidemill_view_parked_records{view=\"sums\",tenant=\"default\"} 0"})
     EXPECT_NE(metrics.find(line), std::string::npos) << line;
 
   // What is no record is none here either.

@@ -61,9 +61,10 @@ bool SimWorld::start() {
   const auto attempt = [&]() -> Result<void> {
     ASSIGN_OR_RETURN(engine, Engine::open(env, options_));
     if (with_.views) {
-      ASSIGN_OR_RETURN(views, views::Views::open(env, *engine, {engine->directory().views(), 24 << 20}));
+      ASSIGN_OR_RETURN(all_views, views::AllViews::open(env, *engine, {engine->directory().views(), 24 << 20}));
     }
-    if (engine->find("a") == nullptr) {
+    if (all_views) views = all_views->of(kDefaultTenant);
+    if (engine->find(in_default("a")) == nullptr) {
       StreamDefinition definition;
       definition.name = "a";
       definition.archive.size_bytes = 2'000;
@@ -71,7 +72,7 @@ bool SimWorld::start() {
       RETURN_IF_ERROR(engine->create(std::move(definition), 3));
     }
     for (const auto& one : engine->list()) RETURN_IF_ERROR(archive(one));
-    const auto stream = engine->find("a");
+    const auto stream = engine->find(in_default("a"));
     RETURN_IF_ERROR(engine->groups().add("a:tally", stream, std::make_shared<Tally>(*this, stream),
                                          Groups::WhenNotOpened::keep_trying));
     if (views && !views->find("v")) {
@@ -79,7 +80,7 @@ bool SimWorld::start() {
       if (std::holds_alternative<views::SqlError>(made)) return ErrorCode(EIO, boost::system::generic_category());
     }
     engine->begin_retention(views ? Retention::Keeper([this](const Stream& of, Sequence target, const auto& drop) {
-      return views->release(of, target, drop);
+      return all_views->release(of, target, drop);
     })
                                   : Retention::Keeper());
     return {};
@@ -90,7 +91,8 @@ bool SimWorld::start() {
     drop();
     return false;
   }
-  for (const std::string& name : doubtful_) others_[name] = engine->find(name) != nullptr;  // and so it stays
+  for (const std::string& name : doubtful_)
+    others_[name] = engine->find(in_default(name)) != nullptr;  // and so it stays
   doubtful_.clear();
   const auto now = shards_now();
   EXPECT_TRUE(!shards_ || *shards_ == now) << "a shard is not as it was";
@@ -105,6 +107,7 @@ Result<void> SimWorld::archive(const std::shared_ptr<Stream>& stream) {
 
 void SimWorld::drop() {
   views.reset();
+  all_views.reset();
   engine.reset();
   sim.executor.drop_all();
   settle();
@@ -113,7 +116,7 @@ void SimWorld::drop() {
 bool SimWorld::stop() {
   if (!running()) return true;
   bool whole = engine->groups().close().has_value();
-  if (views) whole = views->close().has_value() && whole;
+  if (all_views) whole = all_views->close().has_value() && whole;
   whole = engine->close().has_value() && whole;
   sim.executor.run_until_idle();
   drop();

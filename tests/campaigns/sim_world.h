@@ -71,7 +71,8 @@ class SimWorld {
   CallFaults calls{sim.files};
   Env env;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<views::Views> views;
+  std::unique_ptr<views::AllViews> all_views;
+  std::shared_ptr<views::Views> views;  // of the default tenant
   ErrorCode error;
   std::uint64_t acknowledged = 0;  // records, in all
   std::uint64_t refused = 0;       // requests
@@ -111,7 +112,7 @@ class SimWorld {
   void check_shards();
   bool all_is_kept() const { return !with_.retention.enabled() || with_.retention.wait_for_groups; }
   bool caught_up() const;
-  Log& log() const { return engine->find("a")->log(); }
+  Log& log() const { return engine->find(in_default("a"))->log(); }
 
   const SimWith with_;
   Engine::Options options_;

@@ -17,7 +17,7 @@ constexpr std::size_t kOpenShards = 8;  // at most
 
 SimWorld::Shards SimWorld::shards_now() const {
   Shards out;
-  for (const ShardDefinition& shard : engine->find("a")->shards().now().table->all())
+  for (const ShardDefinition& shard : engine->find(in_default("a"))->shards().now().table->all())
     out.emplace_back(shard.id, shard.open);
   return out;
 }
@@ -27,7 +27,7 @@ void SimWorld::change_streams() {
   if (doubtful_.contains(name)) return;
   doubtful_.insert(name);
   if (others_[name]) {
-    if (!engine->groups().remove(name + ":archive") || !engine->remove(name)) return;
+    if (!engine->groups().remove(in_default(name + ":archive")) || !engine->remove(in_default(name))) return;
   } else {
     StreamDefinition definition;
     definition.name = name;
@@ -75,7 +75,7 @@ void SimWorld::watch_start() {
   if (with_.retention.age && was_set) {
     // One check may have gone before it was set; from the next on it is paused, and says so.
     const bool paused_by_now = set_at_ && sim.clock.monotonic() > *set_at_ + Retention::kInterval + 2s;
-    const auto status = engine->retention(*engine->find("a"));
+    const auto status = engine->retention(*engine->find(in_default("a")));
     EXPECT_TRUE(!paused_by_now || !status.paused.empty()) << "the clock was set, and age goes on";
     if (!status.paused.empty()) ++paused;
     if (paused_by_now && !with_.retention.size_bytes) {
@@ -105,7 +105,7 @@ void SimWorld::told(const RecordBatch& batch, Sequence start) {
 }
 
 void SimWorld::change_shards() {
-  const auto now = engine->find("a")->shards().now().table;
+  const auto now = engine->find(in_default("a"))->shards().now().table;
   std::vector<ShardDefinition> open;
   for (const ShardDefinition& shard : now->all())
     if (shard.open) open.push_back(shard);
@@ -113,11 +113,11 @@ void SimWorld::change_shards() {
   const auto before = std::exchange(shards_, std::nullopt);
   ErrorCode failed;
   if (open.size() == 1 || (open.size() < kOpenShards && random_.one_in(2))) {
-    const auto done = engine->split("a", open[random_.below(open.size())].id);
+    const auto done = engine->split(in_default("a"), open[random_.below(open.size())].id);
     if (!done) failed = done.error();
   } else {
     const std::size_t at = random_.below(open.size() - 1);
-    const auto done = engine->merge("a", open[at].id, open[at + 1].id);
+    const auto done = engine->merge(in_default("a"), open[at].id, open[at + 1].id);
     if (!done) failed = done.error();
   }
   if (failed && failed != StorageErrc::flush_failed) shards_ = before;  // refused

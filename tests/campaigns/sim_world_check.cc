@@ -43,7 +43,7 @@ void SimWorld::check() {
   ASSERT_NO_FATAL_FAILURE(check_shards());
   for (const auto& [name, there] : others_) {
     if (doubtful_.contains(name)) continue;
-    ASSERT_EQ(engine->find(name) != nullptr, there) << "stream " << name;
+    ASSERT_EQ(engine->find(in_default(name)) != nullptr, there) << "stream " << name;
   }
 }
 
@@ -200,7 +200,7 @@ void SimWorld::check_view() {
 
 // The shards that are open cover all keys, and each has ended where its children begin.
 void SimWorld::check_shards() {
-  const auto table = engine->find("a")->shards().now().table;
+  const auto table = engine->find(in_default("a"))->shards().now().table;
   ASSERT_TRUE(valid_shards(table->all()));
   for (const ShardDefinition& shard : table->all()) {
     for (const ShardId parent : shard.parents) {

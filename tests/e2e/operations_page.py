@@ -93,6 +93,7 @@ class House(TestCase):
             (self.directory / "bin" / name).write_text(text)
             (self.directory / "bin" / name).chmod(0o755)
         (self.directory / "bin/tidemill").symlink_to(program)
+        self.env = {}  # besides, of what the page has done
         self.host = self.server()  # to talk to; systemctl starts it
         self.data = self.host.data
         self.config = self.directory / "etc/tidemill.toml"
@@ -117,7 +118,7 @@ class House(TestCase):
 
     def shell(self, commands, statuses=(0,)):
         env = {**os.environ, "PATH": f"{self.directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PROGRAM": program,
-               "API_URL": self.host.url, "LC_ALL": "C.UTF-8"}
+               "API_URL": self.host.url, "LC_ALL": "C.UTF-8", **self.env}
         done = subprocess.run(["bash", "-eu", "-c", self.here(commands)], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, env=env,
                               cwd=self.directory)

@@ -15,6 +15,8 @@ board = root / "docs/grafana.json"
 
 def one(name, values, **labels):
     """A series of the server: `values` as promtool writes them, a sample a minute."""
+    if labels.keys() & {"stream", "view", "group"}:
+        labels["tenant"] = "default"
     extra = "".join(f', {key}="{value}"' for key, value in labels.items())
     return {"series": f'{name}{{job="tidemill", instance="a"{extra}}}', "values": values}
 
@@ -99,6 +101,14 @@ cases = {
         [one("tidemill_rejected_records_total", "0+5x120", code="c"), one("tidemill_records_total", "0+1000x120", stream="s")]),
     "TidemillConnectionsRefused": ([one("tidemill_http_connections_refused_total", "0+1x120")],
                                    [one("tidemill_http_connections_refused_total", "5x120")]),
+    "TidemillCertificateExpires": (
+        [one("tidemill_tls_certificate_expiry_seconds", "1200000x120"), one("tidemill_wall_clock_seconds", "0+60x120")],
+        [one("tidemill_tls_certificate_expiry_seconds", "1300000x120"), one("tidemill_wall_clock_seconds", "0+60x120")]),
+    "TidemillCertificateRefused": (
+        [one("tidemill_tls_certificate_reloads_total", "0x20 1x100", result="refused"),
+         one("tidemill_tls_certificate_reloads_total", "0x120", result="taken")],
+        [one("tidemill_tls_certificate_reloads_total", "0x20 1x100", result="refused"),
+         one("tidemill_tls_certificate_reloads_total", "0x22 1x100", result="taken")]),
     "TidemillDescriptorsRunOut": (
         [one("tidemill_process_open_fds", "95x120"), one("tidemill_process_max_fds", "100x120")],
         [one("tidemill_process_open_fds", "85x120"), one("tidemill_process_max_fds", "100x120")]),

@@ -128,7 +128,7 @@ class Archive(TestCase):
         server.start()
         group = self.group(server, "s:archive")
         self.assertIn("opening", group["last_error"]["message"])
-        self.assertIn('tidemill_group_failing{group="s:archive"} 1', server.get("/metrics").body.decode())
+        self.assertIn('tidemill_group_failing{group="s:archive",tenant="default"} 1', server.get("/metrics").body.decode())
         said = server.log.read_text()
         self.assertIn(str(manifest), said)
         self.assertIn("move it away", said)

@@ -295,10 +295,6 @@ class CannotStart(TestCase):
                 for word in words:
                     self.assertIn(word, said)
 
-    def test_not_loopback_without_open(self):
-        said = self.serve("--data", str(self.directory / "data"), "--listen", f"0.0.0.0:{free_port()}")
-        self.assertIn("--open", said)
-
     def test_load_without_a_server(self):
         path = self.directory / "a.csv"
         path.write_text("InvoiceNo,Quantity\n1,2\n")

@@ -172,8 +172,8 @@ class Derived(TestCase):
         group = server.get("/v1/groups/orders:derived:big").json()
         self.assertEqual((group["applied"], group["persisted"], group["lag_records"]), (1, 1, 0))
         metrics = server.get("/metrics").body.decode()
-        self.assertIn('tidemill_group_lag_records{group="orders:derived:big"} 0', metrics)
-        self.assertIn('tidemill_derived_parked_records{stream="big"} 0', metrics)
+        self.assertIn('tidemill_group_lag_records{group="orders:derived:big",tenant="default"} 0', metrics)
+        self.assertIn('tidemill_derived_parked_records{stream="big",tenant="default"} 0', metrics)
         derived = server.get("/v1/streams/big").json()["derived"]
         self.assertEqual((derived["source"], derived["position"], derived["parked"]), ("orders", 1, 0))
         self.assertIsNone(server.get("/v1/streams/orders").json()["derived"])

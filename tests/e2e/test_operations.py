@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from harness import root
+from harness import need, root
 from operations_page import House, sections
 
 records = "/v1/streams/retail/records"
@@ -68,6 +68,33 @@ class Operations(House):
         said = self.shell(commands, statuses=(2,))  # it stops at what is wrong, and the server goes on as it was
         self.assertIn("recrd", said)
 
+    def test_certificate(self):
+        folder = self.directory / "etc/tls"
+        folder.mkdir()
+
+        def issue():
+            subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-days", "90", "-subj", "/CN=a", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                            folder / "privkey.pem", "-out", folder / "fullchain.pem"], check=True, capture_output=True)
+        issue()
+        page = (root / "docs/operations.md").read_text()
+        settings = re.search(r"(?m)^```toml\n\[server\]\n((?:tls_.*\n)+)```$", page).group(1)
+        text = re.sub(r'(?m)^tls_(cert|key) = .*\n', "", self.config.read_text())
+        self.config.write_text(text.replace("[server]\n", "[server]\n" + self.here(settings)))
+        self.env = {"API_URL": self.host.url.replace("http:", "https:"), "CURL_CA_BUNDLE": str(folder / "fullchain.pem"),
+                    "TIDEMILL_CA_FILE": str(folder / "fullchain.pem")}
+        self.start()
+        self.healthy()
+        issue()
+        steps = self.steps("Certificate")
+        self.assertIn("notAfter=", next(steps))
+        log = self.directory / "server.log"
+        self.wait_until("the new certificate", lambda: "for new connections" in log.read_text())
+        next(steps)
+        self.assertIn("for new connections", next(steps))
+        self.assertEqual(list(steps), [])
+        self.shell("systemctl stop tidemill")
+
     def test_sizes(self):
         self.start()
         used = sum(f.stat().st_blocks * 512 for f in self.data.rglob("*") if f.is_file())
@@ -75,7 +102,7 @@ class Operations(House):
         self.follow("Sizes")
         self.load(60_000)
         metrics = self.host.get("/metrics").body.decode()
-        value = lambda name: float(re.search(rf'(?m)^tidemill_{name}{{stream="retail"}} (\S+)$', metrics).group(1))
+        value = lambda name: float(re.search(rf'(?m)^tidemill_{name}{{stream="retail",tenant="default"}} (\S+)$', metrics).group(1))
         page = (root / "docs/operations.md").read_text()
         log, data = map(int, re.search(r"\| (\d+) bytes in the log for (\d+) bytes of JSON \|", page).groups())
         # How many batches share a commit differs from run to run.
@@ -126,7 +153,7 @@ class Operations(House):
         (said,) = self.follow("Not ready")
         self.assertEqual(said.strip(), '"lag_records":0')
         (said,) = self.follow("Late group")
-        self.assertIn('tidemill_group_lag_seconds{group="retail:views"} 0', said)
+        self.assertIn('tidemill_group_lag_seconds{group="retail:views",tenant="default"} 0', said)
 
     def small_disk(self, mebibytes):
         """Puts the data directory on one; in memory, for want of another."""
@@ -294,7 +321,7 @@ class Operations(House):
         (said,) = self.follow("Stale view")
         shown = dict(line.rsplit(" ", 1) for line in said.splitlines())
         for view in ("customers", "invoices"):
-            self.assertEqual(float(shown[f'tidemill_view_freshness_seconds{{view="{view}"}}']), 0, said)
+            self.assertEqual(float(shown[f'tidemill_view_freshness_seconds{{view="{view}",tenant="default"}}']), 0, said)
 
     def test_quarantine(self):
         self.start()
@@ -331,7 +358,7 @@ class Operations(House):
         found = lambda: self.host.get("/v1/views/customers").json()["audit"]["mismatches"]
         self.wait_until("it is found", lambda: found() > 0)
         self.assertRegex(self.shell("tidemill status", (1,)), "! view customers: a sample of it is not what the log gives")
-        self.assertRegex(self.host.get("/metrics").body.decode(), r'tidemill_view_audit_mismatches_total\{view="customers"\} [1-9]')
+        self.assertRegex(self.host.get("/metrics").body.decode(), r'tidemill_view_audit_mismatches_total\{view="customers",tenant="default"\} [1-9]')
         said = self.follow("Audit mismatch")
         self.assertIn("differences from what the log gives", said[0])
         self.assertIn("nothing is damaged", said[0])

@@ -55,7 +55,7 @@ class Retention(TestCase):
         return self.host.get("/v1/groups/s:archive").json()
 
     def metric(self, name):
-        found = re.search(rf'(?m)^tidemill_{name}{{stream="s"}} (\S+)$', self.host.get("/metrics").body.decode())
+        found = re.search(rf'(?m)^tidemill_{name}{{stream="s",tenant="default"}} (\S+)$', self.host.get("/metrics").body.decode())
         return float(found.group(1)) if found else None
 
     def segments(self):

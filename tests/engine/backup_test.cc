@@ -88,7 +88,7 @@ struct BackupWorld : EngineWorld {
   void fill(int count) {
     for (int i = 0; i < count; ++i) {
       const std::string data = "{\"n\":" + std::to_string(++made) + ",\"x\":\"" + std::string(3000, 'x') + "\"}";
-      EXPECT_TRUE(put(*engine->find("a"), "k" + std::to_string(made % 5), data).ok());
+      EXPECT_TRUE(put(*engine->find(in_default("a")), "k" + std::to_string(made % 5), data).ok());
       written.push_back(data);
     }
   }
@@ -110,7 +110,7 @@ struct BackupWorld : EngineWorld {
     auto opened = Engine::open(sim.env, {data, options.log});
     if (!opened) return {"not opened: " + opened.error().message()};
     std::vector<std::string> out;
-    if (const auto stream = (*opened)->find("a")) {
+    if (const auto stream = (*opened)->find(in_default("a"))) {
       for (Sequence at(1); at <= stream->log().durable();) {
         const auto batch = stream->log().read(at, {});
         if (!batch || !batch->lost.empty()) return {"lost"};
@@ -166,7 +166,7 @@ TEST(Backup, RememberedAnswersAreNoneOfALaterRequest) {
       RequestIdentity identity;
       std::memcpy(identity.key_hash.data(), &w.made, sizeof w.made);
       one.append.identity = identity;
-      w.engine->find("a")->log().append(&one.append);
+      w.engine->find(in_default("a"))->log().append(&one.append);
       w.sim.executor.run_until([&] { return one.answered; });
       ASSERT_TRUE(one.ok());
     }
@@ -201,7 +201,7 @@ TEST(Backup, RememberedAnswersAreNoneOfALaterRequest) {
 TEST(Backup, RestoredLogHasAnEpochThatNoLifeOfTheOldOneReaches) {
   BackupWorld w;
   ASSERT_TRUE(w.backup());
-  const Epoch before = w.engine->find("a")->log().status().epoch;
+  const Epoch before = w.engine->find(in_default("a"))->log().status().epoch;
   ASSERT_TRUE(w.restore("/one"));
   w.sim.clock.advance(std::chrono::seconds(10));
   ASSERT_TRUE(w.restore("/two"));
@@ -329,7 +329,7 @@ TEST(Backup, AtRestTheLogsAreCutWhereTheyEnd) {
 
 TEST(Backup, LogWhoseEndIsLostIsNotCopiedAsIfItWereWhole) {
   BackupWorld w;
-  const LogCut cut = w.engine->find("a")->log().cut();
+  const LogCut cut = w.engine->find(in_default("a"))->log().cut();
   w.close();
   const std::string last = "/data/streams/1/" + segment_file_name(cut.segments.back());
   ASSERT_TRUE(w.sim.files.overwrite(last, cut.end.value() - 4096, std::string(4096, '\0')));
@@ -343,7 +343,7 @@ TEST(Backup, LogWhoseEndIsLostIsNotCopiedAsIfItWereWhole) {
 // What retention had removed before the backup is no damage of what is restored.
 TEST(Backup, RestoredLogBeginsWhereRetentionLeftIt) {
   BackupWorld w;
-  Log& log = w.engine->find("a")->log();
+  Log& log = w.engine->find(in_default("a"))->log();
   ASSERT_TRUE(log.drop_before(Sequence(13)));
   const Sequence start = log.start();
   const Sequence durable = log.durable();

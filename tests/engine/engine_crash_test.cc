@@ -29,20 +29,20 @@ bool play(EngineWorld& w, Ledger& ledger) {
     return true;
   };
   const auto put = [&](const std::string& name, const std::string& data) {
-    if (!w.put(*w.engine->find(name), "key", data).ok()) return false;
+    if (!w.put(*w.engine->find(in_default(name)), "key", data).ok()) return false;
     ledger.records[name].push_back(data);
     return true;
   };
   const auto remove = [&](const std::string& name) {
     ledger.doubtful = name;
-    if (!w.engine->remove(name)) return false;
+    if (!w.engine->remove(in_default(name))) return false;
     ledger.doubtful.clear();
     ledger.streams[name] = false;
     ledger.records.erase(name);
     return true;
   };
   if (!create("a") || !put("a", R"({"n":1})") || !create("b") || !put("b", R"({"n":2})")) return false;
-  StreamDefinition changed = w.engine->find("b")->definition();
+  StreamDefinition changed = w.engine->find(in_default("b"))->definition();
   changed.partition_key = "other";
   if (!w.engine->change(changed)) {
     ledger.partition_key_of_b.clear();  // one or the other
@@ -57,10 +57,10 @@ bool play(EngineWorld& w, Ledger& ledger) {
 void expect_holds(EngineWorld& w, const Ledger& ledger) {
   for (const auto& [name, there] : ledger.streams) {
     if (name == ledger.doubtful) continue;
-    EXPECT_EQ(w.engine->find(name) != nullptr, there) << name;
+    EXPECT_EQ(w.engine->find(in_default(name)) != nullptr, there) << name;
   }
   for (const auto& [name, records] : ledger.records) {
-    const auto stream = w.engine->find(name);
+    const auto stream = w.engine->find(in_default(name));
     if (stream == nullptr) {
       EXPECT_EQ(name, ledger.doubtful);
       continue;
@@ -71,12 +71,12 @@ void expect_holds(EngineWorld& w, const Ledger& ledger) {
     ASSERT_GE(batch->records.size(), records.size()) << name;
     for (std::size_t i = 0; i < records.size(); ++i) EXPECT_EQ(batch->records[i].data, records[i]);
   }
-  const auto b = w.engine->find("b");
+  const auto b = w.engine->find(in_default("b"));
   if (b != nullptr && !ledger.partition_key_of_b.empty()) {
     EXPECT_EQ(b->definition().partition_key, ledger.partition_key_of_b);
   }
   // And it goes on.
-  for (const std::string& name : w.names()) EXPECT_TRUE(w.put(*w.engine->find(name), "key").ok());
+  for (const std::string& name : w.names()) EXPECT_TRUE(w.put(*w.engine->find(in_default(name)), "key").ok());
   EXPECT_TRUE(w.create("after"));
 }
 

@@ -19,7 +19,7 @@ TEST(Engine, MakesItsDirectoryAndFindsItAgain) {
   const std::string instance = w.engine->directory().instance();
   EXPECT_EQ(instance.size(), 32u);
   EXPECT_EQ(w.engine->directory().stream(StreamId(3)), "/data/streams/3");
-  EXPECT_EQ(w.engine->directory().archive("retail"), "/data/archive/retail");
+  EXPECT_EQ(w.engine->directory().archive(in_default("retail")), "/data/archive/retail");
   EXPECT_THAT(w.names(), IsEmpty());
   w.restart();
   EXPECT_EQ(w.engine->directory().instance(), instance);
@@ -51,7 +51,7 @@ TEST(Engine, StreamsAreThereAfterARestartAndAKill) {
       w.close();
     w.open();
     EXPECT_THAT(w.names(), ElementsAre("b", "retail"));
-    const auto found = w.engine->find("retail");
+    const auto found = w.engine->find(in_default("retail"));
     ASSERT_TRUE(found);
     const StreamDefinition& d = found->definition();
     EXPECT_EQ(d.partition_key, definition.partition_key);
@@ -88,9 +88,9 @@ TEST(Engine, RemovedStreamsAreGoneAndTheirNamesFree) {
   w.open();
   const auto first = *w.create("a");
   ASSERT_TRUE(w.put(*first, "k").ok());
-  EXPECT_EQ(w.engine->remove("b").error(), EngineErrc::no_such_stream);
-  ASSERT_TRUE(w.engine->remove("a"));
-  EXPECT_EQ(w.engine->find("a"), nullptr);
+  EXPECT_EQ(w.engine->remove(in_default("b")).error(), EngineErrc::no_such_stream);
+  ASSERT_TRUE(w.engine->remove(in_default("a")));
+  EXPECT_EQ(w.engine->find(in_default("a")), nullptr);
   EXPECT_FALSE(w.put(*first, "k").ok());  // who holds it still can read, but not write
   w.sim.executor.run_until_idle();
   EXPECT_FALSE(exists(w.sim.files, "/data/streams/1"));
@@ -99,14 +99,14 @@ TEST(Engine, RemovedStreamsAreGoneAndTheirNamesFree) {
   EXPECT_NE(second->incarnation(), first->incarnation());
   EXPECT_EQ(second->log().durable(), Sequence(0));
   w.restart();
-  EXPECT_EQ(w.engine->find("a")->definition().id, second->definition().id);
+  EXPECT_EQ(w.engine->find(in_default("a"))->definition().id, second->definition().id);
 }
 
 TEST(Engine, FilesOfARemovedStreamGoAtTheNextStartIfNotBefore) {
   EngineWorld w;
   w.open();
   ASSERT_TRUE(w.create("a"));
-  ASSERT_TRUE(w.engine->remove("a"));
+  ASSERT_TRUE(w.engine->remove(in_default("a")));
   w.kill();  // before the background came to it
   EXPECT_TRUE(exists(w.sim.files, "/data/streams/1"));
   w.open();
@@ -125,12 +125,12 @@ TEST(Engine, ChangesLast) {
   wanted.fields["n"] = FieldType::number;
   ASSERT_TRUE(w.engine->change(wanted));
   EXPECT_THAT(hooks, ElementsAre("other"));
-  EXPECT_EQ(&w.engine->find("a")->log(), &old->log());
+  EXPECT_EQ(&w.engine->find(in_default("a"))->log(), &old->log());
   wanted.name = "nobody";
   EXPECT_EQ(w.engine->change(wanted).error(), EngineErrc::no_such_stream);
   w.restart();
-  EXPECT_EQ(w.engine->find("a")->definition().partition_key, "other");
-  EXPECT_EQ(w.engine->find("a")->definition().fields.at("n"), FieldType::number);
+  EXPECT_EQ(w.engine->find(in_default("a"))->definition().partition_key, "other");
+  EXPECT_EQ(w.engine->find(in_default("a"))->definition().fields.at("n"), FieldType::number);
 }
 
 TEST(Engine, HooksSeeEveryStream) {
@@ -141,7 +141,7 @@ TEST(Engine, HooksSeeEveryStream) {
   w.engine->on_stream([&](const std::shared_ptr<Stream>& s) { seen.push_back("+" + s->name()); });
   w.engine->on_remove([&](const std::shared_ptr<Stream>& s) { seen.push_back("-" + s->name()); });
   ASSERT_TRUE(w.create("b"));
-  ASSERT_TRUE(w.engine->remove("a"));
+  ASSERT_TRUE(w.engine->remove(in_default("a")));
   EXPECT_THAT(seen, ElementsAre("+a", "+b", "-a"));
 }
 
@@ -156,7 +156,7 @@ TEST(Engine, TokensHoldOverRestartsAndNoFurther) {
   EXPECT_EQ(*w.engine->resolve(*a, token), Position::through(Sequence(1)));
   EXPECT_EQ(w.engine->resolve(*b, token).error(), EngineErrc::unknown_token);
   w.restart();
-  const auto again = w.engine->find("a");
+  const auto again = w.engine->find(in_default("a"));
   EXPECT_EQ(*w.engine->resolve(*again, *Token::decode(token.encode())), Position::through(Sequence(1)));
   // Sequence 2 belongs to the epoch after the start: a token of the first one for it was cut off.
   ASSERT_TRUE(w.put(*again, "k").ok());
@@ -166,7 +166,7 @@ TEST(Engine, TokensHoldOverRestartsAndNoFurther) {
   Token later = token;
   later.epoch = Epoch(again->log().status().epoch.value() + 1);
   EXPECT_EQ(w.engine->resolve(*again, later).error(), EngineErrc::unknown_token);
-  ASSERT_TRUE(w.engine->remove("a"));
+  ASSERT_TRUE(w.engine->remove(in_default("a")));
   EXPECT_EQ(w.engine->resolve(**w.create("a"), token).error(), EngineErrc::unknown_token);
 }
 
@@ -208,7 +208,7 @@ TEST(Engine, NothingChangesAfterClose) {
   ASSERT_TRUE(w.engine->close());
   ASSERT_TRUE(w.engine->close());
   EXPECT_EQ(w.create("b").error(), EngineErrc::draining);
-  EXPECT_EQ(w.engine->remove("a").error(), EngineErrc::draining);
+  EXPECT_EQ(w.engine->remove(in_default("a")).error(), EngineErrc::draining);
   EXPECT_FALSE(w.put(*a, "k").ok());
 }
 
@@ -217,7 +217,7 @@ TEST(Engine, FailedCreationLeavesNothing) {
   w.open();
   w.sim.files.fail({.op = DiskOp::create, .path_contains = "/data/streams/1/", .error = EIO});
   EXPECT_FALSE(w.create("a"));
-  EXPECT_EQ(w.engine->find("a"), nullptr);
+  EXPECT_EQ(w.engine->find(in_default("a")), nullptr);
   w.sim.executor.run_until_idle();
   EXPECT_FALSE(exists(w.sim.files, "/data/streams/1"));
   ASSERT_TRUE(w.create("a"));
@@ -231,7 +231,7 @@ TEST(Engine, TenThousandShardsAreOneNumber) {
   ASSERT_TRUE(w.create("wide", 10'000));
   EXPECT_LT(w.engine->system().log().metrics().record_bytes.value(), 1000u);
   w.restart();
-  EXPECT_EQ(w.engine->find("wide")->definition().shards.size(), 10'000u);
+  EXPECT_EQ(w.engine->find(in_default("wide"))->definition().shards.size(), 10'000u);
 }
 
 TEST(Definition, UnequalShardsAreKeptOneByOne) {

@@ -116,7 +116,7 @@ TEST(EngineThreads, ProducersGroupsAndChangesAtOnce) {
       other.name = "other" + std::to_string(i % 2);
       const auto made = engine.create(other, 1);
       EXPECT_TRUE(made) << made.error().message();
-      EXPECT_TRUE(engine.remove(other.name));
+      EXPECT_TRUE(engine.remove(other.qualified_name()));
     }
   });
   threads.emplace_back([&] {

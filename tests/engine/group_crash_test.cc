@@ -26,9 +26,9 @@ struct Life {
 // Opens what is there, adds both groups, appends, stops. False: the power went.
 bool play(EngineWorld& w, Life& life, int records) {
   if (w.try_open() != ErrorCode()) return false;
-  if (w.engine->find("s") == nullptr && !w.create("s", kShards)) return false;
+  if (w.engine->find(in_default("s")) == nullptr && !w.create("s", kShards)) return false;
   life.created = true;
-  const auto stream = w.engine->find("s");
+  const auto stream = w.engine->find(in_default("s"));
   if (!w.engine->groups().add("s:whole", stream, std::make_shared<FileConsumer>(w.sim.files, "/effects/whole")))
     return false;
   if (!w.engine->groups().add("s:shards", stream, std::make_shared<FileShards>(w.sim.files))) return false;
@@ -46,7 +46,7 @@ std::vector<std::uint64_t> effects(EngineWorld& w, const std::string& file) {
 }
 
 void expect_once(EngineWorld& w, const Life& life) {
-  const auto stream = w.engine->find("s");
+  const auto stream = w.engine->find(in_default("s"));
   ASSERT_TRUE(stream);
   ASSERT_GE(stream->log().durable().value(), life.acknowledged);
   w.sim.executor.run_for(2s);
@@ -60,13 +60,13 @@ void expect_once(EngineWorld& w, const Life& life) {
   }
   EXPECT_EQ(effects(w, "whole"), expected);
   for (std::uint32_t i = 0; i < kShards; ++i) EXPECT_EQ(effects(w, "shard-" + std::to_string(i)), by_shard[i]);
-  EXPECT_EQ(w.engine->groups().find("s:shards")->lag_records, 0u);
+  EXPECT_EQ(w.engine->groups().find(in_default("s:shards"))->lag_records, 0u);
 }
 
 void reopen_and_check(EngineWorld& w, const Life& life) {
   w.open();
   if (::testing::Test::HasFatalFailure() || !life.created) return;
-  const auto stream = w.engine->find("s");
+  const auto stream = w.engine->find(in_default("s"));
   ASSERT_TRUE(stream);
   ASSERT_TRUE(w.engine->groups().add("s:whole", stream, std::make_shared<FileConsumer>(w.sim.files, "/effects/whole")));
   ASSERT_TRUE(w.engine->groups().add("s:shards", stream, std::make_shared<FileShards>(w.sim.files)));

@@ -118,7 +118,7 @@ struct GroupTest : ::testing::TestWithParam<int> {
     for (int i = 0; i < n; ++i) log->put("key" + std::to_string(sim.random.below(50)), "{}");
   }
   void run() { sim.executor.run_for(6ms); }  // commits of five milliseconds are gathered
-  GroupStatus status(const std::string& name = "s:test") { return *groups->find(name); }
+  GroupStatus status(const std::string& name = "s:test") { return *groups->find(in_default(name)); }
 };
 INSTANTIATE_TEST_SUITE_P(Seeds, GroupTest, ::testing::Range(1, 9));
 
@@ -386,7 +386,7 @@ TEST_P(GroupTest, AShardLeftBehindIsClosedWhereItIs) {
   EXPECT_EQ(status().shards[1].lag_records, 40u);
   sharded->at_close = &at;
   sharded->watched = ShardId(1);
-  ASSERT_TRUE(groups->remove("s:test"));
+  ASSERT_TRUE(groups->remove(in_default("s:test")));
   EXPECT_EQ(at, Position());
 }
 
@@ -396,7 +396,7 @@ TEST_P(GroupTest, WhatCannotBeOpenedIsShownAndTriedAgain) {
   consumer->not_opening = sharded->not_opening = 3;
   using When = Groups::WhenNotOpened;
   EXPECT_EQ(groups->add("s:gone", stream, consumer).error(), kIoError);
-  EXPECT_FALSE(groups->find("s:gone"));
+  EXPECT_FALSE(groups->find(in_default("s:gone")));
   ASSERT_TRUE(groups->add("s:test", stream, consumer, When::keep_trying));
   ASSERT_TRUE(groups->add("s:sharded", stream, sharded, When::keep_trying));
   for (const char* name : {"s:test", "s:sharded"}) {
@@ -423,7 +423,7 @@ TEST_P(GroupTest, WhatWasNeverOpenedIsNotClosed) {
   sim.executor.run_for(100s);
   EXPECT_GT(status().retries, 5u);
   EXPECT_LT(status().retries, 20u);
-  ASSERT_TRUE(groups->remove("s:test"));
+  ASSERT_TRUE(groups->remove(in_default("s:test")));
   ASSERT_TRUE(groups->close());
   EXPECT_FALSE(consumer->closed);
   EXPECT_FALSE(sharded->closed);
@@ -461,7 +461,7 @@ TEST_P(GroupTest, IdleShardsLearnHowFarTheStreamWasRead) {
     EXPECT_GE(shard->at, Position::through(Sequence(15)));
     EXPECT_TRUE(id == busy || shard->calls <= 4u);
   }
-  ASSERT_TRUE(groups->remove("s:test"));
+  ASSERT_TRUE(groups->remove(in_default("s:test")));
   EXPECT_TRUE(sharded->closed);
 }
 
@@ -507,10 +507,10 @@ TEST_P(GroupTest, RemoveAndCloseEndCleanly) {
   EXPECT_EQ(groups->add("s:test", stream, consumer).error(), EngineErrc::group_exists);
   put(20);
   for (int i = 0; i < GetParam(); ++i) sim.executor.run_one();  // anywhere in the middle
-  ASSERT_TRUE(groups->remove("s:test"));
+  ASSERT_TRUE(groups->remove(in_default("s:test")));
   EXPECT_TRUE(consumer->closed);
-  EXPECT_FALSE(groups->find("s:test"));
-  EXPECT_EQ(groups->remove("s:test").error(), EngineErrc::no_such_group);
+  EXPECT_FALSE(groups->find(in_default("s:test")));
+  EXPECT_EQ(groups->remove(in_default("s:test")).error(), EngineErrc::no_such_group);
   const std::size_t had = consumer->sequences.size();
   put(5);
   run();

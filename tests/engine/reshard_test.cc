@@ -163,21 +163,21 @@ TEST(EngineReshard, IsThereAfterARestart) {
   w.open();
   const auto stream = *w.create("s", 2);
   for (int i = 0; i < 5; ++i) w.put(*stream, "key" + std::to_string(i));
-  const auto split = w.engine->split("s", ShardId(1));
+  const auto split = w.engine->split(in_default("s"), ShardId(1));
   ASSERT_TRUE(split);
   EXPECT_EQ(split->change.at, Sequence(5));
   EXPECT_EQ(split->stream->definition().shards.size(), 4u);
   w.put(*stream, "key");
-  ASSERT_TRUE(w.engine->merge("s", ShardId(2), ShardId(0)));
+  ASSERT_TRUE(w.engine->merge(in_default("s"), ShardId(2), ShardId(0)));
   // Settings change without touching shards, which a stream that somebody still holds knows, too.
-  StreamDefinition changed = w.engine->find("s")->definition();
+  StreamDefinition changed = w.engine->find(in_default("s"))->definition();
   changed.partition_key = "other";
   changed.shards = make_shards(1);
   ASSERT_TRUE(w.engine->change(changed));
   EXPECT_EQ(stream->shards().now().table->all().size(), 5u);
 
   const auto expect_there = [&] {
-    const auto now = w.engine->find("s");
+    const auto now = w.engine->find(in_default("s"));
     EXPECT_EQ(now->definition().partition_key, "other");
     const auto& shards = now->definition().shards;
     ASSERT_EQ(shards.size(), 5u);
@@ -194,23 +194,23 @@ TEST(EngineReshard, IsThereAfterARestart) {
   w.kill();
   w.open();
   expect_there();
-  EXPECT_EQ(w.engine->split("s", ShardId(1)).error(), EngineErrc::shard_closed);
-  EXPECT_EQ(w.engine->split("none", ShardId(1)).error(), EngineErrc::no_such_stream);
+  EXPECT_EQ(w.engine->split(in_default("s"), ShardId(1)).error(), EngineErrc::shard_closed);
+  EXPECT_EQ(w.engine->split(in_default("none"), ShardId(1)).error(), EngineErrc::no_such_stream);
 }
 
 TEST(EngineReshard, AnArchiveByShardHasAnEnd) {
   EngineWorld w;
   w.open();
   ASSERT_TRUE(w.create("s", kArchivedShardsMax));
-  EXPECT_EQ(w.engine->split("s", ShardId(0)).error(), EngineErrc::archived_by_shard);
-  ASSERT_TRUE(w.engine->merge("s", ShardId(0), ShardId(1)));
-  ASSERT_TRUE(w.engine->split("s", ShardId(2)));
-  StreamDefinition without = w.engine->find("s")->definition();
+  EXPECT_EQ(w.engine->split(in_default("s"), ShardId(0)).error(), EngineErrc::archived_by_shard);
+  ASSERT_TRUE(w.engine->merge(in_default("s"), ShardId(0), ShardId(1)));
+  ASSERT_TRUE(w.engine->split(in_default("s"), ShardId(2)));
+  StreamDefinition without = w.engine->find(in_default("s"))->definition();
   without.archive.enabled = false;
   ASSERT_TRUE(w.engine->change(without));
-  EXPECT_TRUE(w.engine->split("s", ShardId(3)));
+  EXPECT_TRUE(w.engine->split(in_default("s"), ShardId(3)));
   ASSERT_TRUE(w.create("wide", kArchivedShardsMax + 1));
-  EXPECT_TRUE(w.engine->split("wide", ShardId(0)));
+  EXPECT_TRUE(w.engine->split(in_default("wide"), ShardId(0)));
 }
 
 // The event cannot be written: nothing has changed, and groups go on.
@@ -220,12 +220,12 @@ TEST(EngineReshard, AFailureLeavesEverythingAsItWas) {
   const auto stream = *w.create("s", 1);
   w.put(*stream, "a");
   w.sim.files.fail({.op = DiskOp::sync_data, .path_contains = "/streams/0/", .nth = 1, .times = 1, .error = 5});
-  EXPECT_FALSE(w.engine->split("s", ShardId(0)));
+  EXPECT_FALSE(w.engine->split(in_default("s"), ShardId(0)));
   EXPECT_EQ(stream->shards().now().settled, kSequenceMax);
   EXPECT_EQ(stream->shards().now().shown->all().size(), 1u);
-  EXPECT_TRUE(w.engine->split("s", ShardId(0)));
+  EXPECT_TRUE(w.engine->split(in_default("s"), ShardId(0)));
   w.restart();
-  EXPECT_EQ(w.engine->find("s")->definition().shards.size(), 3u);
+  EXPECT_EQ(w.engine->find(in_default("s"))->definition().shards.size(), 3u);
 }
 
 // The flush of the event failed, and the segment that would say so does not fit: after a crash the event may be there.
@@ -235,13 +235,13 @@ TEST(EngineReshard, OnAFullDiskNobodyActsAsIfItWereNotThere) {
   ASSERT_TRUE(w.create("s", 2));
   w.sim.files.set_capacity(w.sim.files.used());
   w.sim.files.fail({.op = DiskOp::sync_data, .path_contains = "/streams/0/", .error = ENOSPC});
-  EXPECT_EQ(w.engine->split("s", ShardId(0)).error(), StorageErrc::flush_failed);
+  EXPECT_EQ(w.engine->split(in_default("s"), ShardId(0)).error(), StorageErrc::flush_failed);
   w.sim.files.set_capacity(1ull << 40);
-  EXPECT_NE(w.engine->find("s")->shards().now().settled, kSequenceMax);
-  EXPECT_EQ(w.engine->split("s", ShardId(0)).error(), StorageErrc::not_accepting);
+  EXPECT_NE(w.engine->find(in_default("s"))->shards().now().settled, kSequenceMax);
+  EXPECT_EQ(w.engine->split(in_default("s"), ShardId(0)).error(), StorageErrc::not_accepting);
   w.restart();
-  EXPECT_EQ(w.engine->find("s")->shards().now().settled, kSequenceMax);
-  EXPECT_TRUE(w.engine->split("s", ShardId(1)));
+  EXPECT_EQ(w.engine->find(in_default("s"))->shards().now().settled, kSequenceMax);
+  EXPECT_TRUE(w.engine->split(in_default("s"), ShardId(1)));
 }
 
 TEST(EngineReshard, AnEventThatDoesNotFitStopsTheStart) {
@@ -266,7 +266,7 @@ TEST(EngineReshard, AnEventThatDoesNotFitStopsTheStart) {
 // What all shards' consumers of a group have done, and that they did it in the order they must.
 struct Deeds {
   explicit Deeds(EngineWorld& w) : world(w) {}
-  const ShardTable& table() { return *(held = world.engine->find("s")->shards().now().table); }
+  const ShardTable& table() { return *(held = world.engine->find(in_default("s"))->shards().now().table); }
 
   EngineWorld& world;
   std::shared_ptr<const ShardTable> held;
@@ -350,11 +350,11 @@ TEST_P(GroupReshard, InOrderWithinAKeyNothingLostNothingTwice) {
   SimRandom& random = w.sim.random;
   for (int life = 0; life < 4; ++life) {
     deeds.failing = GetParam() % 3 == 0 ? 8 : 0;
-    const auto added = w.engine->groups().add("s:test", w.engine->find("s"), std::make_shared<Workers>(own),
+    const auto added = w.engine->groups().add("s:test", w.engine->find(in_default("s")), std::make_shared<Workers>(own),
                                               Groups::WhenNotOpened::keep_trying);
     ASSERT_TRUE(added);
     for (int i = 0; i < 150; ++i) {
-      const auto stream = w.engine->find("s");
+      const auto stream = w.engine->find(in_default("s"));
       for (std::uint64_t n = random.below(20); n > 0; --n) {
         auto& one = *w.records.emplace_back(
             std::make_unique<OneRecord>("key" + std::to_string(random.below(12)), "{}", w.sim.clock.wall()));
@@ -365,16 +365,17 @@ TEST_P(GroupReshard, InOrderWithinAKeyNothingLostNothingTwice) {
       if (!random.one_in(3)) continue;
       const auto table = stream->shards().now().table;
       const auto pick = [&] { return table->all()[random.below(table->all().size())].id; };
-      const auto done = random.one_in(2) ? w.engine->split("s", pick()) : w.engine->merge("s", pick(), pick());
+      const auto done = random.one_in(2) ? w.engine->split(in_default("s"), pick())
+                                         : w.engine->merge(in_default("s"), pick(), pick());
       changes += done.has_value();
     }
     deeds.failing = 0;
     w.sim.executor.run_for(60s);
-    const auto status = w.engine->groups().find("s:test");
+    const auto status = w.engine->groups().find(in_default("s:test"));
     EXPECT_EQ(status->applied, Position::through(Sequence(sent)));
     EXPECT_EQ(status->lag_records, 0u);
     EXPECT_EQ(status->last_error, "");
-    EXPECT_EQ(status->shards.size(), w.engine->find("s")->shards().now().table->open());
+    EXPECT_EQ(status->shards.size(), w.engine->find(in_default("s"))->shards().now().table->open());
     EXPECT_EQ(deeds.at_work.size(), status->shards.size());
     EXPECT_EQ(deeds.seen.size(), sent);
     for (const auto& one : w.records) ASSERT_TRUE(one->ok());
@@ -396,11 +397,11 @@ TEST(GroupReshardOne, AChildWaitsForItsParent) {
   w.sim.executor.run_for(1s);
   deeds.failing = 1;
   for (int i = 0; i < 20; ++i) w.put(*stream, "key" + std::to_string(i));
-  ASSERT_TRUE(w.engine->split("s", ShardId(0)));
+  ASSERT_TRUE(w.engine->split(in_default("s"), ShardId(0)));
   for (int i = 0; i < 20; ++i) w.put(*stream, "key" + std::to_string(i));
   w.sim.executor.run_for(1s);
   EXPECT_THAT(deeds.at_work, ElementsAre(ShardId(0), ShardId(1)));
-  const auto status = w.engine->groups().find("s:test");
+  const auto status = w.engine->groups().find(in_default("s:test"));
   ASSERT_EQ(status->shards.size(), 4u);  // the parent, the other, and the children that wait
   EXPECT_GT(status->shards[2].lag_records, 0u);
   EXPECT_EQ(status->shards[2].applied, Position::through(Sequence(40)));
@@ -409,7 +410,7 @@ TEST(GroupReshardOne, AChildWaitsForItsParent) {
   w.sim.executor.run_for(10s);
   EXPECT_THAT(deeds.at_work, ElementsAre(ShardId(1), ShardId(2), ShardId(3)));
   EXPECT_EQ(deeds.seen.size(), 60u);
-  EXPECT_EQ(w.engine->groups().find("s:test")->applied, Position::through(Sequence(60)));
+  EXPECT_EQ(w.engine->groups().find(in_default("s:test"))->applied, Position::through(Sequence(60)));
 }
 
 // A group that comes years later sees every shard that ever was, parents first.
@@ -421,10 +422,10 @@ TEST(GroupReshardOne, ALateGroupGoesThroughAllOfIt) {
     for (int i = 0; i < 30; ++i) w.put(*stream, "key" + std::to_string(i % 7));
   };
   put();
-  ASSERT_TRUE(w.engine->split("s", ShardId(0)));
-  ASSERT_TRUE(w.engine->split("s", ShardId(1)));  // at once: the shard between has no record
+  ASSERT_TRUE(w.engine->split(in_default("s"), ShardId(0)));
+  ASSERT_TRUE(w.engine->split(in_default("s"), ShardId(1)));  // at once: the shard between has no record
   put();
-  ASSERT_TRUE(w.engine->merge("s", ShardId(2), ShardId(4)));
+  ASSERT_TRUE(w.engine->merge(in_default("s"), ShardId(2), ShardId(4)));
   put();
   const auto own = std::make_shared<Deeds>(w);
   Deeds& deeds = *own;

@@ -44,7 +44,7 @@ class RetentionWorld : public EngineWorld {
     open();
     EXPECT_TRUE(create("s", 1));
   }
-  Stream& stream() { return *engine->find("s"); }
+  Stream& stream() { return *engine->find(in_default("s")); }
   Log& log() { return stream().log(); }
   void fill(int count) {
     for (int i = 0; i < count; ++i) {
@@ -61,7 +61,7 @@ class RetentionWorld : public EngineWorld {
   void check() { sim.executor.run_for(2 * Retention::kInterval); }
   std::shared_ptr<HalfHearted> group() {
     auto consumer = std::make_shared<HalfHearted>();
-    EXPECT_TRUE(engine->groups().add("s:half", engine->find("s"), consumer));
+    EXPECT_TRUE(engine->groups().add("s:half", engine->find(in_default("s")), consumer));
     check();
     return consumer;
   }
@@ -160,11 +160,11 @@ TEST(Retention, AGroupThatCannotBeOpenedIsAtRiskAndCounted) {
   };
   RetentionWorld w;
   w.keep({.age = hours(5)});
-  EXPECT_TRUE(w.engine->groups().add("s:closed", w.engine->find("s"), std::make_shared<Closed>(),
+  EXPECT_TRUE(w.engine->groups().add("s:closed", w.engine->find(in_default("s")), std::make_shared<Closed>(),
                                      Groups::WhenNotOpened::keep_trying));
   w.begin();
   w.fill(60);
-  ASSERT_FALSE(w.engine->groups().find("s:closed")->open);
+  ASSERT_FALSE(w.engine->groups().find(in_default("s:closed"))->open);
   EXPECT_GT(w.log().start(), Sequence(1));
   EXPECT_THAT(w.status().at_risk, ElementsAre("s:closed"));
   EXPECT_EQ(w.status().lost_records, w.log().start().value() - 1);
@@ -178,7 +178,7 @@ TEST(Retention, AGroupThatIsBehindAtTheStartIsWarnedACheckBeforeItLoses) {
   w.fill(60);
   w.keep({.age = hours(5)});
   const auto group = std::make_shared<HalfHearted>();
-  EXPECT_TRUE(w.engine->groups().add("s:half", w.engine->find("s"), group));
+  EXPECT_TRUE(w.engine->groups().add("s:half", w.engine->find(in_default("s")), group));
   w.sim.executor.run_for(std::chrono::seconds(1));
   group->until = Position::through(Sequence(9));
   w.engine->begin_retention(nullptr);
@@ -274,7 +274,7 @@ TEST(Retention, DoesNotWaitForTheGroupOfTheViews) {
   RetentionWorld w;
   const auto views = std::make_shared<HalfHearted>();
   views->until = Position::through(Sequence(2));
-  ASSERT_TRUE(w.engine->groups().add("s:views", w.engine->find("s"), views));
+  ASSERT_TRUE(w.engine->groups().add("s:views", w.engine->find(in_default("s")), views));
   w.begin([&](const Stream&, Sequence target, const std::function<void(Sequence)>& drop) {
     drop(target);
     return std::string();

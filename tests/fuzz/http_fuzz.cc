@@ -1,12 +1,30 @@
-// Requests out of a connection's bytes: the same however the network cuts them.
+// Requests out of a connection's bytes: the same however the network cuts them. Their paths and queries, decoded.
 #include <algorithm>
 
 #include "api/http/parser.h"
+#include "api/http/target.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace tidemill;
 
 namespace {
+
+// Decoding makes nothing longer, and lets no zero byte through.
+void decode(const http::Request& r, std::vector<std::string>& said) {
+  const auto path = http::percent_decode(r.path);
+  CHECK(!path || (path->size() <= r.path.size() && path->find('\0') == std::string::npos));
+  const auto query = http::Query::parse(r.query);
+  if (!query) return;
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : query->all()) {
+    CHECK(name.find('\0') == std::string::npos && value.find('\0') == std::string::npos);
+    CHECK(query->get(name).has_value());
+    bytes += name.size() + value.size();
+    said.push_back(name + "=" + value);
+  }
+  CHECK(bytes <= r.query.size());
+  if (const std::string* twice = query->repeated()) CHECK(query->get(*twice).has_value());
+}
 
 std::vector<std::string> parse(std::string buffer, std::size_t piece) {
   std::vector<std::string> said;
@@ -33,6 +51,7 @@ std::vector<std::string> parse(std::string buffer, std::size_t piece) {
       said.push_back(std::string(r.method) + " " + std::string(r.path) + " " + std::string(r.query) + " " +
                      std::string(r.body) + (parser.keep_alive() ? " on" : " off"));
       for (const http::Header& h : r.headers) said.push_back(std::string(h.name) + ": " + std::string(h.value));
+      decode(r, said);
       parser.begin(limits);
       if (at == come) break;
     }

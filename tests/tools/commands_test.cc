@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/support/temp_dir.h"
 #include "tests/tools/http_stub.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/commands.h"
@@ -98,10 +99,17 @@ class Commands : public testing::Test {
   HttpStub stub_;
 };
 
+std::string key_file(const std::string& text) {
+  static const TempDir directory;
+  const std::string path = directory.path() + "/key";
+  std::ofstream(path, std::ios::binary) << text;
+  return path;
+}
+
 TEST_F(Commands, PutSendsARecord) {
   replies_["POST /v1/streams/orders/records?ack=view"] = {.body = R"({"accepted":1})"};
   EXPECT_EQ(run({"put", "--stream", "orders", "--ack", "view", "--partition-key", "k", "--idempotency-key", "once",
-                 "--key", "secret", R"({"id":1})"}),
+                 "--key-file", key_file("secret\n"), R"({"id":1})"}),
             kOk)
       << err_;
   EXPECT_EQ(out_, "{\"accepted\":1}\n");
@@ -141,7 +149,9 @@ TEST_F(Commands, HeadersCannotBeSmuggledIn) {
     EXPECT_EQ(run({"put", flag, "a\r\nAuthorization: x", "{}"}), kWrongUse);
     EXPECT_THAT(err_, HasSubstr("control characters"));
   }
-  EXPECT_EQ(run({"put", "--key", "a\rb", "{}"}), kWrongUse);
+  EXPECT_EQ(run({"put", "--key-file", key_file("a\rb"), "{}"}), kWrongUse);
+  EXPECT_EQ(run({"put", "--key-file", key_file(""), "{}"}), kWrongUse);
+  EXPECT_EQ(run({"put", "--key-file", "/nothing/here", "{}"}), kWrongUse);
   EXPECT_TRUE(requests_.empty());
 }
 

@@ -26,7 +26,13 @@ TEST(Url, Parts) {
   EXPECT_EQ(Url::parse("localhost:7077", error)->port, 7077);
   EXPECT_EQ(Url::parse("http://h", error)->authority(), "h");
   EXPECT_EQ(Url::parse("http://[::1]:8", error)->authority(), "[::1]:8");
-  for (const char* bad : {"", "https://h", "ftp://h", "http://", "http://h:x", "http://h:99999", "http://u:p@h",
+  EXPECT_FALSE(Url::parse("http://h", error)->tls);
+  EXPECT_TRUE(Url::parse("https://h/a", error)->tls);
+  EXPECT_EQ(Url::parse("https://h/a", error)->port, 443);
+  EXPECT_EQ(Url::parse("https://h/a", error)->path, "/a");
+  EXPECT_EQ(Url::parse("https://h:80", error)->authority(), "h:80");
+  EXPECT_EQ(Url::parse("https://h:443", error)->authority(), "h");
+  for (const char* bad : {"", "https://", "ftp://h", "http://", "http://h:x", "http://h:99999", "http://u:p@h",
                           "http://a b", "http://h/\r\nX: y"})
     EXPECT_FALSE(Url::parse(bad, error)) << bad;
 }

@@ -471,7 +471,7 @@ TEST_F(LoadTest, AUrlWithAPathIsUsedAsItStands) {
   });
   LoadOptions o = options(file("a.csv", "a,b\n1,x\n"));
   o.remote.url += "/ingest?source=me";
-  o.remote.key = "secret";
+  o.remote.key_file = file("key", "secret\n");
   EXPECT_EQ(run(o), kOk) << err_;
   EXPECT_EQ(target, "/ingest?source=me");
 }
@@ -501,7 +501,7 @@ TEST_F(LoadTest, WrongUse) {
   o.text_columns = {"nope"};
   EXPECT_EQ(run(o), kWrongUse);
   o = options(path);
-  o.remote.url = "https://x";
+  o.remote.url = "ftp://x";
   EXPECT_EQ(run(o), kWrongUse);
   set_before([](int, const Request&) {
     return Reply{.status = 413, .body = R"({"title":"The body is too large.","detail":"Send less."})"};

@@ -49,6 +49,7 @@ int backup(const BackupCommand& options) {
   what.data = plain(options.data);
   what.to = plain(options.to);
   what.link = !options.copy;
+  if (options.with_instance_key) what.with_instance_key = &system_private_files();
   if ((what.to + "/").starts_with(what.data + "/"))
     return wrong_use("backup", "a backup inside of the data directory goes with it; choose another directory");
   int asked = kOk;
@@ -92,6 +93,7 @@ int restore(const RestoreCommand& options) {
   what.from = plain(options.from);
   what.data = plain(options.data);
   what.check_only = options.check;
+  what.private_files = &system_private_files();
   const auto done = restore_backup(looking.writing, what, [&](const Finding& f) {
     print("damage " + f.kind + " " + f.file + " offset " + std::to_string(f.offset.value()) + ": " + f.text + "\n");
   });

@@ -39,6 +39,7 @@ class Program {
     add_status();
     add_verify();
     add_backup();
+    add_keys();
     add_config();
     add_rest();
     take_last(app_);
@@ -90,11 +91,26 @@ class Program {
     words_[option] = std::move(known);
   }
 
+  static void add_key_file(CLI::App* command, Remote& remote) {
+    command
+        ->add_option("--key-file", remote.key_file,
+                     "A file that holds the key (else TIDEMILL_KEY or API_KEY, also from .env)")
+        ->type_name("FILE");
+  }
+
   static void add_remote(CLI::App* command, Remote& remote) {
     command->add_option("--url", remote.url, "The server (else API_URL, also from .env; else http://127.0.0.1:7077)")
         ->type_name("URL");
-    command->add_option("--key", remote.key, "Sent as Authorization: Bearer (else API_KEY, also from .env)")
-        ->type_name("KEY");
+    add_key_file(command, remote);
+    command
+        ->add_option("--ca-file", remote.ca_file,
+                     "Of https: the authority to believe, in PEM (else TIDEMILL_CA_FILE, also from .env; else the "
+                     "system's)")
+        ->type_name("FILE");
+    command
+        ->add_option("--tls-fingerprint", remote.tls_fingerprint,
+                     "Of https: believe the certificate of this SHA-256 and no other (else TIDEMILL_TLS_FINGERPRINT)")
+        ->type_name("HEX");
   }
 
   CLI::Option* setting(CLI::App* command, const char* flag, const char* key, const char* help, const char* type) {
@@ -111,7 +127,7 @@ class Program {
             "  tidemill serve --config tidemill.toml --data /var/lib/tidemill\n"
             "  tidemill serve --print-config > tidemill.toml\n"
             "Signals: SIGTERM and Ctrl-C drain and stop; SIGHUP reads the configuration again (log level and\n"
-            "limits are taken over, the rest is named).\n"
+            "limits are taken over, the rest is named) and the certificate.\n"
             "Exit codes: 0 stopped cleanly, 1 could not stop cleanly, 2 wrong use or configuration, 3 could not\n"
             "start (port or directory in use, no permission, a newer layout).",
             [this] { return serve(serve_); });
@@ -124,7 +140,13 @@ class Program {
     words(
         setting(c, "--log-format", "log.format", "auto (text on a terminal, else JSON lines), text or json", "FORMAT"),
         {"auto", "text", "json"}, false);
-    c->add_flag("--open", serve_.open, "Allow an address other than loopback, although there are no keys yet");
+    setting(c, "--tls-cert", "server.tls_cert", "Serve HTTPS with this certificate, and what leads to its authority",
+            "FILE");
+    setting(c, "--tls-key", "server.tls_key", "Its private key", "FILE");
+    c->add_flag("--tls-self-signed", serve_.tls_self_signed,
+                "Serve HTTPS with a certificate made now, for trying it out; the log says its fingerprint");
+    c->add_flag("--open", serve_.open,
+                "Serve an address other than loopback although there are no keys: everybody may do everything");
     c->add_flag("--print-config", serve_.print_config, "Print the whole effective configuration and stop");
   }
 
@@ -410,8 +432,7 @@ class Program {
     c->add_option("--data", verify_.data, "The data directory")->capture_default_str()->type_name("DIR");
     c->add_option("--url", verify_.remote.url, "The server that uses the directory; without it none may")
         ->type_name("URL");
-    c->add_option("--key", verify_.remote.key, "Sent as Authorization: Bearer (else API_KEY, also from .env)")
-        ->type_name("KEY");
+    add_key_file(c, verify_.remote);
     c->add_option("--scratch", verify_.scratch, "Where views are made anew to compare (else TMPDIR, else /tmp)")
         ->type_name("DIR");
     c->add_flag("--no-views", verify_.no_views, "Leave the views out");
@@ -430,9 +451,10 @@ class Program {
     c->add_option("--data", backup_.data, "The data directory")->capture_default_str()->type_name("DIR");
     c->add_option("--url", backup_.remote.url, "The server that uses the directory; without it none may")
         ->type_name("URL");
-    c->add_option("--key", backup_.remote.key, "Sent as Authorization: Bearer (else API_KEY, also from .env)")
-        ->type_name("KEY");
+    add_key_file(c, backup_.remote);
     c->add_flag("--copy", backup_.copy, "Never link");
+    c->add_flag("--with-instance-key", backup_.with_instance_key,
+                "Also what encrypts the secrets of keys of kind aws: the backup is then as secret as they are");
 
     CLI::App* r = add("restore", "Make a data directory from a backup, after checking all of it",
                       "  tidemill restore /backup/tidemill --data /var/lib/tidemill\n"
@@ -442,6 +464,51 @@ class Program {
     r->add_option("from", restore_.from, "The backup's directory")->required()->type_name("DIR");
     r->add_option("--data", restore_.data, "The data directory to be: not there, or empty")->type_name("DIR");
     r->add_flag("--check", restore_.check, "Only check the backup");
+  }
+
+  void add_keys() {
+    CLI::App* c = app_.add_subcommand("keys", "Make, list, rotate and revoke keys");
+    c->require_subcommand(1);
+    const auto add_data = [this](CLI::App* sub) {
+      add_remote(sub, keys_.remote);
+      sub->add_option("--data", keys_.data, "Instead of a server: a data directory that none uses, on this machine")
+          ->type_name("DIR");
+    };
+    CLI::App* create = c->add_subcommand("create", "Make a key; it is printed this once");
+    create->add_option("name", keys_.name, "What people call it")->required();
+    create->add_option("--scope", keys_.scopes, "What it may do; once or more")->type_name("SCOPE");
+    create->add_flag("--admin", keys_.admin, "The same as --scope instance:admin: everything");
+    words(create->add_option("--kind", keys_.kind, "api (the default), or aws")->type_name("KIND"), {"api", "aws"});
+    create->add_option("--tenant", keys_.tenant, "Whose it is (else that of the key that makes it)")->type_name("NAME");
+    create->add_option("--expires", keys_.expires, "When it ends, such as 90d or 2027-01-31T00:00:00Z (else never)")
+        ->type_name("TIME");
+    add_data(create);
+    create->footer(
+        "Examples:\n"
+        "  tidemill keys create operator --admin --data /var/lib/tidemill     the first one, while no server runs\n"
+        "  tidemill keys create till-3 --scope stream:retail:write --expires 90d\n"
+        "  tidemill keys create board --scope view:customers:query --scope view:invoices:query\n"
+        "Scopes: stream:NAME:write|read|admin, view:NAME:query|admin, server:read|admin, instance:read|admin; NAME "
+        "may\n"
+        "end in *. The key is on standard output, all else on standard error.");
+    create->callback([this] { chosen_ = [this] { return keys_create(keys_); }; });
+    CLI::App* list = c->add_subcommand("list", "Show the keys, without their secrets");
+    add_data(list);
+    list->footer("Examples:\n  tidemill keys list");
+    list->callback([this] { chosen_ = [this] { return keys_list(keys_); }; });
+    CLI::App* rotate = c->add_subcommand("rotate", "Give a key a new secret; the old one is taken for a while");
+    rotate->add_option("id", keys_.id, "Which key")->required();
+    rotate->add_option("--grace", keys_.grace, "How long the old secret is still taken")
+        ->capture_default_str()
+        ->type_name("TIME");
+    add_data(rotate);
+    rotate->footer("Examples:\n  tidemill keys rotate 1qxy7r0m3n5p2 --grace 12h");
+    rotate->callback([this] { chosen_ = [this] { return keys_rotate(keys_); }; });
+    CLI::App* revoke = c->add_subcommand("revoke", "End a key, at once and for good");
+    revoke->add_option("id", keys_.id, "Which key")->required();
+    add_data(revoke);
+    revoke->footer("Examples:\n  tidemill keys revoke 1qxy7r0m3n5p2");
+    revoke->callback([this] { chosen_ = [this] { return keys_revoke(keys_); }; });
   }
 
   void add_config() {
@@ -517,6 +584,7 @@ class Program {
   VerifyOptions verify_;
   BackupCommand backup_;
   RestoreCommand restore_;
+  KeysOptions keys_;
   ConfigOptions config_;
   std::string shell_;
   std::map<const CLI::Option*, std::vector<std::string>> words_;

@@ -24,13 +24,16 @@ struct ServeOptions {
   std::vector<std::pair<std::string_view, std::string>> settings;  // {"server.listen", ...}
   bool print_config = false;
   bool open = false;  // serve beyond loopback without keys
+  bool tls_self_signed = false;
 };
 int serve(const ServeOptions& options);
 
 // A server to talk to. Empty: the environment, `.env`, the default.
 struct Remote {
   std::string url;
-  std::string key;
+  std::string key_file;  // holds the key; never the key itself, which a list of processes would show
+  std::string ca_file;
+  std::string tls_fingerprint;
 };
 
 struct LoadOptions {
@@ -150,6 +153,7 @@ struct BackupCommand {
   std::string data = "./data";
   std::string to;
   bool copy = false;
+  bool with_instance_key = false;
 };
 int backup(const BackupCommand& options);
 
@@ -159,6 +163,20 @@ struct RestoreCommand {
   bool check = false;
 };
 int restore(const RestoreCommand& options);
+
+struct KeysOptions {
+  Remote remote;
+  std::string data;  // not empty: the directory itself, which no server uses
+  std::string name, kind, tenant, expires;
+  std::vector<std::string> scopes;
+  bool admin = false;
+  std::string id;
+  std::string grace = "1d";
+};
+int keys_create(const KeysOptions& options);
+int keys_list(const KeysOptions& options);
+int keys_rotate(const KeysOptions& options);
+int keys_revoke(const KeysOptions& options);
 
 struct ConfigOptions {
   Remote remote;

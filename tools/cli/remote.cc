@@ -19,6 +19,19 @@ std::string_view trim(std::string_view s) {
   return s.substr(begin, s.find_last_not_of(kBlanks) - begin + 1);
 }
 
+// The first line of a small file.
+bool read_key(const std::string& path, std::string& key, std::string& error) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in || !std::getline(in, key)) {
+    error = "no key can be read from " + path + " (--key-file)";
+    return false;
+  }
+  key = std::string(trim(key));
+  if (!key.empty() && key.size() <= 1'024) return true;
+  error = path + " (--key-file) must hold a key on its first line";
+  return false;
+}
+
 }  // namespace
 
 std::map<std::string, std::string> parse_dot_env(std::string_view text) {
@@ -58,10 +71,20 @@ std::optional<Server> resolve(const Remote& remote, std::string& error) {
       !remote.url.empty() ? remote.url : setting_from_environment("API_URL").value_or("http://127.0.0.1:7077");
   auto parsed = Url::parse(url, error);
   if (!parsed) return std::nullopt;
-  Server server{std::move(*parsed), remote.key};
-  if (server.key.empty()) server.key = setting_from_environment("API_KEY").value_or("");
+  const auto or_setting = [](const std::string& said, const char* name) {
+    return !said.empty() ? said : setting_from_environment(name).value_or("");
+  };
+  parsed->trust.ca_file = or_setting(remote.ca_file, "TIDEMILL_CA_FILE");
+  parsed->trust.fingerprint = or_setting(remote.tls_fingerprint, "TIDEMILL_TLS_FINGERPRINT");
+  Server server{std::move(*parsed), {}};
+  if (!remote.key_file.empty()) {
+    if (!read_key(remote.key_file, server.key, error)) return std::nullopt;
+  } else {
+    server.key = setting_from_environment("TIDEMILL_KEY").value_or("");
+    if (server.key.empty()) server.key = setting_from_environment("API_KEY").value_or("");
+  }
   if (server.key.find_first_of("\r\n") != std::string::npos) {
-    error = "the API key must be one line";
+    error = "the key must be one line";
     return std::nullopt;
   }
   return server;
@@ -82,6 +105,7 @@ HttpRequest Server::request(std::string method, std::string_view path) const {
 std::string problem_text(const HttpResponse& response) {
   const auto json = nlohmann::json::parse(response.body, nullptr, false);
   std::string text = "HTTP " + std::to_string(response.status);
+  if (response.status == 401) text += "; give the key with TIDEMILL_KEY or --key-file";
   if (json.is_object()) {
     // RFC 9457: `title` says what is wrong, `detail` what of this request, and what to do.
     std::string said;

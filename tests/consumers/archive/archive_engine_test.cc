@@ -20,13 +20,13 @@ class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
 
   bool start(EngineWorld& w) {
     if (w.try_open() != ErrorCode()) return false;
-    if (w.engine->find("s") == nullptr) {
+    if (w.engine->find(in_default("s")) == nullptr) {
       StreamDefinition definition;
       definition.name = "s";
       definition.archive.size_bytes = 200;
       if (!w.engine->create(std::move(definition), shards())) return false;
     }
-    return add_archive(w.engine->groups(), w.sim.env, w.engine->find("s"), "/data/archive/s").has_value();
+    return add_archive(w.engine->groups(), w.sim.env, w.engine->find(in_default("s")), "/data/archive/s").has_value();
   }
 
   // Appends and lets time pass; then stops. False: the power went.
@@ -34,7 +34,7 @@ class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
     if (!start(w)) return false;
     for (int i = 0; i < records; ++i) {
       const std::string key = "key" + std::to_string(w.sim.random.below(9));
-      const OneRecord& one = w.put(*w.engine->find("s"), key, "{\"n\":" + std::to_string(++number_) + "}");
+      const OneRecord& one = w.put(*w.engine->find(in_default("s")), key, "{\"n\":" + std::to_string(++number_) + "}");
       if (!one.ok()) return false;
       acknowledged = std::max(acknowledged, one.append.first.value());
       if (i % 4 == 0) w.sim.executor.run_for(std::chrono::seconds(w.sim.random.below(40)));
@@ -45,7 +45,7 @@ class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
   // What is durable is in exactly one text file each, in the order of the log within a key.
   void check(EngineWorld& w, std::uint64_t acknowledged) {
     ASSERT_TRUE(start(w));
-    const auto log = w.engine->find("s")->shared_log();
+    const auto log = w.engine->find(in_default("s"))->shared_log();
     ASSERT_GE(log->durable().value(), acknowledged);
     w.sim.executor.run_for(62s);  // by age, with nobody sending anything
     std::multiset<std::string> found;
@@ -59,7 +59,7 @@ class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
       for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
         found.insert(text.substr(at, text.find('\n', at) - at));
     }
-    const auto status = w.engine->groups().find("s:archive");
+    const auto status = w.engine->groups().find(in_default("s:archive"));
     ASSERT_TRUE(status && status->filed);
     EXPECT_EQ(status->filed->files, filed.files);
     EXPECT_EQ(status->filed->bytes, filed.bytes);
@@ -71,7 +71,7 @@ class ArchiveInEngine : public ::testing::TestWithParam<std::uint32_t> {
       from = batch->next;
     }
     ASSERT_EQ(found, expected);
-    const auto group = w.engine->groups().find("s:archive");
+    const auto group = w.engine->groups().find(in_default("s:archive"));
     ASSERT_TRUE(group);
     EXPECT_EQ(group->last_error, "");
     EXPECT_EQ(group->applied, Position::through(log->durable()));
@@ -130,25 +130,27 @@ TEST_P(ArchiveInEngine, WhatRetentionTookOfOthersIsNotLostToAnIdleOne) {
     EngineWorld w(shards());
     w.options.log.segment_bytes_max = 32 << 10;
     ASSERT_TRUE(start(w));
-    StreamDefinition definition = w.engine->find("s")->definition();
+    StreamDefinition definition = w.engine->find(in_default("s"))->definition();
     definition.retention = {.size_bytes = 128 << 10, .wait_for_groups = waits};
     ASSERT_TRUE(w.engine->change(definition));
     w.engine->begin_retention(nullptr);
     for (int i = 0; i < 400; ++i) {
-      ASSERT_TRUE(w.put(*w.engine->find("s"), "one key", "{\"x\":\"" + std::string(3000, 'x') + "\"}").ok());
+      ASSERT_TRUE(
+          w.put(*w.engine->find(in_default("s")), "one key", "{\"x\":\"" + std::string(3000, 'x') + "\"}").ok());
       w.sim.executor.run_for(500ms);
     }
-    const Sequence start_before = w.engine->find("s")->log().start();
+    const Sequence start_before = w.engine->find(in_default("s"))->log().start();
     EXPECT_GT(start_before, Sequence(100));
-    EXPECT_LE(w.engine->find("s")->log().status().bytes, 256u << 10);
-    const RetentionStatus said = w.engine->retention(*w.engine->find("s"));
+    EXPECT_LE(w.engine->find(in_default("s"))->log().status().bytes, 256u << 10);
+    const RetentionStatus said = w.engine->retention(*w.engine->find(in_default("s")));
     EXPECT_EQ(said.lost_records, 0u);
     EXPECT_TRUE(said.at_risk.empty());
     EXPECT_EQ(said.held, "");
     w.kill();
     ASSERT_TRUE(start(w));
     w.sim.executor.run_for(62s);
-    EXPECT_EQ(w.engine->groups().find("s:archive")->applied, Position::through(w.engine->find("s")->log().durable()));
+    EXPECT_EQ(w.engine->groups().find(in_default("s:archive"))->applied,
+              Position::through(w.engine->find(in_default("s"))->log().durable()));
     EXPECT_EQ(w.sim.files.content("/data/archive/s/manifest")->find(" lost "), std::string::npos);
   }
 }
@@ -165,16 +167,16 @@ TEST_P(ArchiveInEngine, ANameThatIsTakenAgainBeginsAnew) {
     w.close();
     ASSERT_TRUE(start(w));
     w.sim.executor.run_for(62s);
-    const StreamId first_id = w.engine->find("s")->definition().id;
+    const StreamId first_id = w.engine->find(in_default("s"))->definition().id;
     w.sim.files.cut_at_step(w.sim.files.steps() + cut);
-    const bool removed = w.engine->remove("s") && w.engine->close();
+    const bool removed = w.engine->remove(in_default("s")) && w.engine->close();
     w.engine.reset();
     w.sim.executor.drop_all();
     acknowledged = 0;
     done = removed && live(w, 5, acknowledged);
     w.crash();
     ASSERT_TRUE(start(w));
-    const bool again = w.engine->find("s")->definition().id != first_id;
+    const bool again = w.engine->find(in_default("s"))->definition().id != first_id;
     w.close();
     check(w, again ? acknowledged : 5);
     std::size_t kept = 0;
@@ -198,16 +200,16 @@ TEST_P(ArchiveInEngine, WhatKeepsItFromOpeningIsShownAndCanBeMended) {
   ASSERT_TRUE(w.sim.files.flip_bit(manifest, 40, 1));
   ASSERT_TRUE(start(w));  // the stream is there all the same
   w.sim.executor.run_for(30s);
-  auto group = w.engine->groups().find("s:archive");
+  auto group = w.engine->groups().find(in_default("s:archive"));
   ASSERT_TRUE(group);
   EXPECT_EQ(group->last_error, "opening: " + ErrorCode(StorageErrc::damaged).message());
   EXPECT_EQ(group->lag_records, 12u);
-  const OneRecord& one = w.put(*w.engine->find("s"), "key", "{\"n\":0}");
+  const OneRecord& one = w.put(*w.engine->find(in_default("s")), "key", "{\"n\":0}");
   ASSERT_TRUE(one.ok());
   // What the log says to do.
   ASSERT_TRUE(w.sim.files.rename("/data/archive/s", "/data/damaged"));
   w.sim.executor.run_for(61s);
-  EXPECT_EQ(w.engine->groups().find("s:archive")->last_error, "");
+  EXPECT_EQ(w.engine->groups().find(in_default("s:archive"))->last_error, "");
   w.close();
   ASSERT_TRUE(remove_tree(w.sim.files, "/data/damaged"));
   check(w, 13);
@@ -230,7 +232,7 @@ TEST(ArchiveOnThreads, EachRecordOnce) {
       definition.archive.size_bytes = 5000;
       ASSERT_TRUE((*engine)->create(std::move(definition), 8));
     }
-    const auto stream = (*engine)->find("s");
+    const auto stream = (*engine)->find(in_default("s"));
     ASSERT_TRUE(add_archive((*engine)->groups(), real.env, stream, data + "/archive/s"));
     for (std::uint64_t i = 0; i < kRecords; ++i) {
       records.push_back(std::make_unique<OneRecord>(
@@ -239,7 +241,7 @@ TEST(ArchiveOnThreads, EachRecordOnce) {
     }
     const auto caught_up = real.env.background.make_signal();
     std::function<void()> look = [&] {
-      if ((*engine)->groups().find("s:archive")->applied.sequence().value() == (life + 1) * kRecords)
+      if ((*engine)->groups().find(in_default("s:archive"))->applied.sequence().value() == (life + 1) * kRecords)
         caught_up->set();
       else
         real.env.background.post_after(1ms, look);

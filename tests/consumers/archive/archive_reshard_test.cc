@@ -49,12 +49,13 @@ std::string line_of(int key, int n) {
 
 // A split or a merge of shards taken at random; most cannot be done, which changes nothing.
 Result<Engine::Resharded> change_something(Engine& engine, SimRandom& random) {
-  const auto table = engine.find("s")->shards().now().table;
+  const auto table = engine.find(in_default("s"))->shards().now().table;
   std::vector<ShardId> open;
   for (const auto& shard : table->all())
     if (shard.open) open.push_back(shard.id);
   const auto pick = [&] { return open[random.below(open.size())]; };
-  return random.one_in(2) && open.size() < 12 ? engine.split("s", pick()) : engine.merge("s", pick(), pick());
+  return random.one_in(2) && open.size() < 12 ? engine.split(in_default("s"), pick())
+                                              : engine.merge(in_default("s"), pick(), pick());
 }
 
 class ArchiveReshard : public ::testing::TestWithParam<int> {
@@ -63,18 +64,19 @@ class ArchiveReshard : public ::testing::TestWithParam<int> {
 
   bool start(EngineWorld& w) {
     if (w.try_open() != ErrorCode()) return false;
-    if (w.engine->find("s") == nullptr) {
+    if (w.engine->find(in_default("s")) == nullptr) {
       StreamDefinition definition;
       definition.name = "s";
       definition.archive.size_bytes = 100;
       if (!w.engine->create(std::move(definition), 2)) return false;
     }
-    return add_archive(w.engine->groups(), w.sim.env, w.engine->find("s"), "/data/archive/s").has_value();
+    return add_archive(w.engine->groups(), w.sim.env, w.engine->find(in_default("s")), "/data/archive/s").has_value();
   }
 
   bool put(EngineWorld& w) {
     const int key = static_cast<int>(w.sim.random.below(kKeys));
-    const OneRecord& one = w.put(*w.engine->find("s"), "key" + std::to_string(key), line_of(key, sent_[key] + 1));
+    const OneRecord& one =
+        w.put(*w.engine->find(in_default("s")), "key" + std::to_string(key), line_of(key, sent_[key] + 1));
     if (!one.ok()) return false;
     ++sent_[key];
     return true;
@@ -99,7 +101,7 @@ class ArchiveReshard : public ::testing::TestWithParam<int> {
   // One record of a key may be there that was not acknowledged: the next begins behind it.
   void check(EngineWorld& w) {
     ASSERT_TRUE(start(w));
-    const auto stream = w.engine->find("s");
+    const auto stream = w.engine->find(in_default("s"));
     // Changes that were answered are there, with the sequence that was said.
     const auto table = stream->shards().now().table;
     for (const Reshard& change : changes_) {
@@ -129,7 +131,7 @@ class ArchiveReshard : public ::testing::TestWithParam<int> {
       EXPECT_TRUE(there == n || there == n + 1) << key << ": " << there << " of " << n;
       sent_[key] = there;
     }
-    const auto group = w.engine->groups().find("s:archive");
+    const auto group = w.engine->groups().find(in_default("s:archive"));
     ASSERT_TRUE(group);
     EXPECT_EQ(group->last_error, "");
     EXPECT_EQ(group->applied, Position::through(stream->log().durable()));
@@ -206,7 +208,7 @@ class Writer final : public AppendSink {
       append.sink = this;
       answered_ = env_.flush.make_signal();
       const auto mine = answered_;
-      engine_.find("s")->log().append(&append);
+      engine_.find(in_default("s"))->log().append(&append);
       mine->wait();
       EXPECT_FALSE(append.error) << append.error.message();
     }
@@ -236,7 +238,7 @@ TEST(ArchiveReshardOnThreads, OrderWithinEachKey) {
   definition.name = "s";
   definition.archive.size_bytes = 3000;
   ASSERT_TRUE((*engine)->create(std::move(definition), 3));
-  ASSERT_TRUE(add_archive((*engine)->groups(), real.env, (*engine)->find("s"), data + "/archive/s"));
+  ASSERT_TRUE(add_archive((*engine)->groups(), real.env, (*engine)->find(in_default("s")), data + "/archive/s"));
 
   std::vector<std::thread> threads;
   std::atomic<int> writing{kWriters};
@@ -250,17 +252,17 @@ TEST(ArchiveReshardOnThreads, OrderWithinEachKey) {
   while (writing.load() != 0 || changes < 20) changes += change_something(**engine, random).has_value();
   for (auto& thread : threads) thread.join();
 
-  const auto stream = (*engine)->find("s");
+  const auto stream = (*engine)->find(in_default("s"));
   const auto caught_up = real.env.background.make_signal();
   std::function<void()> look = [&] {
-    if ((*engine)->groups().find("s:archive")->applied == Position::through(stream->log().durable()))
+    if ((*engine)->groups().find(in_default("s:archive"))->applied == Position::through(stream->log().durable()))
       caught_up->set();
     else
       real.env.background.post_after(1ms, look);
   };
   look();
   caught_up->wait();
-  EXPECT_EQ((*engine)->groups().find("s:archive")->last_error, "");
+  EXPECT_EQ((*engine)->groups().find(in_default("s:archive"))->last_error, "");
   ASSERT_TRUE((*engine)->close());
 
   TextFiles files;

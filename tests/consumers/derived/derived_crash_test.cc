@@ -38,12 +38,12 @@ struct Life {
 // Opens what is there, makes what is missing, appends, stops. False: the power went.
 bool play(DerivedWorld& w, Life& life, int records) {
   if (w.try_start() != ErrorCode()) return false;
-  if (!w.engine->find("orders") && !w.create("orders")) return false;
+  if (!w.engine->find(in_default("orders")) && !w.create("orders")) return false;
   for (const char* sql : {kLines, kOdd}) {
     const std::string name = sql == kLines ? "lines" : "odd";
-    if (!w.engine->find(name) && !w.run(sql).empty()) return false;
+    if (!w.engine->find(in_default(name)) && !w.run(sql).empty()) return false;
   }
-  const auto stream = w.engine->find("orders");
+  const auto stream = w.engine->find(in_default("orders"));
   for (int i = 0; i < records; ++i) {
     const OneRecord& one = w.put(*stream, "k", order(++life.sent));
     if (!one.ok()) return false;
@@ -57,7 +57,7 @@ bool play(DerivedWorld& w, Life& life, int records) {
 
 void check(DerivedWorld& w, const Life& life) {
   ASSERT_EQ(w.try_start(), ErrorCode());
-  const auto stream = w.engine->find("orders");
+  const auto stream = w.engine->find(in_default("orders"));
   if (!stream) return;
   ASSERT_GE(stream->log().durable().value(), life.acknowledged);
   w.sim.executor.run_for(60s);  // also after errors of the last life's disk
@@ -65,10 +65,10 @@ void check(DerivedWorld& w, const Life& life) {
   std::vector<std::string> odd;
   for (const std::string& record : w.records_of("orders"))
     fold(std::stoull(record.substr(record.find(':') + 1)), lines, odd);
-  if (w.engine->find("lines")) {
+  if (w.engine->find(in_default("lines"))) {
     EXPECT_EQ(w.records_of("lines"), lines);
   }
-  if (w.engine->find("odd")) {
+  if (w.engine->find(in_default("odd"))) {
     EXPECT_EQ(w.records_of("odd"), odd);
   }
 }
@@ -124,7 +124,8 @@ TEST_P(DerivedCrash, ExactlyOnceWhileItCatchesUp) {
     ASSERT_EQ(w.run(kBoth), "");
     w.settle();
     end = w.sim.files.steps();
-    ASSERT_GT(w.engine->find("both")->log().metrics().commits.value(), 5u) << "in one append it would prove nothing";
+    ASSERT_GT(w.engine->find(in_default("both"))->log().metrics().commits.value(), 5u)
+        << "in one append it would prove nothing";
   }
   SimRandom random(static_cast<std::uint64_t>(GetParam()));
   for (int round = 0; round < 12; ++round) {
@@ -137,7 +138,7 @@ TEST_P(DerivedCrash, ExactlyOnceWhileItCatchesUp) {
     w.power_cut();
     w.sim.files.cut_at_step(~0ull);
     w.start();
-    if (!w.engine->find("both")) continue;  // not made yet
+    if (!w.engine->find(in_default("both"))) continue;  // not made yet
     w.settle();
     const auto got = w.records_of("both");
     ASSERT_EQ(got.size(), 240u);

@@ -58,7 +58,7 @@ TEST_F(Derived, AStarPassesRecordsOnAsTheyAre) {
   create("CREATE STREAM big AS SELECT * FROM orders WHERE n = 1");
   put("k", R"({"n":1.0,"x":[true]})");
   EXPECT_THAT(made(), ElementsAre(R"(k {"n":1.0,"x":[true]})"));
-  const auto batch = w.engine->find("big")->log().read(Sequence(1), {});
+  const auto batch = w.engine->find(in_default("big"))->log().read(Sequence(1), {});
   EXPECT_EQ(batch->records[0].hash, hash_key("k"));
   EXPECT_EQ(batch->records[0].arrival, source->log().read(Sequence(1), {})->records[0].arrival);
 }
@@ -76,7 +76,7 @@ TEST_F(Derived, AColumnCalledKeyIsTheKey) {
   put("b", R"({"country":17})");
   put("c", R"({"x":1})");
   EXPECT_THAT(made(), ElementsAre(R"(SE {"country":"SE"})", R"(17 {"country":17})"));
-  const auto status = w.derived->status(*w.engine->find("big"));
+  const auto status = w.derived->status(*w.engine->find(in_default("big")));
   EXPECT_EQ(status->position.parked, 1u);
   ASSERT_EQ(status->latest_parked.size(), 1u);
   EXPECT_EQ(status->latest_parked[0].sequence, Sequence(3));
@@ -126,7 +126,7 @@ TEST_F(Derived, BeginsWhereItIsTold) {
   EXPECT_EQ(made("first").size(), 4u);
   EXPECT_THAT(made("second"), ElementsAre(R"(b {"n":2})", R"(c {"n":3})", R"(d {"n":4})"));
   EXPECT_THAT(made("third"), ElementsAre(R"(d {"n":4})"));
-  EXPECT_EQ(w.engine->find("third")->definition().shards.size(), 7u);
+  EXPECT_EQ(w.engine->find(in_default("third"))->definition().shards.size(), 7u);
   EXPECT_THAT(w.run("CREATE STREAM x WITH (from = 6) AS SELECT n FROM orders"), HasSubstr("the next record is 5"));
 }
 
@@ -152,26 +152,26 @@ TEST_F(Derived, ChainsGoThroughARestart) {
   EXPECT_THAT(made("bigger"), ElementsAre(R"(k {"m":4})"));
   w.stop();
   w.start();
-  source = w.engine->find("orders");
+  source = w.engine->find(in_default("orders"));
   put("k", R"({"n":9})");
   EXPECT_THAT(made("bigger"), ElementsAre(R"(k {"m":4})", R"(k {"m":10})"));
   EXPECT_EQ(made("big").size(), 3u);
-  EXPECT_EQ(w.engine->groups().find("orders:derived:big")->lag_records, 0u);
+  EXPECT_EQ(w.engine->groups().find(in_default("orders:derived:big"))->lag_records, 0u);
 }
 
 TEST_F(Derived, WhatPassesNothingKeepsItsPlace) {
   create("CREATE STREAM big AS SELECT n FROM orders WHERE n > 100");
   for (int n = 0; n < 20; ++n) put("k", R"({"n":1})");
   EXPECT_THAT(made(), IsEmpty());
-  EXPECT_EQ(w.engine->groups().find("orders:derived:big")->applied, Position::through(Sequence(20)));
-  w.engine->groups().note_position("orders:derived:big");
+  EXPECT_EQ(w.engine->groups().find(in_default("orders:derived:big"))->applied, Position::through(Sequence(20)));
+  w.engine->groups().note_position(in_default("orders:derived:big"));
   w.settle();
-  EXPECT_EQ(w.engine->groups().find("orders:derived:big")->persisted, Position::through(Sequence(20)));
+  EXPECT_EQ(w.engine->groups().find(in_default("orders:derived:big"))->persisted, Position::through(Sequence(20)));
   put("k", R"({"n":1})");
   w.settle();
   w.stop();  // closing notes it, too
   w.start();
-  EXPECT_EQ(w.engine->find("big")->log().source()->through, Sequence(21));
+  EXPECT_EQ(w.engine->find(in_default("big"))->log().source()->through, Sequence(21));
 }
 
 TEST_F(Derived, ADropStopsIt) {
@@ -180,12 +180,12 @@ TEST_F(Derived, ADropStopsIt) {
   EXPECT_EQ(w.change.did, derived::StreamChange::Did::exists);
   create("CREATE STREAM bigger AS SELECT n FROM big");
   EXPECT_THAT(w.run("DROP STREAM big"), HasSubstr("Streams derived from big: bigger. Drop them first."));
-  EXPECT_EQ(w.engine->remove("big").error(), EngineErrc::stream_in_use);
+  EXPECT_EQ(w.engine->remove(in_default("big")).error(), EngineErrc::stream_in_use);
   EXPECT_THAT(w.run("DROP STREAM orders"), HasSubstr("DELETE /v1/streams/orders"));
   ASSERT_EQ(w.run("DROP STREAM bigger"), "");
   ASSERT_EQ(w.run("DROP STREAM big;"), "");
-  EXPECT_FALSE(w.engine->find("big"));
-  EXPECT_FALSE(w.engine->groups().find("orders:derived:big"));
+  EXPECT_FALSE(w.engine->find(in_default("big")));
+  EXPECT_FALSE(w.engine->groups().find(in_default("orders:derived:big")));
   EXPECT_THAT(w.run("DROP STREAM big"), HasSubstr("no stream big"));
   ASSERT_EQ(w.run("DROP STREAM IF EXISTS big"), "");
   EXPECT_EQ(w.change.did, derived::StreamChange::Did::absent);
@@ -239,7 +239,7 @@ TEST_F(Derived, SaysWhatItMakesOfTheLastRecords) {
   put("k", R"({"Amount":5})");
   create("EXPLAIN CREATE STREAM big AS SELECT amount FROM orders");
   EXPECT_EQ(w.change.did, derived::StreamChange::Did::explained);
-  EXPECT_FALSE(w.engine->find("big"));
+  EXPECT_FALSE(w.engine->find(in_default("big")));
   ASSERT_EQ(w.change.warnings.size(), 1u);
   EXPECT_THAT(w.change.warnings[0],
               HasSubstr("The field amount has no value in the last record: did you mean Amount?"));
@@ -266,7 +266,7 @@ TEST_F(Derived, WhatDamageTookFromTheEndIsMadeAgain) {
   ASSERT_TRUE(w.sim.files.flip_bit(last, commit + 40, 1));
   w.start();
   w.settle();
-  const auto log = w.engine->find("big")->shared_log();
+  const auto log = w.engine->find(in_default("big"))->shared_log();
   const auto batch = log->read(Sequence(1), {});
   ASSERT_TRUE(batch);
   std::vector<std::string> data;
@@ -290,14 +290,14 @@ TEST_F(Derived, WithoutItsPositionItStops) {
     if (entry.name.ends_with(".seg")) last = std::max(last, "/data/streams/2/" + entry.name);
   for (const std::size_t at : {std::size_t{20}, kBlockBytes + 20}) ASSERT_TRUE(w.sim.files.flip_bit(last, at, 1));
   w.start();
-  source = w.engine->find("orders");
+  source = w.engine->find(in_default("orders"));
   put("k", R"({"n":2})");
   w.settle();
-  const auto group = w.engine->groups().find("orders:derived:big");
+  const auto group = w.engine->groups().find(in_default("orders:derived:big"));
   ASSERT_TRUE(group);
   EXPECT_FALSE(group->open);
   EXPECT_THAT(group->last_error, HasSubstr("damaged"));
-  const std::string sql = w.engine->find("big")->definition().derived->sql;
+  const std::string sql = w.engine->find(in_default("big"))->definition().derived->sql;
   ASSERT_EQ(w.run("CREATE STREAM anew" + sql.substr(sql.find(" AS "))), "");
   ASSERT_EQ(w.run("DROP STREAM big"), "");
   EXPECT_EQ(made("anew").size(), 2u);
@@ -313,8 +313,8 @@ TEST_F(Derived, AFullDiskPausesIt) {
   w.sim.executor.run_for(std::chrono::seconds(60));
   EXPECT_EQ(made(),
             (std::vector<std::string>{R"(k {"n":1})", R"(k {"n":2})", R"(k {"n":3})", R"(k {"n":4})", R"(k {"n":5})"}));
-  EXPECT_GT(w.engine->groups().find("orders:derived:big")->retries, 0u);
-  EXPECT_EQ(w.engine->groups().find("orders:derived:big")->last_error, "");
+  EXPECT_GT(w.engine->groups().find(in_default("orders:derived:big"))->retries, 0u);
+  EXPECT_EQ(w.engine->groups().find(in_default("orders:derived:big"))->last_error, "");
 }
 
 // It has written nothing, for nothing passes WHERE: it is asked to say where it is, and what it has looked through
@@ -328,11 +328,11 @@ TEST_F(Derived, RetentionOfTheSourceFollowsIt) {
   const std::string data = "{\"n\":1,\"x\":\"" + std::string(8'000, 'x') + "\"}";
   for (int n = 0; n < 60; ++n) put("k", data);
   w.settle();
-  EXPECT_EQ(w.engine->groups().find("orders:derived:big")->persisted, Position());
+  EXPECT_EQ(w.engine->groups().find(in_default("orders:derived:big"))->persisted, Position());
   w.engine->begin_retention(nullptr);
   w.sim.executor.run_for(std::chrono::minutes(1));
   EXPECT_GT(source->log().start(), Sequence(1));
-  const auto group = w.engine->groups().find("orders:derived:big");
+  const auto group = w.engine->groups().find(in_default("orders:derived:big"));
   EXPECT_GE(next(group->persisted.sequence()), source->log().start());
   EXPECT_EQ(w.position_of("big").lost, 0u);
 }
@@ -343,7 +343,7 @@ TEST_F(Derived, WhatRetentionTookIsCounted) {
   w.power_cut({CrashPolicy::Keep::all, CrashPolicy::Keep::all});
   // Before it has read anything.
   ASSERT_EQ(w.try_open(), ErrorCode());
-  auto orders = w.engine->find("orders");
+  auto orders = w.engine->find(in_default("orders"));
   RetentionLimits limits;
   limits.bytes_max = 1;
   ASSERT_TRUE(orders->log().drop_before(*orders->log().retention_start(limits)));

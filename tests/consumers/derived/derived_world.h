@@ -38,8 +38,8 @@ class DerivedWorld : public EngineWorld {
   }
 
   // Runs a statement. The message of what it was refused for, or nothing.
-  std::string run(const std::string& sql) {
-    const auto done = derived->run(sql);
+  std::string run(const std::string& sql, const std::string& tenant = std::string(kDefaultTenant)) {
+    const auto done = derived->run(tenant, sql);
     if (!done) return "not a statement about streams";
     if (const auto* error = std::get_if<views::SqlError>(&*done)) return error->message;
     change = std::get<derived::StreamChange>(*done);
@@ -49,7 +49,7 @@ class DerivedWorld : public EngineWorld {
 
   // Every record of a stream: its key and its data.
   std::vector<std::string> records_of(const std::string& name) {
-    const auto stream = engine->find(name);
+    const auto stream = engine->find(in_default(name));
     std::vector<std::string> out;
     if (!stream) return out;
     Log& log = stream->log();
@@ -64,7 +64,9 @@ class DerivedWorld : public EngineWorld {
     }
     return out;
   }
-  SourcePosition position_of(const std::string& name) { return derived->status(*engine->find(name))->position; }
+  SourcePosition position_of(const std::string& name) {
+    return derived->status(*engine->find(in_default(name)))->position;
+  }
 
   std::unique_ptr<derived::DerivedStreams> derived;
   derived::StreamChange change;

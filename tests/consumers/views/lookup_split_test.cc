@@ -31,7 +31,7 @@ SplitOptions known() {
   options.view = [](std::string_view name) -> std::shared_ptr<const View> {
     const auto there = kViews.find(name);
     if (there == kViews.end()) return nullptr;
-    return std::make_shared<const View>(1, there->first, there->second, must_split(there->second), nullptr);
+    return std::make_shared<const View>(1, in_default(there->first), there->second, must_split(there->second), nullptr);
   };
   return options;
 }

@@ -115,7 +115,7 @@ class QueryTest : public ::testing::Test {
   }
   static std::uint64_t visited(const std::string& sql, const Row& params = {}) {
     ask(sql, params);
-    return static_cast<Catalog&>(*world_->views).rows_visited_last();
+    return static_cast<Catalog&>(*world_->all).rows_visited_last();
   }
   static std::string plan(const std::string& sql) {
     std::string all;

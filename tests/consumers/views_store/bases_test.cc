@@ -127,12 +127,11 @@ TEST(Bases, NothingGoesThatAViewHasNotCountedOrNoBaseHas) {
   w.fill(60);
   Sequence dropped;
   const auto drop = [&](Sequence to) { dropped = to; };
-  EXPECT_THAT(w.views->release(w.stream(), Sequence(62), drop),
-              HasSubstr("The view v has counted the records up to 60"));
-  EXPECT_EQ(w.views->release(w.stream(), Sequence(61), drop), "") << "a base is being made";
+  EXPECT_THAT(w.all->release(w.stream(), Sequence(62), drop), HasSubstr("The view v has counted the records up to 60"));
+  EXPECT_EQ(w.all->release(w.stream(), Sequence(61), drop), "") << "a base is being made";
   EXPECT_EQ(dropped, Sequence());
   w.sim.executor.run_until_idle();
-  EXPECT_EQ(w.views->release(w.stream(), Sequence(61), drop), "");
+  EXPECT_EQ(w.all->release(w.stream(), Sequence(61), drop), "");
   EXPECT_EQ(dropped, Sequence(61));
 }
 
@@ -166,7 +165,7 @@ TEST(Bases, AViewThatCouldNotBeOpenedKeepsRecordsAndBase) {
   const Rows before = w.rows();
   const Rows base = w.bases();
   ASSERT_TRUE(w.create("t", 1));
-  ASSERT_TRUE(w.put(*w.engine->find("t"), "k", R"({"k":"k","n":1})").ok());
+  ASSERT_TRUE(w.put(*w.engine->find(in_default("t")), "k", R"({"k":"k","n":1})").ok());
   w.create_view("u", "t");
   EXPECT_EQ(w.rows("u", "t"), Rows{"k|1|1|1"});
   w.close_all();
@@ -185,7 +184,7 @@ TEST(Bases, AViewThatCouldNotBeOpenedKeepsRecordsAndBase) {
   EXPECT_EQ(w.rows("u", "t"), Rows{"k|1|1|1"});
   Sequence dropped;
   const auto release = [&] {
-    return w.views->release(*w.engine->find("t"), Sequence(2), [&](Sequence to) { dropped = to; });
+    return w.all->release(*w.engine->find(in_default("t")), Sequence(2), [&](Sequence to) { dropped = to; });
   };
   EXPECT_EQ(release(), "");
   w.sim.executor.run_until_idle();

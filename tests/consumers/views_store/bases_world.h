@@ -29,21 +29,24 @@ class BasesWorld : public EngineWorld {
     sim.power_off();
     engine.reset();  // its groups first: they use the views' database
     views.reset();
+    all.reset();
   }
 
   void open_all() {
     open();
-    Views::Options of_views{engine->directory().views(), 24u << 20, &builds, audit};
+    AllViews::Options of_views{engine->directory().views(), 24u << 20, &builds, audit};
     of_views.history_every = history_every;
     of_views.history_keep = history_keep;
-    auto made = Views::open(sim.env, *engine, of_views);
+    auto made = AllViews::open(sim.env, *engine, of_views);
     ASSERT_TRUE(made) << made.error().message();
-    views = std::move(*made);
+    all = std::move(*made);
+    views = all->of(kDefaultTenant);
   }
   void close_all() {
     ASSERT_TRUE(engine->close());
-    ASSERT_TRUE(views->close());
+    ASSERT_TRUE(all->close());
     views.reset();
+    all.reset();
     engine.reset();
     sim.executor.run_until_idle();
     sim.executor.drop_all();
@@ -57,12 +60,13 @@ class BasesWorld : public EngineWorld {
     // What is under way meets a dead disk and ends: an append to the system stream is its own until it is answered.
     sim.executor.run_until_idle();
     views.reset();
+    all.reset();
     engine.reset();
     sim.executor.drop_all();
     sim.files.crash(policy);
   }
 
-  Stream& stream() { return *engine->find("s"); }
+  Stream& stream() { return *engine->find(in_default("s")); }
   Log& log() { return stream().log(); }
   void create_view(const std::string& name = "v", const std::string& stream = "s") {
     const auto made = views->create(
@@ -72,7 +76,7 @@ class BasesWorld : public EngineWorld {
   }
   void begin() {
     engine->begin_retention([this](const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) {
-      return views->release(stream, target, drop);
+      return all->release(stream, target, drop);
     });
   }
   void fill(int count) {
@@ -104,7 +108,7 @@ class BasesWorld : public EngineWorld {
   void check() { sim.executor.run_for(4 * Retention::kInterval); }
 
   std::vector<std::string> rows(const std::string& view = "v", const std::string& of = "s") {
-    const Log& log = engine->find(of)->log();
+    const Log& log = engine->find(in_default(of))->log();
     sim.executor.run_until([&] { return views->find(view)->applied.sequence() == log.durable(); });
     std::vector<std::string> out;
     const auto got = views->range(view, {.limit = 1000});
@@ -137,7 +141,8 @@ class BasesWorld : public EngineWorld {
   std::chrono::milliseconds history_every{0};
   std::uint64_t history_keep = 1'000;
   HoldExecutor builds;  // where definitions are built
-  std::unique_ptr<Views> views;
+  std::unique_ptr<AllViews> all;
+  std::shared_ptr<Views> views;  // of the default tenant
 
  private:
   static std::string key_of(std::uint64_t n) { return "k" + std::to_string(n % 7); }

@@ -245,7 +245,7 @@ TEST_F(CatalogTest, AViewThatCannotBeOpenedIsNamedAndCanBeDropped) {
   world.close();
   {
     const auto engine = std::move(*Engine::open(world.real.env, world.options));
-    ASSERT_TRUE(engine->remove("retail"));  // the HTTP interface would not do it
+    ASSERT_TRUE(engine->remove(in_default("retail")));  // the HTTP interface would not do it
     ASSERT_TRUE(engine->close());
   }
   world.open();

@@ -83,7 +83,7 @@ TEST(ViewEvents, Golden) {
   const std::string sql = "CREATE MATERIALIZED VIEW by_country AS SELECT Country, count(*) AS n FROM retail GROUP BY 1";
   const std::string bytes =
       R"({"name":"by_country","stream":1,"source":")" + sql + R"(","sql":")" + sql + R"(","from":4711,"built":42})";
-  EXPECT_EQ(encode_created({"by_country", StreamId(1), sql, sql, Sequence(4711), 42}), bytes);
+  EXPECT_EQ(encode_created({in_default("by_country"), StreamId(1), sql, sql, Sequence(4711), 42}), bytes);
   const auto read = decode_created(bytes);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->from, Sequence(4711));
@@ -368,7 +368,7 @@ TEST(AlterView, AViewThatCannotBeOpenedIsMended) {
   w.close_all();
   {
     w.open();
-    ASSERT_TRUE(w.engine->remove("s"));
+    ASSERT_TRUE(w.engine->remove(in_default("s")));
     w.close();
   }
   w.open_all();

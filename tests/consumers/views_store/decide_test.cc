@@ -265,10 +265,10 @@ TEST(Decide, APowerCutLeavesAllOfItOrNothing) {
 }
 
 TEST(Decide, GoldenEvent) {
-  const ViewDecided edit{"spending", {Decision::Kind::edit, R"({"user":"u","amount":3})"}, {Sequence(3)}};
+  const ViewDecided edit{in_default("spending"), {Decision::Kind::edit, R"({"user":"u","amount":3})"}, {Sequence(3)}};
   EXPECT_EQ(encode_decided(edit),
             R"({"name":"spending","decision":"edit","sequences":[3],"data":"{\"user\":\"u\",\"amount\":3}"})");
-  const ViewDecided skip{"spending", {Decision::Kind::skip, ""}, {Sequence(4), Sequence(17)}};
+  const ViewDecided skip{in_default("spending"), {Decision::Kind::skip, ""}, {Sequence(4), Sequence(17)}};
   EXPECT_EQ(encode_decided(skip), R"({"name":"spending","decision":"skip","sequences":[4,17]})");
   for (const ViewDecided& event : {edit, skip}) {
     const auto read = decode_decided(encode_decided(event));

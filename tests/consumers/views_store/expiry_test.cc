@@ -124,7 +124,7 @@ class ExpiringView {
     ASSERT_TRUE(std::holds_alternative<std::unique_ptr<Upkeep>>(kept));
     upkeep = std::move(std::get<0>(kept));
     parsed = std::make_unique<ParsedBatch>(fields, [](HashKey, Sequence) { return ShardId(0); });
-    view = std::make_unique<View>(1, "v", "", definition, family);
+    view = std::make_unique<View>(1, in_default("v"), "", definition, family);
   }
   void close() {
     upkeep.reset();

@@ -173,7 +173,7 @@ TEST(History, ViewsOfSeveralStreamsAreAskedByTime) {
   w.create_view();
   w.create_view("of_t", "t");
   w.add_and_keep();
-  ASSERT_TRUE(w.put(*w.engine->find("t"), "p", R"({"k":"b","n":1})").ok());
+  ASSERT_TRUE(w.put(*w.engine->find(in_default("t")), "p", R"({"k":"b","n":1})").ok());
   w.sim.executor.run_for(minutes(12));
   const auto points = w.points();
   ASSERT_EQ(points.size(), 2u);
@@ -443,12 +443,13 @@ TEST(HistoryThreads, PointsAreOfOneRecordWhateverIsWrittenMeanwhile) {
   auto opened = Engine::open(w.real.env, w.options);
   ASSERT_TRUE(opened);
   w.engine = std::move(*opened);
-  Views::Options options{w.engine->directory().views(), 48u << 20};
+  AllViews::Options options{w.engine->directory().views(), 48u << 20};
   options.history_every = std::chrono::milliseconds(1);
   options.history_keep = 1'000;
-  auto made = Views::open(w.real.env, *w.engine, options);
+  auto made = AllViews::open(w.real.env, *w.engine, options);
   ASSERT_TRUE(made);
-  w.views = std::move(*made);
+  w.all = std::move(*made);
+  w.views = w.all->of(kDefaultTenant);
   Stream& stream = w.stream();
   for (const char* sql : {"SELECT k, count(*) AS n FROM retail GROUP BY k", "SELECT count(*) AS n FROM retail"}) {
     const auto view = w.views->create(std::string(sql).find("GROUP") == std::string::npos ? "whole" : "keys", sql);

@@ -37,7 +37,9 @@ class LookupWorld : public BasesWorld {
     return kNames[static_cast<int>(last.did)];
   }
   void customer(const std::string& id, const std::string& country) {
-    ASSERT_TRUE(put(*engine->find("customers"), "p", R"({"id":")" + id + R"(","country":")" + country + "\"}").ok());
+    ASSERT_TRUE(
+        put(*engine->find(in_default("customers")), "p", R"({"id":")" + id + R"(","country":")" + country + "\"}")
+            .ok());
   }
   void order(const std::string& customer, int amount, const std::string& sku = "tea") {
     ASSERT_TRUE(
@@ -414,7 +416,7 @@ TEST(Lookups, OfAViewThatCannotBeOpened) {
   w.customers_seen();
   w.order("ann", 5);
   EXPECT_THAT(w.rows(), ElementsAre("NL|5|1"));
-  ASSERT_TRUE(w.engine->remove("customers"));
+  ASSERT_TRUE(w.engine->remove(in_default("customers")));
   w.reopen();
   const auto failed = w.views->failed();
   ASSERT_THAT(failed, SizeIs(2));

@@ -198,7 +198,7 @@ TEST(Past, WhatAnOlderVersionCountedIsNotMadeUp) {
     parsed.parse(batch->records);
     ASSERT_TRUE(upkeep->apply(parsed, Position::through(Sequence(until))));
   }
-  const View view(1, "v", "", definition, family);
+  const View view(1, in_default("v"), "", definition, family);
   const auto at = [&](const char* key, std::uint64_t sequence) {
     const auto told = row_at(view, *database->snapshot(), w.stream(), nullptr, {Value(key)}, Sequence(sequence),
                              w.sim.clock, {w.sim.clock.monotonic() + std::chrono::seconds(5), {}});

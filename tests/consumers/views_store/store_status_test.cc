@@ -14,12 +14,12 @@ TEST(StoreStatus, SaysWhatIsInMemoryAndWhatInFiles) {
   }
   const Sequence last = world.put(stream, {R"({"InvoiceNo":"1","CustomerID":"7","Quantity":2,"UnitPrice":1.5})"});
   for (const char* name : {"customers", "invoices"}) world.wait(name, last);
-  const StoreStatus before = world.views->store();
+  const StoreStatus before = world.all->store();
   EXPECT_GT(before.memtable_bytes, 0u);
   EXPECT_EQ(before.file_bytes, 0u);
   EXPECT_EQ(before.block_cache_capacity_bytes, 32u << 20);
   world.reopen();
-  const StoreStatus after = world.views->store();
+  const StoreStatus after = world.all->store();
   EXPECT_GT(after.file_bytes, 0u) << "closing flushes";
   EXPECT_GT(after.block_cache_bytes, 0u);
   EXPECT_EQ(after.background_errors, 0u);

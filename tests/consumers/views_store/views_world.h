@@ -22,18 +22,20 @@ class ViewsWorld {
     auto opened = Engine::open(real.env, options);
     ASSERT_TRUE(opened) << opened.error().message();
     engine = std::move(*opened);
-    auto made = Views::open(real.env, *engine, {engine->directory().views(), 48u << 20});
+    auto made = AllViews::open(real.env, *engine, {engine->directory().views(), 48u << 20});
     ASSERT_TRUE(made) << made.error().message();
-    views = std::move(*made);
+    all = std::move(*made);
+    views = all->of(kDefaultTenant);
   }
   void close() {
     if (!engine) return;
     EXPECT_TRUE(engine->groups().close());
-    if (views) {
-      EXPECT_TRUE(views->close());
+    if (all) {
+      EXPECT_TRUE(all->close());
     }
     EXPECT_TRUE(engine->close());
     views.reset();
+    all.reset();
     engine.reset();
   }
   void reopen() {
@@ -42,7 +44,7 @@ class ViewsWorld {
   }
 
   Stream& stream(const std::string& name = "retail") {
-    if (auto there = engine->find(name)) return *there;
+    if (auto there = engine->find(in_default(name))) return *there;
     StreamDefinition definition;
     definition.name = name;
     definition.partition_key = "InvoiceNo";
@@ -114,7 +116,8 @@ class ViewsWorld {
   RealEnv real;
   Engine::Options options;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<Views> views;
+  std::unique_ptr<AllViews> all;
+  std::shared_ptr<Views> views;  // of the default tenant
 };
 
 }  // namespace tidemill::views

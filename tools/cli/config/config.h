@@ -39,14 +39,21 @@ struct Config {
   std::uint64_t threads = 0;
   std::chrono::milliseconds drain{};
   std::chrono::milliseconds audit{};  // 0: off
+  std::string tls_cert;               // empty: no TLS
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string tls_client;
   // [limits]
   std::uint64_t memory = 0;
   std::uint64_t body = 0;
   std::uint64_t record = 0;
   std::uint64_t connections = 0;
   std::uint64_t headers = 0;
+  std::uint64_t header_count = 0;
   std::chrono::milliseconds header_timeout{};
   std::chrono::milliseconds idle_timeout{};
+  std::uint64_t slowest = 0;   // bytes a second
+  std::uint64_t requests = 0;  // 0: no limit
   std::uint64_t idempotency_keys = 0;
   std::uint64_t sql_rows = 0;
   std::chrono::milliseconds sql_time{};

@@ -16,13 +16,13 @@ constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kHour = 3600 * kSecond;
 
 using C = Config;
-const std::array<Key<Config>, 23> kConfigKeys{{
+const std::array<Key<Config>, 30> kConfigKeys{{
     {.name = "server.listen",
      .type = KeyType::address,
      .default_value = "127.0.0.1:7077",
      .member = &C::listen,
-     .comment = "Address and port to serve HTTP on. Anything but loopback needs `serve --open`, for there are no keys "
-                "yet: whoever reaches the port may write, read and delete."},
+     .comment = "Address and port to serve HTTP, or HTTPS, on. Until there is a key (`tidemill keys create`) only this "
+                "machine is served, whatever stands here; `serve --open` serves everybody without keys."},
     {.name = "server.data",
      .type = KeyType::text,
      .default_value = "./data",
@@ -51,6 +51,32 @@ const std::array<Key<Config>, 23> kConfigKeys{{
      .comment =
          "How often a sample of one view, each in its turn, is made again from the log and compared. It reads the "
          "stream's whole log, with rests."},
+    {.name = "server.tls_cert",
+     .type = KeyType::text,
+     .default_value = "",
+     .member = &C::tls_cert,
+     .max = 4 * kKiB,
+     .comment = "A file in PEM: the server's certificate, then those that lead to its authority. With it the server "
+                "speaks HTTPS, and nothing else, on server.listen. Looked at again every 10 seconds and at SIGHUP; a "
+                "new certificate is for new connections."},
+    {.name = "server.tls_key",
+     .type = KeyType::text,
+     .default_value = "",
+     .member = &C::tls_key,
+     .max = 4 * kKiB,
+     .comment = "A file in PEM: the private key of server.tls_cert, not encrypted, readable by the server only."},
+    {.name = "server.tls_client_ca",
+     .type = KeyType::text,
+     .default_value = "",
+     .member = &C::tls_client_ca,
+     .max = 4 * kKiB,
+     .comment = "A file in PEM: the authorities that sign clients' certificates."},
+    {.name = "server.tls_client",
+     .type = KeyType::choice,
+     .default_value = "none",
+     .member = &C::tls_client,
+     .choices = "none optional required",
+     .comment = "Whether clients are asked for a certificate (server.tls_client_ca), and refused without one."},
     {.name = "limits.memory",
      .type = KeyType::size,
      .default_value = "256MiB",
@@ -89,6 +115,14 @@ const std::array<Key<Config>, 23> kConfigKeys{{
      .max = 1 * kMiB,
      .live = true,
      .comment = "Request line and headers of one request together."},
+    {.name = "limits.header_count",
+     .type = KeyType::integer,
+     .default_value = "100",
+     .member = &C::header_count,
+     .min = 16,
+     .max = 10'000,
+     .live = true,
+     .comment = "Header fields of one request."},
     {.name = "limits.header_timeout",
      .type = KeyType::duration,
      .default_value = "10s",
@@ -96,7 +130,8 @@ const std::array<Key<Config>, 23> kConfigKeys{{
      .min = 100,
      .max = kHour,
      .live = true,
-     .comment = "How long a client may take from the first byte of a request to its whole header."},
+     .comment = "How long a client may take from the first byte of a request to its whole header, and for a TLS "
+                "handshake."},
     {.name = "limits.idle_timeout",
      .type = KeyType::duration,
      .default_value = "75s",
@@ -105,6 +140,22 @@ const std::array<Key<Config>, 23> kConfigKeys{{
      .max = 24 * kHour,
      .live = true,
      .comment = "How long a connection may wait between requests."},
+    {.name = "limits.slowest",
+     .type = KeyType::size,
+     .default_value = "1KiB",
+     .member = &C::slowest,
+     .min = 1,
+     .max = kMiB,
+     .live = true,
+     .comment =
+         "Bytes a second that a client must send of a body, after 10 seconds, and take of its answers, after 30; "
+         "one that is slower is cut off."},
+    {.name = "limits.requests",
+     .type = KeyType::integer,
+     .default_value = "1000000",
+     .member = &C::requests,
+     .live = true,
+     .comment = "Requests of one connection; the last answer closes it. 0 is no limit."},
     {.name = "limits.idempotency_keys",
      .type = KeyType::integer,
      .default_value = "1000000",

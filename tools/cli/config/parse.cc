@@ -239,6 +239,16 @@ void check_whole(const Config& config, ConfigErrors& errors) {
   if (config.record > config.body)
     errors.push_back("limits.record (" + format_size(config.record) + ") must not be larger than limits.body (" +
                      format_size(config.body) + ")");
+  if (config.tls_cert.empty() != config.tls_key.empty())
+    errors.push_back(config.tls_cert.empty()
+                         ? "server.tls_key is there without server.tls_cert: name both, or neither"
+                         : "server.tls_cert is there without server.tls_key: name both, or neither");
+  if (config.tls_client != "none" && config.tls_client_ca.empty())
+    errors.push_back("server.tls_client is " + config.tls_client +
+                     ", and server.tls_client_ca does not say who signs clients' certificates");
+  if (config.tls_client == "none" && !config.tls_client_ca.empty())
+    errors.push_back(
+        "server.tls_client_ca is there, and server.tls_client is none: say optional or required, or leave it out");
 }
 
 void finish(const ConfigSources& rest, Config& config, ConfigErrors& errors) {

@@ -165,13 +165,14 @@ std::string config_markdown() {
   for (const auto& key : config_keys()) out += row(key, true);
   out +=
       "\n## `[streams.NAME]`\n\n"
-      "A stream that is made when it is missing. A name is 1 to 128 of `A-Z a-z 0-9 _ . -`; a leading `_` is ours.\n\n"
+      "A stream of the tenant `default` that is made when it is missing. A name is 1 to 128 of `A-Z a-z 0-9 _ . -`; a "
+      "leading `_` is ours.\n\n"
       "| key | type | default | range | what it is |\n| --- | --- | --- | --- | --- |\n";
   for (const auto& key : stream_keys()) out += row(key, false);
   out += "| `fields` | table | none |  | " + std::string(fields_comment()) + " |\n";
   out +=
       "\n## `[views.NAME]`\n\n"
-      "A view that is made when it is missing. Names are SQL identifiers.\n\n"
+      "A view of the same tenant that is made when it is missing. Names are SQL identifiers.\n\n"
       "| key | type | default | range | what it is |\n| --- | --- | --- | --- | --- |\n";
   for (const auto& key : view_keys()) out += row(key, false);
   out += "\n## The built-in configuration\n\n```toml\n" + print_config(default_config()) + "```\n";

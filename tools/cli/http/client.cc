@@ -13,6 +13,8 @@
 #include <cstring>
 #include <memory>
 
+#include "api/http/tls_stream.h"
+
 namespace tidemill::cli {
 namespace {
 
@@ -41,21 +43,21 @@ bool number(std::string_view text, T& value, int base = 10) {
 }  // namespace
 
 std::optional<Url> Url::parse(std::string_view text, std::string& error) {
-  if (text.starts_with("https://")) {
-    error = "https is not supported: use http:// to the server itself, or a local proxy that speaks TLS";
-    return std::nullopt;
-  }
   const auto bad = [&] {
     error = "'" + std::string(text) + "' is not a URL such as http://127.0.0.1:7077";
     return std::nullopt;
   };
   std::string_view rest = text;
+  Url url;
   if (rest.starts_with("http://")) {
     rest.remove_prefix(7);
+  } else if (rest.starts_with("https://")) {
+    rest.remove_prefix(8);
+    url.tls = true;
+    url.port = 443;
   } else if (rest.find("://") != rest.npos) {
     return bad();
   }
-  Url url;
   const std::size_t slash = rest.find_first_of("/?#");
   std::string_view authority = rest.substr(0, slash);
   if (slash != rest.npos) {
@@ -80,7 +82,7 @@ std::optional<Url> Url::parse(std::string_view text, std::string& error) {
 
 std::string Url::authority() const {
   const std::string name = host.find(':') == host.npos ? host : "[" + host + "]";
-  return port == 80 ? name : name + ":" + std::to_string(port);
+  return port == (tls ? 443 : 80) ? name : name + ":" + std::to_string(port);
 }
 
 std::string percent_encode(std::string_view text) {
@@ -115,6 +117,8 @@ void HttpClient::close() {
     const linger now{1, 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   }
+  if (tls_ && !(options_.stop && options_.stop->load())) tls_->close_notify();
+  tls_.reset();
   if (socket_ >= 0) ::close(socket_);
   socket_ = -1;
   ended_ = false;
@@ -174,7 +178,7 @@ bool HttpClient::connect(HttpFailure& failure) {
     if (error == 0) {
       const int on = 1;
       ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      return true;
+      return !url_.tls || handshake(failure);
     }
     fail(failure, Kind::not_connected, std::string("cannot connect: ") + std::strerror(error));
     close();
@@ -184,6 +188,11 @@ bool HttpClient::connect(HttpFailure& failure) {
 }
 
 bool HttpClient::write_all(std::string_view head, std::string_view body, HttpFailure& failure) {
+  if (tls_) {
+    constexpr std::size_t kTogether = 16 << 10;  // a record
+    if (head.size() + body.size() <= kTogether) return write_all_tls(std::string(head).append(body), failure);
+    return write_all_tls(head, failure) && write_all_tls(body, failure);
+  }
   while (!head.empty() || !body.empty()) {
     iovec parts[2] = {{const_cast<char*>(head.data()), head.size()}, {const_cast<char*>(body.data()), body.size()}};
     msghdr message{};
@@ -207,6 +216,7 @@ bool HttpClient::write_all(std::string_view head, std::string_view body, HttpFai
 }
 
 bool HttpClient::fill(HttpFailure& failure) {
+  if (tls_) return fill_tls(failure);
   while (true) {
     char piece[64 << 10];
     const ssize_t n = ::recv(socket_, piece, sizeof piece, 0);

@@ -4,17 +4,26 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "api/http/tls_trust.h"
+
+namespace tidemill::http {
+class TlsStream;
+}
+
 namespace tidemill::cli {
 
-// http://HOST[:PORT][/PATH]. No https: a proxy in front speaks it (and `parse` says so).
+// http://HOST[:PORT][/PATH], or https://.
 struct Url {
-  std::string host;  // without brackets
+  bool tls = false;
+  http::TlsTrust trust;  // of https; not in the text
+  std::string host;      // without brackets
   std::uint16_t port = 80;
   std::string path;  // with its leading slash; empty when the URL has none or only "/"
 
@@ -77,6 +86,9 @@ class HttpClient {
   std::optional<HttpResponse> exchange(const HttpRequest& request, const std::function<bool(std::string_view)>* piece,
                                        HttpFailure& failure);
   bool connect(HttpFailure& failure);
+  bool handshake(HttpFailure& failure);
+  bool write_all_tls(std::string_view text, HttpFailure& failure);
+  bool fill_tls(HttpFailure& failure);
   bool write_all(std::string_view head, std::string_view body, HttpFailure& failure);
   bool fill(HttpFailure& failure);  // reads more into buffer_; false at the end, too
   bool wait(short events, std::chrono::milliseconds timeout, HttpFailure& failure);
@@ -86,9 +98,11 @@ class HttpClient {
   Url url_;
   Options options_;
   int socket_ = -1;
-  bool ended_ = false;      // the other side closed
-  std::string buffer_;      // read but not used
-  bool stop_body_ = false;  // `piece` said enough
+  std::shared_ptr<const http::TlsTrustContext> trust_;  // of https, once it was needed
+  std::unique_ptr<http::TlsStream> tls_;                // of the connection
+  bool ended_ = false;                                  // the other side closed
+  std::string buffer_;                                  // read but not used
+  bool stop_body_ = false;                              // `piece` said enough
 };
 
 }  // namespace tidemill::cli

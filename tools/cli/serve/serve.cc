@@ -21,11 +21,8 @@ namespace {
 // Only without errors it is to be used.
 Config read_config(const ServeOptions& options, ConfigErrors& errors) {
   Config config = load_config({options.config, environment_of_process(), options.settings}, errors);
-  std::string error;
-  if (errors.empty() && !parse_address(config.listen, error)->loopback && !options.open)
-    errors.push_back(config.listen +
-                     " is not loopback, and there are no keys yet: whoever reaches that port may write, read and "
-                     "delete. Listen on 127.0.0.1, or say --open if the network is yours alone.");
+  if (errors.empty() && options.tls_self_signed && !config.tls_cert.empty())
+    errors.push_back("--tls-self-signed makes a certificate, and server.tls_cert names one: choose one of them");
   return config;
 }
 
@@ -94,7 +91,7 @@ int serve(const ServeOptions& options) {
                                 {"views", std::to_string(config.views.size())}});
   raise_descriptor_limit(config.connections, logger);
 
-  RunningServer server(config, logger);
+  RunningServer server(config, logger, {options.open, options.tls_self_signed});
   if (!server.start()) {
     server.stop();
     return server.is_hopeless() ? kWrongUse : kNotReached;
@@ -107,11 +104,13 @@ int serve(const ServeOptions& options) {
     const int signal = sigtimedwait(&signals, &info, &slice);
     if (signal == SIGHUP) {
       reload(options, config, server, logger);
+      server.look_at_certificate(true);
     } else if (signal == SIGINT || signal == SIGTERM) {
       logger.info("stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
       break;
     } else {
       logger.flush_repeats();
+      server.look_at_certificate(false);
     }
   }
   manager.stopping();

@@ -19,8 +19,8 @@ std::size_t cores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-std::string archive_group(const Stream& stream) {
-  return stream.name() + ":archive";
+QualifiedName archive_group(const Stream& stream) {
+  return {stream.tenant(), stream.name() + ":archive"};
 }
 
 // What to do about an error that keeps the server from starting. Of a directory that is in use, too new or not ours the
@@ -56,7 +56,10 @@ ApiLimits api_limits(const Config& config) {
   // One answer of SQL at its largest, with what stands around its rows; or many smaller ones.
   limits.http.answer_bytes = std::max<std::uint64_t>(config.memory / 4, config.sql_bytes) + (2 << 20);
   limits.http.connections = config.connections;
+  limits.http.header_count = config.header_count;
   limits.http.header_timeout = config.header_timeout;
+  limits.http.body_bytes_per_second = limits.http.write_bytes_per_second = config.slowest;
+  limits.http.requests = config.requests;
   limits.http.idle_timeout = config.idle_timeout;
   limits.record_bytes = config.record;
   limits.sql.rows_max = config.sql_rows;
@@ -66,21 +69,29 @@ ApiLimits api_limits(const Config& config) {
   return limits;
 }
 
-RunningServer::RunningServer(const Config& config, ProgramLogger& logger)
+RunningServer::RunningServer(const Config& config, ProgramLogger& logger, Flags flags)
     : config_(config),
+      open_(flags.open),
       logger_(logger),
       flush_("flush", 2),
       background_("background", std::max<std::size_t>(3, cores() + 1)),
       workers_("worker", std::max<std::size_t>(4, cores())),
       historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
       builds_("build", 1),
-      env_{files_, system_clock(), system_random(), flush_, background_, logger} {}
+      env_{files_, system_clock(), system_random(), flush_, background_, logger},
+      certificate_(files_, system_clock(), logger),
+      tls_self_signed_(flags.tls_self_signed) {}
 
 RunningServer::~RunningServer() {
   if (!stopped_) stop();
 }
 
 bool RunningServer::start() {
+  std::string error;
+  const auto address = parse_address(config_.listen, error);
+  // First of all: a mistake in it is said before a log of gigabytes is looked at.
+  const auto tls = certificate_.begin(config_, tls_self_signed_, address->host);
+  if (!tls.good) return hopeless_ = true, false;
   if (!open_parts()) return false;
   attach_archives();
   if (!create_missing()) return false;
@@ -89,23 +100,41 @@ bool RunningServer::start() {
     return views_->release(stream, target, drop);
   });
 
-  std::string error;
-  const auto address = parse_address(config_.listen, error);
   ApiOptions options;
-  options.host = address->host;
+  options.tls = tls.tls;
+  options.host = host_to_serve(address->host, address->loopback);
   options.port = address->port;
   options.threads = config_.threads;
   options.limits = api_limits(config_);
   options.historical = &historical_;
   options.flush_time = flush_time_;
   options.derived = derived_.get();
+  options.keys = keys_.get();
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
-  const std::string host = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
-  url_ = "http://" + host + ":" + std::to_string(api_->port());
+  const std::string host = options.host.find(':') == std::string::npos ? options.host : "[" + options.host + "]";
+  url_ = (tls.tls ? "https://" : "http://") + host + ":" + std::to_string(api_->port());
   logger_.info("serving", {{"url", url_}, {"instance", engine_->directory().instance()}});
   return true;
+}
+
+// Without keys everybody may do everything, so only this machine may be everybody.
+std::string RunningServer::host_to_serve(const std::string& wanted, bool loopback) {
+  if (keys_->any() || loopback) return wanted;
+  if (open_) {
+    logger_.warning(
+        "there are no keys, and this serves more than this machine: whoever reaches the port may write, read and "
+        "delete",
+        {{"listen", config_.listen}});
+    return wanted;
+  }
+  const std::string instead = wanted.find(':') == std::string::npos ? "127.0.0.1" : "::1";
+  logger_.warning(
+      "there are no keys: only this machine is served, not what server.listen says. Make the first key with `tidemill "
+      "keys create NAME --admin` and start again.",
+      {{"listen", config_.listen}, {"served", instead}});
+  return instead;
 }
 
 // Before it is opened: what goes wrong then may be a wrong directory or a full disk.
@@ -165,14 +194,22 @@ bool RunningServer::open_parts() {
   }
   engine_ = std::move(*engine);
   measure_flush();
-  views::Views::Options view_options;
+  auto keys = Keys::open(env_, engine_->system(), {engine_->directory().path(), system_private_files()});
+  if (!keys) {
+    logger_.error("cannot read the keys", {{"directory", config_.data},
+                                           {"cause", keys.error().message()},
+                                           {"remedy", remedy(keys.error(), config_.data)}});
+    return false;
+  }
+  keys_ = std::move(*keys);
+  views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
   view_options.builds = &builds_;
   view_options.audit = config_.audit;
   view_options.history_every = config_.history_every;
   view_options.history_keep = config_.history_keep;
-  auto views = views::Views::open(env_, *engine_, view_options);
+  auto views = views::AllViews::open(env_, *engine_, view_options);
   if (!views) {
     logger_.error("cannot open the views", {{"directory", view_options.directory},
                                             {"cause", views.error().message()},
@@ -188,16 +225,17 @@ bool RunningServer::open_parts() {
 void RunningServer::attach_archives() {
   const auto attach = [this](const std::shared_ptr<Stream>& stream) {
     if (!stream->definition().archive.enabled) return;
-    const auto added = add_archive(engine_->groups(), env_, stream, engine_->directory().archive(stream->name()));
+    const auto added =
+        add_archive(engine_->groups(), env_, stream, engine_->directory().archive(stream->qualified_name()));
     if (!added)
-      logger_.error("the stream is not archived", {{"stream", stream->name()}, {"cause", added.error().message()}});
+      logger_.error("the stream is not archived", {{"stream", stream->title()}, {"cause", added.error().message()}});
   };
   const auto detach = [this](const std::shared_ptr<Stream>& stream) {
     if (!engine_->groups().find(archive_group(*stream))) return;
     const auto removed = engine_->groups().remove(archive_group(*stream));
     if (!removed)
       logger_.error("the archive did not close cleanly",
-                    {{"stream", stream->name()}, {"cause", removed.error().message()}});
+                    {{"stream", stream->title()}, {"cause", removed.error().message()}});
   };
   engine_->on_stream(attach);
   engine_->on_change([attach, detach](const std::shared_ptr<Stream>& stream) {
@@ -210,7 +248,7 @@ void RunningServer::attach_archives() {
 // The configuration creates what is missing, and never changes what exists.
 bool RunningServer::create_missing() {
   for (const StreamConfig& wanted : config_.streams) {
-    if (const auto there = engine_->find(wanted.name)) {
+    if (const auto there = engine_->find(in_default(wanted.name))) {
       for (const std::string& difference : differences(wanted, there->definition()))
         logger_.warning("configuration and store differ; the store holds (`tidemill apply` changes it)",
                         {{"difference", difference}});
@@ -225,16 +263,17 @@ bool RunningServer::create_missing() {
     }
     logger_.info("stream created", {{"stream", wanted.name}, {"shards", std::to_string(wanted.shards)}});
   }
+  const auto views = views_->of(kDefaultTenant);
   for (const ViewConfig& wanted : config_.views) {
-    if (const auto there = views_->find(wanted.name)) {
+    if (const auto there = views->find(wanted.name)) {
       for (const std::string& difference : differences(wanted, *there))
         logger_.warning("configuration and store differ; the store holds", {{"difference", difference}});
       continue;
     }
     // One that cannot be opened is there all the same: that was said, and must not keep the server down.
-    const auto failed = views_->failed();
+    const auto failed = views->failed();
     if (std::any_of(failed.begin(), failed.end(), [&](const auto& f) { return f.name == wanted.name; })) continue;
-    const auto created = views_->create(wanted.name, wanted.sql);
+    const auto created = views->create(wanted.name, wanted.sql);
     if (const auto* error = std::get_if<views::SqlError>(&created)) {
       logger_.error("cannot create a view of the configuration",
                     {{"view", wanted.name}, {"code", error->code}, {"cause", error->message}});
@@ -248,6 +287,13 @@ bool RunningServer::create_missing() {
 void RunningServer::apply_limits(const Config& config) {
   config_ = config;
   if (api_) api_->set_limits(api_limits(config_));
+}
+
+void RunningServer::look_at_certificate(bool again) {
+  if (!api_) return;
+  auto look = certificate_.look(again);
+  if (look.change == Certificate::Change::taken) api_->set_tls(std::move(look.tls));
+  if (look.change == Certificate::Change::refused) api_->count_tls_refused();
 }
 
 // What was acknowledged is in text files and views after a clean stop, unless that takes longer than the drain may. It
@@ -266,7 +312,7 @@ void RunningServer::let_groups_finish() {
   for (const GroupStatus& group : engine_->groups().list())
     if (behind(group))
       logger_.warning("a group did not finish in time; it goes on at the next start",
-                      {{"group", group.name}, {"lag_records", std::to_string(group.lag_records)}});
+                      {{"group", text_of(group.qualified_name())}, {"lag_records", std::to_string(group.lag_records)}});
 }
 
 bool RunningServer::stop() {
@@ -277,6 +323,10 @@ bool RunningServer::stop() {
     api_->stop(config_.drain);
     logger_.info("requests answered");
     let_groups_finish();
+  }
+  if (keys_) {
+    if (const auto closed = keys_->close(); !closed)
+      logger_.warning("when keys were last used was not written down", {{"cause", closed.error().message()}});
   }
   if (engine_) {
     if (const auto closed = engine_->close(); !closed) {
@@ -295,6 +345,7 @@ bool RunningServer::stop() {
   historical_.stop();
   builds_.stop();
   views_.reset();
+  keys_.reset();
   engine_.reset();
   derived_.reset();
   background_.stop();

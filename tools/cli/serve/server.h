@@ -10,13 +10,18 @@
 #include "storage/seam/thread_executor.h"
 #include "tools/cli/config/config.h"
 #include "tools/cli/log/program_logger.h"
+#include "tools/cli/serve/certificate.h"
 
 namespace tidemill::cli {
 
 // All parts of a running server, made in order and taken down in reverse. Owned by `serve`, on its thread.
 class RunningServer {
  public:
-  RunningServer(const Config& config, ProgramLogger& logger);
+  struct Flags {
+    bool open = false;             // an address other than loopback also without any key
+    bool tls_self_signed = false;  // HTTPS, with a certificate that is made now
+  };
+  RunningServer(const Config& config, ProgramLogger& logger, Flags flags);
   ~RunningServer();  // stop(), if that has not been done
 
   // Opens the directory, recovers, creates what the configuration names and is missing, listens. False: it said why.
@@ -27,6 +32,8 @@ class RunningServer {
   const std::string& url() const { return url_; }
   // What can be changed while it runs.
   void apply_limits(const Config& config);
+  // Looks whether the files hold another certificate; `again`: also one that was refused before.
+  void look_at_certificate(bool again);
   // Answers what is under way, seals the text files, flushes the views, closes the logs. False: something of that
   // failed; it said what. Nothing acknowledged is lost by that.
   bool stop();
@@ -39,7 +46,10 @@ class RunningServer {
   void attach_archives();
   void let_groups_finish();
 
+  std::string host_to_serve(const std::string& wanted, bool loopback);
+
   Config config_;
+  const bool open_;
   bool hopeless_ = false;
   ProgramLogger& logger_;
   PosixFileSystem files_;
@@ -49,9 +59,12 @@ class RunningServer {
   ThreadExecutor historical_;
   ThreadExecutor builds_;
   Env env_;
+  Certificate certificate_;
+  bool tls_self_signed_;
   std::optional<FlushTime> flush_time_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<views::Views> views_;
+  std::unique_ptr<Keys> keys_;
+  std::unique_ptr<views::AllViews> views_;
   std::unique_ptr<derived::DerivedStreams> derived_;
   std::unique_ptr<ApiServer> api_;
   std::string url_;

@@ -89,7 +89,10 @@ std::string disk_line(const ServerFacts& facts) {
 
 std::string screen(const ServerFacts& facts, const std::vector<std::string>& troubles, std::size_t width) {
   std::string out = "tidemill at " + facts.address + ": " + (facts.ready ? "ready" : "views are catching up") +
-                    (facts.ingest.empty() ? "" : ", takes no records") + "\n" + disk_line(facts) + "\n";
+                    (facts.ingest.empty() ? "" : ", takes no records") + "\n" + disk_line(facts);
+  if (facts.metrics.value("tidemill_keys_bytes") && facts.metrics.sum("tidemill_keys") == 0)
+    out += "keys: none, so whoever reaches the server may do everything; `tidemill keys create` makes the first\n";
+  out += "\n";
   Rows rows;
   for (const Json& s : facts.streams) {
     const std::string name = s.value("name", "");

@@ -75,7 +75,7 @@ class DataVerifier {
         if (it == now.end()) continue;  // removed meanwhile
         ASSIGN_OR_RETURN(looked, look(id, &*it));
       }
-      say(stream.definition.name, looked);
+      say(text_of(stream.definition.qualified_name()), looked);
     }
     return {};
   }
@@ -131,7 +131,7 @@ class DataVerifier {
     // The manifest first and then the cut: what it says is filed was in the log before.
     std::unique_ptr<ArchiveVerifier> archive;
     if (known != nullptr) {
-      ASSIGN_OR_RETURN(archive, ArchiveVerifier::open(env_.files, directory.archive(known->definition.name),
+      ASSIGN_OR_RETURN(archive, ArchiveVerifier::open(env_.files, directory.archive(known->definition.qualified_name()),
                                                       known->definition, options_.moved_files_ok, sink));
     }
     VerifyLogOptions options;

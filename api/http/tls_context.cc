@@ -1,0 +1,180 @@
+#include "api/http/tls_context.h"
+
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509v3.h>
+
+#include <climits>
+#include <ctime>
+#include <utility>
+
+#include "api/http/openssl.h"
+#include "api/http/tls_tickets.h"
+
+namespace tidemill::http {
+namespace {
+
+// Forward secrecy and authenticated encryption only. TLS 1.3's own suites are all of that kind.
+constexpr const char* kSuites12 = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL";
+
+OwnedBio bio_of(const std::string& text) {
+  return OwnedBio(text.size() > INT_MAX ? nullptr : BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+// Never asks a terminal.
+int no_password(char*, int, int, void*) {
+  return -1;
+}
+
+OwnedX509 read_certificate(BIO* from) {
+  return OwnedX509(PEM_read_bio_X509(from, nullptr, no_password, nullptr));
+}
+
+// HTTP/1.1 or nothing: a client that offers protocols and not this one is told so (RFC 7301).
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned in_size,
+                    void*) {
+  static constexpr unsigned char kOurs[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, size, kOurs, sizeof kOurs - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+class Context final : public TlsContext {
+ public:
+  bool take(const TlsMaterial& material, std::string& error);
+  ssl_ctx_st* native() const override { return context_.get(); }
+  const std::string& fingerprint() const override { return fingerprint_; }
+  const std::string& subject() const override { return subject_; }
+  std::int64_t expires_s() const override { return expires_s_; }
+
+ private:
+  bool take_certificate(const TlsMaterial& material, std::string& error);
+  bool take_clients(const TlsMaterial& material, std::string& error);
+
+  TicketKeys tickets_;  // outlives the context
+  OwnedSslCtx context_;
+  std::string fingerprint_;
+  std::string subject_;
+  std::int64_t expires_s_ = 0;
+};
+
+bool Context::take(const TlsMaterial& material, std::string& error) {
+  ERR_clear_error();
+  context_.reset(SSL_CTX_new(TLS_server_method()));
+  if (!context_) return error = "OpenSSL gives no context: " + openssl_reason(), false;
+  SSL_CTX* c = context_.get();
+  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+  SSL_CTX_set_options(
+      c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  // Idle connections keep no buffers; what is not sent yet may have moved by the next try.
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(c, 1);  // one call for a whole record, and for several small ones
+  SSL_CTX_set_max_early_data(c, 0);
+  SSL_CTX_set_session_cache_mode(c,
+                                 SSL_SESS_CACHE_OFF);  // tickets only: nothing is kept for a client that may not return
+  SSL_CTX_set_timeout(c, std::chrono::seconds(TicketKeys::kLife).count());
+  SSL_CTX_set_num_tickets(c, 1);
+  static constexpr unsigned char kSessions[] = "tidemill";
+  SSL_CTX_set_session_id_context(c, kSessions, sizeof kSessions - 1);
+  SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
+  tickets_.attach(c);
+  if (SSL_CTX_set_cipher_list(c, kSuites12) != 1)
+    return error = "OpenSSL here has none of the suites that TLS 1.2 is allowed: " + openssl_reason(), false;
+  return take_certificate(material, error) && take_clients(material, error);
+}
+
+bool Context::take_certificate(const TlsMaterial& material, std::string& error) {
+  const OwnedBio certificates = bio_of(material.certificate);
+  const OwnedX509 own = read_certificate(certificates.get());
+  if (!own) {
+    ERR_clear_error();
+    return error = "the certificate's file holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", false;
+  }
+  const OwnedBio key_text = bio_of(material.key);
+  const OwnedKey key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_password, nullptr));
+  if (!key) {
+    ERR_clear_error();
+    const bool encrypted = material.key.find("ENCRYPTED") != std::string::npos;
+    error = encrypted
+                ? "the key is encrypted, and nobody is there to type its password: store it without one, readable "
+                  "by the server only (openssl pkey -in KEY -out NEW)"
+                : "the key's file holds no private key in PEM (-----BEGIN PRIVATE KEY-----)";
+    return false;
+  }
+  if (X509_check_private_key(own.get(), key.get()) != 1) {
+    ERR_clear_error();
+    return error = "the key does not belong to the certificate: their public keys differ", false;
+  }
+  if (SSL_CTX_use_certificate(context_.get(), own.get()) != 1 || SSL_CTX_use_PrivateKey(context_.get(), key.get()) != 1)
+    return error = "OpenSSL refuses the certificate: " + openssl_reason(), false;
+  while (OwnedX509 next = read_certificate(certificates.get())) {
+    if (SSL_CTX_add1_chain_cert(context_.get(), next.get()) != 1)
+      return error = "OpenSSL refuses a certificate of the chain: " + openssl_reason(), false;
+  }
+  // The end of the file is an error to it, too.
+  if (const auto last = ERR_peek_last_error(); last != 0 && ERR_GET_REASON(last) != PEM_R_NO_START_LINE)
+    return error = "a certificate of the chain cannot be read: " + openssl_reason(), false;
+  ERR_clear_error();
+  fingerprint_ = fingerprint_of(own.get());
+  subject_ = subject_of(own.get());
+  std::tm end{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(own.get()), &end) != 1)
+    return error = "the certificate does not say until when it is good", false;
+  expires_s_ = ::timegm(&end);
+  return true;
+}
+
+bool Context::take_clients(const TlsMaterial& material, std::string& error) {
+  if (material.clients == ClientCertificates::none) return true;
+  const OwnedBio from = bio_of(material.client_ca);
+  std::size_t found = 0;
+  while (OwnedX509 ca = read_certificate(from.get())) {
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context_.get()), ca.get()) != 1 ||
+        SSL_CTX_add_client_CA(context_.get(), ca.get()) != 1)
+      return error = "OpenSSL refuses a certificate of the clients' authority: " + openssl_reason(), false;
+    ++found;
+  }
+  const auto last = ERR_peek_last_error();
+  if (found == 0 || (last != 0 && ERR_GET_REASON(last) != PEM_R_NO_START_LINE)) {
+    ERR_clear_error();
+    return error = "the file of the clients' authority holds no certificate in PEM, or one that cannot be read", false;
+  }
+  ERR_clear_error();
+  const bool required = material.clients == ClientCertificates::required;
+  SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+  SSL_CTX_set_verify_depth(context_.get(), 5);
+  return true;
+}
+
+}  // namespace
+
+std::shared_ptr<const TlsContext> TlsContext::make(const TlsMaterial& material, std::string& error) {
+  auto context = std::make_shared<Context>();
+  if (!context->take(material, error)) return nullptr;
+  return context;
+}
+
+std::string fingerprint_of(const X509* certificate) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (X509_digest(certificate, EVP_sha256(), digest, &size) != 1) return {};
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (unsigned i = 0; i < size; ++i) {
+    text += kHex[digest[i] >> 4];
+    text += kHex[digest[i] & 15];
+  }
+  return text;
+}
+
+std::string subject_of(const X509* certificate) {
+  const OwnedBio out(BIO_new(BIO_s_mem()));
+  if (!out || X509_NAME_print_ex(out.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) < 0) return {};
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &text);
+  return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : std::string();
+}
+
+}  // namespace tidemill::http

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "api/http/message.h"
+#include "api/router/need.h"
+#include "engine/keys/keys.h"
+
+namespace tidemill {
+
+// Why a request was turned away, for metrics.
+enum class Denial : std::uint8_t { no_key, malformed, unknown, expired, revoked, forbidden };
+inline constexpr std::size_t kDenials = static_cast<std::size_t>(Denial::forbidden) + 1;
+std::string_view denial_name(Denial denial);
+
+struct Admission {
+  std::shared_ptr<const Principal> who;  // nullptr where it is refused
+  std::optional<KeyId> key;
+  std::optional<http::Response> refusal;  // 401
+};
+
+// Whose request it is, and whether they may. `keys` may be nullptr; outlives this. Any thread; never blocks.
+class Access {
+ public:
+  explicit Access(Keys* keys) : keys_(keys) {}
+  // Looks for the key in Authorization and X-Api-Key, and judges it.
+  Admission admit(const Need& need, const http::Request& request) const;
+  // 403, where the scope is missing. Before anybody looks whether the thing is there. `param`: the path's first,
+  // decoded.
+  std::optional<http::Response> refuse(const Need& need, const Principal& who, std::string_view param) const;
+
+  std::uint64_t denied(Denial denial) const { return denied_[static_cast<std::size_t>(denial)]; }
+  void count(Denial denial) const { ++denied_[static_cast<std::size_t>(denial)]; }
+  Keys* keys() const { return keys_; }
+
+ private:
+  Admission judge(const Need& need, const http::Request& request) const;
+  http::Response unauthorized(Denial denial, std::string_view detail) const;
+
+  Keys* const keys_;
+  const std::shared_ptr<const Principal> anybody_ = std::make_shared<const Principal>();
+  mutable std::array<std::atomic<std::uint64_t>, kDenials> denied_{};
+};
+
+// 403 that names what is missing.
+http::Response forbidden(std::string_view scope);
+
+}  // namespace tidemill

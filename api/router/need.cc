@@ -1,0 +1,12 @@
+#include "api/router/need.h"
+
+namespace tidemill {
+
+std::string Need::text(std::string_view param) const {
+  if (kind_ == Kind::nothing) return "none";
+  if (kind_ == Kind::some_key) return "any key";
+  if (action_ != Action::see) return scope_text(thing_, action_, of(param));
+  return std::string(thing_ == Thing::view ? "view:" : "stream:") + std::string(of(param)) + ":any";
+}
+
+}  // namespace tidemill

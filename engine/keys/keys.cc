@@ -1,0 +1,253 @@
+#include "engine/keys/keys.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "engine/keys/instance_key.h"
+#include "engine/keys/key_events.h"
+#include "engine/keys/key_fold.h"
+#include "engine/qualified_name.h"
+#include "storage/base/errors.h"
+#include "storage/base/logger.h"
+#include "storage/seam/clock.h"
+#include "storage/seam/executor.h"
+
+namespace tidemill {
+namespace {
+
+std::uint32_t minutes_of(WallTime time) {
+  return static_cast<std::uint32_t>(std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count());
+}
+
+class KeysImpl final : public Keys {
+ public:
+  KeysImpl(Env& env, SystemStream& system, const Options& options)
+      : env_(env),
+        system_(system),
+        folded_(std::make_shared<KeyFold>(env, system)),
+        instance_key_(env, options.directory, options.private_files) {}
+  ~KeysImpl() override { folded_->closed = true; }
+
+  Result<void> start() {
+    RETURN_IF_ERROR(
+        system_.fold("key.", [folded = folded_](const SystemStream::Event& event) { folded->fold(event); }));
+    if (folded_->unreadable) return StorageErrc::damaged;
+    folded_->start();
+    folded_->note_later();
+    return {};
+  }
+
+  bool any() const override { return table().size() != 0; }
+  Found check(std::string_view text) override;
+  Result<Issued> create(const WantedKey& wanted, std::optional<KeyId> by) override;
+  Result<Issued> rotate(KeyId id, std::chrono::seconds grace, std::optional<KeyId> by) override;
+  Result<KeyRecord> revoke(KeyId id, std::optional<KeyId> by) override;
+
+  std::optional<KeyRecord> find(KeyId id) const override {
+    const auto at = table().find(id);
+    if (!at) return std::nullopt;
+    KeyRecord key = table().record(table().at(*at));
+    if (key.kind == KeyKind::aws) key.older_until = folded_->aws_older_until(id);
+    return key;
+  }
+  Page list(std::string_view tenant, std::uint64_t from, std::size_t limit) const override;
+  Counts counts() const override;
+  std::uint64_t bytes() const override { return folded_->bytes(); }
+  Result<std::vector<SecretText>> aws_secrets(KeyId id) override;
+  Result<void> note_used() override { return note(false); }
+  Result<void> close() override {
+    if (folded_->closed.exchange(true)) return {};
+    return note(true);
+  }
+
+ private:
+  const KeyTable& table() const { return folded_->table; }
+  Result<KeyProof> make_secret(Issued& issued);
+  Result<void> note(bool all) {
+    for (const std::string& event : folded_->unnoted(all)) RETURN_IF_ERROR(system_.append("key.used", event));
+    return {};
+  }
+  Result<KeyRecord> live(KeyId id) const {
+    const auto key = find(id);
+    if (!key) return KeyErrc::no_such_key;
+    if (key->state(env_.clock.wall()) != KeyRecord::State::active) return KeyErrc::key_ended;
+    return *key;
+  }
+
+  Env& env_;
+  SystemStream& system_;
+  const std::shared_ptr<KeyFold> folded_;
+  std::mutex sealing_;
+  InstanceKey instance_key_;
+};
+
+Keys::Found KeysImpl::check(std::string_view text) {
+  const auto id = key_id_of(text);
+  if (!id) return {Verdict::malformed, {}, nullptr};
+  const auto at = table().find(*id);
+  if (!at) return {Verdict::unknown, {}, nullptr};
+  auto& entry = table().at(*at);
+  const WallTime now = env_.clock.wall();
+  const auto now_s =
+      static_cast<std::uint32_t>(std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count());
+  if (!table().has_secret(entry, hash_of_key(text), now_s)) return {Verdict::unknown, {}, nullptr};
+  if (entry.revoked_s.load(std::memory_order_acquire) != 0) return {Verdict::revoked, *id, nullptr};
+  if (entry.expires_s != 0 && entry.expires_s <= now_s) return {Verdict::expired, *id, nullptr};
+  const std::uint32_t minute = minutes_of(now);
+  // Once a minute, so that a busy key's cache line stays shared.
+  if (entry.used_min.load(std::memory_order_relaxed) < minute) entry.used_min.store(minute, std::memory_order_relaxed);
+  return {Verdict::good, *id, table().principal(entry)};
+}
+
+Result<KeyProof> KeysImpl::make_secret(Issued& issued) {
+  KeyProof proof;
+  if (issued.key.kind == KeyKind::api) {
+    issued.secret = make_key_text(issued.key.id, env_.random);
+    proof.hash = hash_of_key(issued.secret.view());
+    return proof;
+  }
+  issued.access_key = access_key_of(issued.key.id);
+  issued.secret = make_aws_secret(env_.random);
+  // A missing file is made anew only where no key is lost by that.
+  const std::lock_guard one_at_a_time(sealing_);
+  ASSIGN_OR_RETURN(proof.sealed,
+                   instance_key_.seal(issued.secret.view(), to_text(issued.key.id), !folded_->aws_in_use()));
+  return proof;
+}
+
+Result<Keys::Issued> KeysImpl::create(const WantedKey& wanted, std::optional<KeyId> by) {
+  Issued issued;
+  KeyRecord& key = issued.key;
+  do {
+    key.id.value = env_.random.next();
+  } while (table().find(key.id));
+  key.kind = wanted.kind;
+  key.name = wanted.name;
+  key.tenant = wanted.tenant;
+  key.scopes = wanted.scopes;
+  key.created = env_.clock.wall();
+  key.expires = wanted.expires;
+  ASSIGN_OR_RETURN(KeyProof proof, make_secret(issued));
+  const std::string event = encode(KeyCreated{key, std::move(proof), by});
+  RETURN_IF_ERROR(system_.append("key.created", event, [this, id = key.id]() -> Result<void> {
+    if (table().full() || table().find(id)) return KeyErrc::too_many_keys;
+    return {};
+  }));
+  key = *find(key.id);
+  return issued;
+}
+
+Result<Keys::Issued> KeysImpl::rotate(KeyId id, std::chrono::seconds grace, std::optional<KeyId> by) {
+  Issued issued;
+  ASSIGN_OR_RETURN(issued.key, live(id));
+  ASSIGN_OR_RETURN(KeyProof proof, make_secret(issued));
+  const std::string event = encode(KeyRotated{id, std::move(proof), env_.clock.wall() + grace, by});
+  RETURN_IF_ERROR(system_.append("key.rotated", event, [this, id]() -> Result<void> {
+    if (auto now = live(id); !now) return now.error();
+    if (table().full()) return KeyErrc::too_many_keys;
+    return {};
+  }));
+  issued.key = *find(id);
+  return issued;
+}
+
+Result<KeyRecord> KeysImpl::revoke(KeyId id, std::optional<KeyId> by) {
+  const auto key = find(id);
+  if (!key) return KeyErrc::no_such_key;
+  if (key->revoked) return *key;
+  RETURN_IF_ERROR(system_.append("key.revoked", encode(KeyRevoked{id, env_.clock.wall(), by})));
+  return *find(id);
+}
+
+Keys::Page KeysImpl::list(std::string_view tenant, std::uint64_t from, std::size_t limit) const {
+  Page page;
+  const std::size_t size = table().size();
+  for (std::size_t i = from; i < size; ++i) {
+    const auto& entry = table().at(static_cast<KeyTable::Index>(i));
+    if (!tenant.empty() && table().principal(entry)->tenant != tenant) continue;
+    if (page.keys.size() == limit) {
+      page.next = i;
+      break;
+    }
+    page.keys.push_back(table().record(entry));
+  }
+  return page;
+}
+
+Keys::Counts KeysImpl::counts() const {
+  Counts counts;
+  const std::uint32_t now_s = seconds_of(env_.clock.wall());
+  for (std::size_t i = 0, size = table().size(); i < size; ++i) {
+    const auto& entry = table().at(static_cast<KeyTable::Index>(i));
+    const bool revoked = entry.revoked_s.load(std::memory_order_relaxed) != 0;
+    const bool expired = entry.expires_s != 0 && entry.expires_s < now_s;
+    ++(revoked ? counts.revoked : expired ? counts.expired : counts.active);
+  }
+  return counts;
+}
+
+Result<std::vector<SecretText>> KeysImpl::aws_secrets(KeyId id) {
+  const auto sealed = folded_->sealed(id);
+  if (!sealed) return KeyErrc::no_such_key;
+  std::vector<SecretText> secrets;
+  const std::lock_guard one_at_a_time(sealing_);
+  for (const std::string& one : *sealed) {
+    ASSIGN_OR_RETURN(SecretText secret, instance_key_.open(one, to_text(id)));
+    secrets.push_back(std::move(secret));
+  }
+  return secrets;
+}
+
+class KeyCategory final : public boost::system::error_category {
+ public:
+  const char* name() const noexcept override { return "tidemill.keys"; }
+  std::string message(int code) const override {
+    switch (static_cast<KeyErrc>(code)) {
+      case KeyErrc::no_such_key:
+        return "there is no key of that id";
+      case KeyErrc::key_ended:
+        return "the key was revoked, or has expired";
+      case KeyErrc::too_many_keys:
+        return "the data directory has had as many keys as it can have";
+      case KeyErrc::instance_key_open:
+        return "others than its owner may read instance.key";
+      case KeyErrc::instance_key_gone:
+        return "instance.key is missing, or is another one";
+    }
+    return "unknown error of keys";
+  }
+};
+
+}  // namespace
+
+ErrorCode make_error_code(KeyErrc e) {
+  static const KeyCategory category;
+  return {static_cast<int>(e), category};
+}
+
+std::string_view key_kind_name(KeyKind kind) {
+  return kind == KeyKind::api ? "api" : "aws";
+}
+
+std::string fault_of(const WantedKey& wanted, WallTime now) {
+  if (wanted.name.empty() || wanted.name.size() > 100 ||
+      std::any_of(wanted.name.begin(), wanted.name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+    return "A key's name is 1 to 100 bytes of text, without control characters.";
+  if (!valid_tenant_name(wanted.tenant))
+    return "A tenant's name is 1 to 63 of a-z 0-9 and -, and does not begin with -.";
+  if (wanted.scopes.empty() || wanted.scopes.size() > 100) return "A key has 1 to 100 scopes.";
+  if (wanted.expires && *wanted.expires <= now) return "The key would have expired already.";
+  using namespace std::chrono;
+  if (wanted.expires && *wanted.expires >= sys_days(year(2106) / 1 / 1)) return "A key expires before 2106, or never.";
+  return {};
+}
+
+Result<std::unique_ptr<Keys>> Keys::open(Env& env, SystemStream& system, const Options& options) {
+  auto keys = std::make_unique<KeysImpl>(env, system, options);
+  RETURN_IF_ERROR(keys->start());
+  return std::unique_ptr<Keys>(std::move(keys));
+}
+
+}  // namespace tidemill

@@ -1,0 +1,487 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "api/routes.h"
+#include "tests/api/api_world.h"
+
+namespace tidemill {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+struct KeysApi : ::testing::Test {
+  ApiWorld world{{}, null_logger(), true};
+
+  // A key with these scopes, as it is sent.
+  std::string key(const std::vector<std::string>& scopes, std::string tenant = "default",
+                  std::optional<WallTime> expires = {}) {
+    WantedKey wanted;
+    wanted.name = "test";
+    wanted.tenant = std::move(tenant);
+    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
+    wanted.expires = expires;
+    const auto issued = world.keys->create(wanted, {});
+    EXPECT_TRUE(issued);
+    ids[std::string(issued->secret.view())] = issued->key.id;
+    return std::string(issued->secret.view());
+  }
+  static std::string bearer(const std::string& key) {
+    return key.empty() ? std::string() : "Authorization: Bearer " + key + "\r\n";
+  }
+  ClientAnswer get(const std::string& path, const std::string& key) { return world.get(path, bearer(key)); }
+  ClientAnswer send(const std::string& method, const std::string& path, const std::string& body, const std::string& key,
+                    const std::string& type = "application/json") {
+    return world.ask(ApiWorld::request(method, path, body, bearer(key) + "Content-Type: " + type + "\r\n"));
+  }
+  ClientAnswer sql(const std::string& statement, const std::string& key) {
+    return send("POST", "/v1/sql", nlohmann::json{{"sql", statement}}.dump(), key);
+  }
+  std::map<std::string, KeyId> ids;
+};
+
+// What each route takes, written down a second time: S is the stream, V the view of its path, C and I the views
+// customers and invoices. A route that is not here fails the test.
+const std::map<std::string_view, std::string_view> kAllowed{
+    {"ingest", "S:write S:admin server:admin instance:admin"},
+    {"records", "S:read S:admin server:admin instance:admin"},
+    {"view_row", "V:query V:admin server:admin instance:admin"},
+    {"view_rows", "V:query V:admin server:admin instance:admin"},
+    {"view_changes", "V:query V:admin server:admin instance:admin"},
+    {"customer", "C:query C:admin server:admin instance:admin"},
+    {"invoice", "I:query I:admin server:admin instance:admin"},
+    {"sql", "*"},
+    {"history", "*"},
+    {"streams", "*"},
+    {"stream", "S:write S:read S:admin server:read server:admin instance:admin"},
+    {"stream_put", "S:admin server:admin instance:admin"},
+    {"stream_delete", "S:admin server:admin instance:admin"},
+    {"shard_split", "S:admin server:admin instance:admin"},
+    {"shard_merge", "S:admin server:admin instance:admin"},
+    {"views", "*"},
+    {"view", "V:query V:admin server:read server:admin instance:admin"},
+    {"view_put", "V:admin server:admin instance:admin"},
+    {"view_delete", "V:admin server:admin instance:admin"},
+    {"view_verify", "V:admin server:admin instance:admin"},
+    {"view_why_row", "V:query V:admin server:admin instance:admin"},
+    {"view_why", "V:query V:admin server:admin instance:admin"},
+    {"view_quarantine", "V:query V:admin server:admin instance:admin"},
+    {"view_decide_many", "V:admin server:admin instance:admin"},
+    {"view_decide", "V:admin server:admin instance:admin"},
+    {"groups", "server:read server:admin instance:read instance:admin"},
+    {"group", "server:read server:admin instance:read instance:admin"},
+    {"cut", "instance:admin"},
+    {"key_create", "server:admin instance:admin"},
+    {"keys", "server:admin instance:admin"},
+    {"key", "server:admin instance:admin"},
+    {"key_rotate", "server:admin instance:admin"},
+    {"key_revoke", "server:admin instance:admin"},
+    {"healthz", "open"},
+    {"readyz", "open"},
+    {"readyz_ingest", "open"},
+    {"metrics", "instance:read instance:admin"},
+    {"index", "*"},
+};
+
+// Where a request goes. Another tenant's things get a column here as soon as there are any.
+enum class Target { own, absent };
+
+struct Place {
+  std::string stream, view;
+};
+Place place_of(Target target) {
+  return target == Target::own ? Place{"retail", "customers"} : Place{"absent", "absent"};
+}
+
+std::string path_of(std::string_view path, const Place& place) {
+  std::string out(path);
+  const std::map<std::string, std::string> values{
+      {"{stream}", place.stream}, {"{view}", place.view}, {"{key}", "1"}, {"{shard}", "0"}, {"{id}", "1"},
+      {"{sequence}", "1"},        {"{group}", "g"}};
+  for (const auto& [name, value] : values)
+    if (const auto at = out.find(name); at != std::string::npos) out.replace(at, name.size(), value);
+  EXPECT_EQ(out.find('{'), std::string::npos) << out;
+  return out;
+}
+
+bool expected(std::string_view label, const std::string& scope, const Place& place) {
+  const std::string_view allowed = kAllowed.at(label);
+  if (allowed == "*" || allowed == "open") return true;
+  const std::string list = " " + std::string(allowed) + " ";
+  const auto has = [&](const std::string& word) { return list.find(" " + word + " ") != std::string::npos; };
+  const auto one = [&](const std::string& prefix, const char* letter) {
+    return scope.starts_with(prefix) && has(std::string(letter) + ":" + scope.substr(prefix.size()));
+  };
+  return has(scope) || one("stream:" + place.stream + ":", "S") || one("stream:*:", "S") ||
+         one("view:" + place.view + ":", "V") || one("view:*:", "V") || one("view:customers:", "C") ||
+         one("view:*:", "C") || one("view:invoices:", "I") || one("view:*:", "I");
+}
+
+// The routes by the table that the server itself has.
+std::vector<Route> table(ApiWorld& world) {
+  static ApiContext context(world.real.env, *world.engine, nullptr, world.workers);
+  static Records records(context);
+  static Streams streams(context, records);
+  static ViewRoutes views(context);
+  static KeyRoutes keys(context, nullptr);
+  static std::unique_ptr<Ingest> ingest;
+  return make_routes({context, ingest, records, streams, views, keys, [] { return std::string(); }});
+}
+
+TEST_F(KeysApi, PermissionMatrix) {
+  std::map<std::string, std::string> holders;
+  for (const std::string name : {"retail", "absent", "other", "*"})
+    for (const char* action : {"write", "read", "admin"}) {
+      const std::string scope = "stream:" + name + ":" + action;
+      holders[scope] = key({scope});
+    }
+  for (const std::string name : {"customers", "invoices", "absent", "*"})
+    for (const char* action : {"query", "admin"}) {
+      const std::string scope = "view:" + name + ":" + action;
+      holders[scope] = key({scope});
+    }
+  for (const char* scope : {"server:read", "server:admin", "instance:read", "instance:admin"})
+    holders[scope] = key({scope});
+  const std::string revoked = key({"instance:admin"});
+  ASSERT_TRUE(world.keys->revoke(ids.at(revoked), {}));
+  const std::string expired = key({"instance:admin"}, "default", WallTime(1s));
+  const std::string other = key({"instance:admin"});
+  std::string mistyped = other;
+  mistyped[20] = mistyped[20] == 'a' ? 'b' : 'a';
+
+  std::size_t cells = 0;
+  const auto cell = [&](const Route& route, const Place& place, const std::string& key, const std::string& about) {
+    ++cells;
+    // An unknown parameter: who is let in is told of it, and nothing is done. Nobody else learns that.
+    const std::string path = path_of(route.path, place) + "?matrix=1";
+    const std::string type = std::string(route.takes.substr(0, route.takes.find(',')));
+    RawClient client(world.server->port());
+    client.send(ApiWorld::request(route.method, path, {},
+                                  bearer(key) + (type.empty() ? "" : "Content-Type: " + type + "\r\n")));
+    const ClientAnswer answer = client.answer();
+    EXPECT_FALSE(answer.closed) << about;
+    return answer;
+  };
+  for (const Route& route : table(world)) {
+    ASSERT_TRUE(kAllowed.count(route.label)) << "what may a key do with the route " << route.label << "?";
+    const bool open = kAllowed.at(route.label) == "open";
+    for (const Target target : {Target::own, Target::absent}) {
+      const Place place = place_of(target);
+      for (const auto& [scope, key] : holders) {
+        const std::string about = std::string(route.label) + " of " + place.stream + " by " + scope;
+        const ClientAnswer answer = cell(route, place, key, about);
+        if (open) {
+          EXPECT_EQ(answer.status, 200) << about;
+        } else if (expected(route.label, scope, place) && (route.label == "index" || route.label == "metrics")) {
+          EXPECT_EQ(answer.status, 200) << about;  // takes any parameter
+        } else if (expected(route.label, scope, place)) {
+          EXPECT_EQ(answer.code(), "invalid_parameter") << about << " " << answer.body;
+        } else {
+          EXPECT_EQ(answer.status, 403) << about;
+          EXPECT_EQ(answer.code(), "forbidden") << about;
+        }
+      }
+      for (const auto& [state, key] : std::map<std::string, std::string>{
+               {"No key came", ""}, {"was revoked", revoked}, {"has expired", expired}, {"mistyped", mistyped}}) {
+        const std::string about = std::string(route.label) + " of " + place.stream + ": " + state;
+        const ClientAnswer answer = cell(route, place, key, about);
+        EXPECT_EQ(answer.status, open ? 200 : 401) << about;
+        if (open) continue;
+        EXPECT_EQ(answer.code(), "unauthorized") << about;
+        EXPECT_THAT(answer.body, HasSubstr(state));
+        EXPECT_THAT(answer.headers.at("www-authenticate"), HasSubstr("Bearer")) << about;
+      }
+    }
+  }
+  EXPECT_EQ(kAllowed.size(), table(world).size());
+  std::printf("permission matrix: %zu routes, %zu cells\n", kAllowed.size(), cells);
+}
+
+// A name that is not there and one that is answer alike to who may not have it, and only who may learns which.
+TEST_F(KeysApi, ExistenceIsNotToldToWhoMayNot) {
+  const std::string retail = key({"stream:retail:read"});
+  EXPECT_EQ(get("/v1/streams/absent", retail).status, 403);
+  EXPECT_EQ(get("/v1/views/customers", retail).status, 403);
+  EXPECT_EQ(get("/v1/views/absent", retail).status, 403);
+  EXPECT_EQ(get("/v1/streams/absent", key({"stream:*:read"})).code(), "stream_not_found");
+  EXPECT_EQ(get("/v1/streams/retail", retail).status, 200);
+  EXPECT_THAT(get("/v1/streams/absent", retail).body, HasSubstr("stream:absent:any"));
+  EXPECT_EQ(get("/v1/streams/%72etail", retail).status, 200);
+  EXPECT_EQ(get("/v1/streams/_system", key({"stream:*:admin"})).code(), "stream_not_found");
+}
+
+TEST_F(KeysApi, ListsShowWhatTheKeyMaySee) {
+  ASSERT_TRUE(world.engine->create(
+      [] {
+        StreamDefinition d;
+        d.name = "secret";
+        return d;
+      }(),
+      1));
+  const auto names = [](const ClientAnswer& answer, const char* list) {
+    std::vector<std::string> out;
+    const auto json = answer.json();
+    for (const auto& one : json[list]) out.push_back(one["name"]);
+    return out;
+  };
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  const std::string producer = key({"stream:retail:write"});
+  EXPECT_THAT(names(get("/v1/streams", producer), "streams"), ElementsAre("retail"));
+  EXPECT_THAT(names(get("/v1/views", producer), "views"), IsEmpty());
+  EXPECT_THAT(get("/v1/streams/retail", producer).json()["views"], IsEmpty());
+  EXPECT_THAT(get("/", producer).body, Not(HasSubstr("secret")));
+  EXPECT_THAT(get("/", producer).body, Not(HasSubstr("customers")));
+  const std::string analyst = key({"view:customers:query"});
+  EXPECT_THAT(names(get("/v1/views", analyst), "views"), ElementsAre("customers"));
+  EXPECT_THAT(names(get("/v1/streams", analyst), "streams"), IsEmpty());
+  EXPECT_THAT(names(get("/v1/views", key({"server:read"})), "views"), ElementsAre("customers", "invoices"));
+}
+
+TEST_F(KeysApi, AViewThatAKeyMayNotQueryDoesNotExistForSql) {
+  const std::string analyst = key({"view:customers:query"});
+  EXPECT_EQ(sql("SELECT count(*) AS n FROM customers", analyst).status, 200);
+  const auto detail = [&](const std::string& statement) { return sql(statement, analyst).json().value("detail", ""); };
+  for (const std::string statement :
+       {"SELECT * FROM NAME", "SELECT count(*) FROM NAME", "SELECT 1 FROM customers, NAME",
+        "EXPLAIN SELECT * FROM NAME", "SELECT * FROM \"NAME\"", "SELECT * FROM [NAME]",
+        "WITH a AS (SELECT * FROM NAME) SELECT * FROM a", "SELECT (SELECT count(*) FROM NAME)",
+        "SELECT * FROM customers UNION ALL SELECT * FROM NAME"}) {
+    const auto with = [&](const std::string& name) {
+      std::string s = statement;
+      s.replace(s.find("NAME"), 4, name);
+      return detail(s);
+    };
+    std::string hidden = with("invoices");
+    std::string unknown = with("nonsense");
+    EXPECT_THAT(hidden, HasSubstr("There is no view invoices")) << statement;
+    hidden.replace(hidden.find("invoices"), 8, "nonsense");
+    EXPECT_EQ(hidden, unknown) << "told alike";
+  }
+  EXPECT_THAT(detail("SELECT * FROM customer"), HasSubstr("Did you mean customers"));
+  EXPECT_THAT(detail("SELECT * FROM invoice"), Not(HasSubstr("invoices")));
+  EXPECT_THAT(detail("SELECT name FROM sqlite_master"), Not(HasSubstr("invoices")));
+  // One key's connection is not another's.
+  EXPECT_EQ(sql("SELECT count(*) AS n FROM invoices", key({"view:*:query"})).status, 200);
+  EXPECT_EQ(sql("SELECT count(*) AS n FROM invoices", analyst).status, 400);
+}
+
+TEST_F(KeysApi, DefinitionsNeedTheirViewTheirStreamAndWhatTheyLookUp) {
+  const std::string definition =
+      "CREATE MATERIALIZED VIEW mine AS SELECT Country, count(*) AS n FROM retail GROUP BY 1";
+  const std::string admin = key({"view:mine:admin"});
+  ClientAnswer answer = sql(definition, admin);
+  EXPECT_EQ(answer.code(), "forbidden");
+  EXPECT_THAT(answer.body, HasSubstr("stream:retail:read"));
+  EXPECT_EQ(sql(definition, key({"stream:retail:read"})).code(), "forbidden");
+  EXPECT_THAT(sql(definition, key({"stream:retail:read"})).body, HasSubstr("view:mine:admin"));
+  EXPECT_EQ(send("PUT", "/v1/views/mine", definition, admin, "application/sql").code(), "forbidden");
+  EXPECT_EQ(send("PUT", "/v1/views/mine", "builtin:customers", admin, "application/sql").code(), "forbidden");
+  EXPECT_EQ(sql("EXPLAIN " + definition, admin).code(), "forbidden") << "its trial shows records";
+  EXPECT_EQ(sql("EXPLAIN SELECT Country, count(*) AS n FROM retail GROUP BY 1", admin).code(), "invalid_sql");
+
+  const std::string both = key({"view:mine:admin", "stream:retail:read"});
+  EXPECT_EQ(sql("EXPLAIN SELECT Country, count(*) AS n FROM retail GROUP BY 1", both).status, 200);
+  EXPECT_EQ(sql(definition, both).status, 200);
+  EXPECT_EQ(sql("DROP MATERIALIZED VIEW mine", key({"view:other:admin"})).code(), "forbidden");
+  EXPECT_EQ(sql("DROP VIEW \"mine\"", key({"view:other:admin"})).code(), "forbidden");
+  EXPECT_EQ(sql("ALTER VIEW mine AS SELECT Country, sum(Quantity) AS n FROM retail GROUP BY 1", admin).code(),
+            "forbidden");
+  const std::string lookup =
+      "CREATE MATERIALIZED VIEW mine2 AS SELECT c.country AS country, count(*) AS n FROM retail LEFT JOIN customers c "
+      "ON c.customer = CustomerID GROUP BY 1";
+  const std::string two = key({"view:mine*:admin", "stream:retail:read"});
+  answer = sql(lookup, two);
+  EXPECT_EQ(answer.code(), "forbidden");
+  EXPECT_THAT(answer.body, HasSubstr("view:customers:query"));
+  EXPECT_EQ(sql("CREATE STREAM big AS SELECT * FROM retail WHERE Quantity > 100", two).code(), "forbidden");
+  EXPECT_EQ(sql("CREATE STREAM big AS SELECT * FROM retail WHERE Quantity > 100", key({"stream:big:admin"})).code(),
+            "forbidden");
+  const std::string streams = key({"stream:big:admin", "stream:retail:read"});
+  EXPECT_EQ(sql("CREATE STREAM big AS SELECT * FROM retail WHERE Quantity > 100", streams).status, 200);
+  EXPECT_EQ(sql("DROP STREAM big", two).code(), "forbidden");
+  EXPECT_EQ(sql("DROP STREAM big", streams).status, 200);
+  EXPECT_EQ(sql("DROP MATERIALIZED VIEW mine", admin).status, 200);
+}
+
+TEST_F(KeysApi, RecordsBehindARowNeedTheStream) {
+  const std::string producer = key({"stream:retail:write"});
+  ASSERT_EQ(send("POST", "/v1/streams/retail/records?ack=view", std::string(kGood), producer).status, 200);
+  const std::string analyst = key({"view:invoices:query"});
+  EXPECT_EQ(get("/invoices/1", analyst).status, 200);
+  EXPECT_EQ(get("/customers/1", analyst).code(), "forbidden");
+  for (const char* path :
+       {"/v1/views/invoices/why?key=1", "/v1/views/invoices/rows/1/why", "/v1/views/invoices/quarantine"}) {
+    const ClientAnswer answer = get(path, analyst);
+    EXPECT_EQ(answer.code(), "forbidden") << path;
+    EXPECT_THAT(answer.body, HasSubstr("stream:retail:read")) << path;
+    EXPECT_EQ(get(path, key({"view:invoices:query", "stream:retail:read"})).status, 200) << path;
+  }
+}
+
+TEST_F(KeysApi, AKeyComesOnceAndInOneOfTwoWays) {
+  const std::string good = key({"server:read"});
+  EXPECT_EQ(world.get("/v1/groups", "Authorization: Bearer " + good + "\r\n").status, 200);
+  EXPECT_EQ(world.get("/v1/groups", "authorization: bearer  " + good + "\r\n").status, 200);
+  EXPECT_EQ(world.get("/v1/groups", "X-Api-Key: " + good + "\r\n").status, 200);
+  for (const std::string& headers : std::vector<std::string>{
+           "Authorization: Bearer " + good + "\r\nX-Api-Key: " + good + "\r\n",
+           "X-Api-Key: " + good + "\r\nX-Api-Key: " + good + "\r\n",
+           "Authorization: Bearer " + good + "\r\nAuthorization: Bearer " + good + "\r\n",
+           "Authorization: Basic dXNlcjpwYXNz\r\n", "Authorization: " + good + "\r\n", "Authorization: Bearer\r\n",
+           std::string("X-Api-Key: \r\n"), "X-Api-Key: " + good + ",\r\n", std::string("X-Api-Key: ' OR 1=1 --\r\n"),
+           "X-Api-Key: " + std::string(4'000, 'a') + "\r\n"}) {
+    const ClientAnswer answer = world.get("/v1/groups", headers);
+    EXPECT_EQ(answer.status, 401) << headers;
+    EXPECT_EQ(answer.body.find(good), std::string::npos);
+  }
+  // Not in a URL, where logs and histories keep it.
+  EXPECT_EQ(world.get("/v1/groups?key=" + good).status, 401);
+  // The next request of the same connection needs its own.
+  RawClient client(world.server->port());
+  client.send(ApiWorld::request("GET", "/v1/groups", {}, bearer(good)) + ApiWorld::request("GET", "/v1/groups") +
+              ApiWorld::request("GET", "/v1/groups", {}, bearer(good)));
+  EXPECT_EQ(client.answer().status, 200);
+  EXPECT_EQ(client.answer().status, 401);
+  EXPECT_EQ(client.answer().status, 200);
+}
+
+TEST_F(KeysApi, TheFirstKeyClosesTheDoorAndRevokingItDoesNotOpenIt) {
+  EXPECT_EQ(get("/v1/streams", "").status, 200);
+  EXPECT_EQ(get("/v1/streams", "anything").status, 200) << "there is nothing to hold it against";
+  EXPECT_THAT(get("/", "").body, HasSubstr("There are no keys"));
+  const auto make = [&](const char* body, const std::string& key) { return send("POST", "/v1/keys", body, key); };
+  for (const char* body :
+       {R"({"name":"a","scopes":["server:admin"]})", R"({"name":"a","scopes":["instance:admin"],"kind":"aws"})",
+        R"({"name":"a","scopes":["instance:admin"],"expires":"2100-01-01T00:00:00Z"})"}) {
+    EXPECT_THAT(make(body, "").body, HasSubstr("first key must")) << body;
+  }
+  const ClientAnswer first = make(R"({"name":"operator","scopes":["instance:admin"]})", "");
+  ASSERT_EQ(first.status, 201) << first.body;
+  EXPECT_EQ(first.headers.at("cache-control"), "no-store");
+  const std::string admin = first.json()["key"];
+  const std::string id = first.json()["id"];
+  EXPECT_EQ(get("/v1/streams", "").status, 401);
+  EXPECT_EQ(get("/v1/streams", admin).status, 200);
+  EXPECT_THAT(get("/", admin).body, Not(HasSubstr("There are no keys")));
+  EXPECT_EQ(send("DELETE", "/v1/keys/" + id, "", admin).status, 204);
+  EXPECT_EQ(get("/v1/streams", admin).status, 401);
+  EXPECT_EQ(get("/v1/streams", "").status, 401);
+  EXPECT_EQ(get("/healthz", "").status, 200);
+}
+
+TEST_F(KeysApi, KeysAreMadeListedRotatedAndRevoked) {
+  const std::string admin = key({"instance:admin"});
+  const auto make = [&](const std::string& body) { return send("POST", "/v1/keys", body, admin); };
+  const ClientAnswer made =
+      make(R"({"name":"till \u00e4","scopes":["stream:retail:write"],"expires":"2100-01-01T00:00:00Z"})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string id = made.json()["id"];
+  const std::string old = made.json()["key"];
+  EXPECT_EQ(made.json()["expires"], "2100-01-01T00:00:00.000Z");
+  EXPECT_EQ(made.json()["state"], "active");
+  ClientAnswer rotated = send("POST", "/v1/keys/" + id + "/rotate", R"({"grace_seconds":60})", admin);
+  ASSERT_EQ(rotated.status, 200) << rotated.body;
+  const std::string fresh = rotated.json()["key"];
+  EXPECT_NE(fresh, old);
+  EXPECT_FALSE(rotated.json()["older_until"].is_null());
+  EXPECT_EQ(get("/v1/streams/retail", old).status, 200);
+  EXPECT_EQ(get("/v1/streams/retail", fresh).status, 200);
+  rotated = send("POST", "/v1/keys/" + id + "/rotate", R"({"grace_seconds":0})", admin);
+  EXPECT_EQ(get("/v1/streams/retail", old).status, 401);
+  EXPECT_EQ(get("/v1/streams/retail", fresh).status, 401);
+  EXPECT_EQ(get("/v1/streams/retail", rotated.json()["key"]).status, 200);
+  const ClientAnswer one = get("/v1/keys/" + id, admin);
+  EXPECT_EQ(one.json()["name"], "till \u00e4");
+  EXPECT_FALSE(one.json()["last_used"].is_null());
+  EXPECT_FALSE(one.json().contains("key"));
+  EXPECT_EQ(get("/v1/keys", admin).json()["keys"].size(), 2u);
+  EXPECT_EQ(get("/v1/keys?limit=1", admin).json()["next"], 1);
+  EXPECT_EQ(get("/v1/keys?limit=1&from=1", admin).json()["keys"][0]["id"], id);
+  EXPECT_EQ(send("DELETE", "/v1/keys/" + id, "", admin).status, 204);
+  EXPECT_EQ(send("DELETE", "/v1/keys/" + id, "", admin).status, 204) << "again";
+  EXPECT_EQ(get("/v1/keys/" + id, admin).json()["state"], "revoked");
+  EXPECT_EQ(send("POST", "/v1/keys/" + id + "/rotate", "", admin).code(), "key_ended");
+  for (const char* path : {"/v1/keys/0000000000001", "/v1/keys/x", "/v1/keys/zzzzzzzzzzzzz"})
+    EXPECT_EQ(get(path, admin).code(), "key_not_found") << path;
+  for (const char* body :
+       {"", "[]", "{", R"({"name":"a"})", R"({"scopes":["server:read"]})", R"({"name":"","scopes":["server:read"]})",
+        R"({"name":"a","scopes":["all"]})", R"({"name":"a","scopes":[1]})", R"({"name":"a","scopes":"server:read"})",
+        R"({"name":"a","scopes":["server:read"],"kind":"x"})",
+        R"({"name":"a","scopes":["server:read"],"expires":"soon"})",
+        R"({"name":"a","scopes":["server:read"],"expires":"2001-01-01T00:00:00Z"})",
+        R"({"name":"a","scopes":["server:read"],"tenant":"../x"})", R"({"name":"a\u0000b","scopes":["server:read"]})",
+        R"({"name":"a","scopes":["server:read"],"id":"0000000000001"})"})
+    EXPECT_EQ(make(body).code(), "invalid_body") << body;
+  EXPECT_EQ(send("POST", "/v1/keys/" + id + "/rotate", R"({"grace_seconds":-1})", admin).code(), "invalid_body");
+}
+
+TEST_F(KeysApi, AnAwsKeyIsShownOnceAndIsNoKeyOfThisDoor) {
+  const std::string admin = key({"instance:admin"});
+  const ClientAnswer made =
+      send("POST", "/v1/keys", R"({"name":"k","kind":"aws","scopes":["stream:retail:write"]})", admin);
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string secret = made.json()["secret_access_key"];
+  EXPECT_EQ(secret.size(), 40u);
+  EXPECT_EQ(made.json()["access_key_id"].get<std::string>().size(), 20u);
+  EXPECT_EQ(get("/v1/streams", secret).status, 401);
+  EXPECT_EQ(get("/v1/keys", admin).body.find(secret), std::string::npos);
+  const auto kept = world.keys->aws_secrets(*parse_key_id(made.json()["id"].get<std::string>()));
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->at(0).view(), secret);
+}
+
+TEST_F(KeysApi, ATenantsAdminGivesNothingThatIsNotTheTenants) {
+  const std::string operators = key({"instance:admin"});
+  const std::string acme = key({"server:admin"}, "acme");
+  const auto make = [&](const char* scope, const char* tenant, const std::string& by) {
+    nlohmann::json body{{"name", "x"}, {"scopes", {scope}}};
+    if (*tenant) body["tenant"] = tenant;
+    return send("POST", "/v1/keys", body.dump(), by);
+  };
+  EXPECT_EQ(make("stream:x:write", "", acme).json()["tenant"], "acme");
+  EXPECT_EQ(make("stream:x:write", "default", acme).code(), "forbidden");
+  EXPECT_EQ(make("instance:read", "", acme).code(), "forbidden");
+  EXPECT_EQ(make("instance:admin", "acme", acme).code(), "forbidden");
+  EXPECT_EQ(make("server:admin", "umbrella", operators).json()["tenant"], "umbrella");
+  const std::string foreign = to_text(ids.at(operators));
+  EXPECT_EQ(get("/v1/keys/" + foreign, acme).body, get("/v1/keys/0000000000001", acme).body) << "told alike";
+  EXPECT_EQ(send("DELETE", "/v1/keys/" + foreign, "", acme).code(), "key_not_found");
+  EXPECT_EQ(send("POST", "/v1/keys/" + foreign + "/rotate", "", acme).code(), "key_not_found");
+  const auto listed = get("/v1/keys", acme).json();
+  EXPECT_GE(listed["keys"].size(), 2u);
+  for (const auto& one : listed["keys"]) EXPECT_EQ(one["tenant"], "acme");
+  // Within the tenant, too: a key with more than its own scopes is not rotated into one's hands.
+  const std::string reader = key({"instance:read"}, "acme");
+  EXPECT_EQ(send("POST", "/v1/keys/" + to_text(ids.at(reader)) + "/rotate", "", acme).code(), "forbidden");
+  EXPECT_EQ(send("DELETE", "/v1/keys/" + to_text(ids.at(reader)), "", acme).code(), "forbidden");
+}
+
+TEST_F(KeysApi, DenialsAreCountedAndNameNoKey) {
+  const std::string admin = key({"instance:admin"});
+  const std::string revoked = key({"server:read"});
+  ASSERT_TRUE(world.keys->revoke(ids.at(revoked), {}));
+  get("/v1/groups", "");
+  get("/v1/groups", revoked);
+  get("/v1/groups", "nonsense");
+  get("/v1/cut", key({"server:admin"}));
+  sql("DROP VIEW customers", key({"server:read"}));
+  const std::string text = get("/metrics", admin).body;
+  EXPECT_THAT(text, HasSubstr("tidemill_requests_denied_total{reason=\"no_key\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_requests_denied_total{reason=\"revoked\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_requests_denied_total{reason=\"malformed\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_requests_denied_total{reason=\"forbidden\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_keys{state=\"active\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_keys{state=\"revoked\"} 1\n"));
+  for (const auto& [secret, id] : ids) {
+    EXPECT_EQ(text.find(to_text(id)), std::string::npos);
+    EXPECT_EQ(text.find(secret), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace tidemill

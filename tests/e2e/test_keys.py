@@ -1,0 +1,246 @@
+"""Keys from outside: the page's commands, the first key, what a stop and a kill leave of them, and that no secret is found
+where it does not belong."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import time
+import unittest
+
+from harness import TestCase, exchange, need, program, root
+from operations_page import check_output
+
+PAGE = root / "docs/keys.md"
+
+
+def listening(port):
+    """Addresses that listen on the port, as the kernel writes them."""
+    found = set()
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        address, state = line.split()[1], line.split()[3]
+        if state == "0A" and int(address.split(":")[1], 16) == port:
+            found.add(socket.inet_ntoa(int(address.split(":")[0], 16).to_bytes(4, "little")))
+    return found
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+class KeysPage(TestCase):
+    def test_the_tutorial(self):
+        need("curl")
+        host = self.server().start()
+        env = {**os.environ, "PATH": f"{pathlib.Path(program).parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
+               "API_URL": host.url}
+        env.pop("TIDEMILL_KEY", None)
+        text = PAGE.read_text()
+        section = re.search(r"(?ms)^## From nothing\n(.*?)^## ", text).group(1)
+        blocks = re.findall(r"(?m)^```(sh|text)\n((?:.*\n)*?)```$", section)
+        self.assertGreater(len(blocks), 8)
+        # One shell for all, for they set variables; a line between the blocks tells what each printed.
+        script = "set -eu\n" + "".join(f"{body}echo '---8<---'\n" for kind, body in blocks if kind == "sh")
+        script = script.replace("127.0.0.1:7077", f"127.0.0.1:{host.port}")
+        done = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, env=env, cwd=self.directory)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        said = done.stdout.split("---8<---\n")
+        at = -1
+        for kind, body in blocks:
+            if kind == "sh":
+                at += 1
+            else:
+                check_output(self, "From nothing", body, said[at])
+
+    def test_its_links_lead_somewhere(self):
+        for target in re.findall(r"\]\(([^)]+)\)", PAGE.read_text()):
+            self.assertTrue((root / "docs" / target.partition("#")[0]).exists(), target)
+
+
+class Keys(TestCase):
+    def create(self, *arguments, key=None, **keywords):
+        env = {**os.environ, **({"TIDEMILL_KEY": key} if key else {})}
+        done = self.tidemill("keys", "create", *arguments, env=env, **keywords)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("shown this once", done.stderr)
+        return done.stdout.strip()
+
+    def test_the_first_key_is_made_on_the_machine(self):
+        data = str(self.directory / "data")
+        key = self.create("operator", "--admin", "--data", data)
+        self.assertRegex(key, r"^tm_[0-9a-hjkmnp-tv-z]{13}_[0-9a-hjkmnp-tv-z]{36}$")
+        host = self.server().start()
+        self.check_problem(host.get("/v1/streams"), 401, "unauthorized")
+        self.assertEqual(host.get("/v1/streams", bearer(key)).status, 200)
+        for path in ("/healthz", "/readyz", "/readyz/ingest"):
+            self.assertEqual(host.get(path).status, 200)
+        # While a server runs the directory is its own.
+        done = self.tidemill("keys", "create", "x", "--admin", "--data", data)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("a server uses", done.stderr)
+        # What the commands say where the key is missing, or does not do.
+        done = self.tidemill("tail", "--url", host.url, "--no-follow")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("TIDEMILL_KEY or --key-file", done.stderr)
+        done = self.tidemill("tail", "--url", host.url, "--no-follow", "--key-file", "nothing-here")
+        self.assertIn("no key can be read from nothing-here", done.stderr)
+        file = self.directory / "key"
+        file.write_text(key + "\n")
+        for command in (["tail", "--no-follow"], ["status"], ["stream"], ["view"], ["keys", "list"],
+                        ["sql", "SELECT 1 AS one"]):
+            done = self.tidemill(*command, "--url", host.url, "--key-file", str(file))
+            self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+        done = self.tidemill("backup", "--data", data, "--url", host.url, "--key-file", str(file), "backup")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        reader = self.create("reader", "--scope", "stream:retail:read", "--url", host.url, key=key)
+        file.write_text(reader)
+        done = self.tidemill("put", "--url", host.url, "--key-file", str(file), '{"InvoiceNo":"1"}')
+        self.assertIn("stream:retail:write", done.stderr)
+
+    def test_a_data_directory_without_a_key_is_served_to_this_machine_only(self):
+        host = self.server()
+        host.arguments = ["--listen", f"0.0.0.0:{host.port}"]
+        host.start()
+        self.assertEqual(listening(host.port), {"127.0.0.1"})
+        self.assertIn("there are no keys: only this machine is served", host.log_tail())
+        status = self.tidemill("status", "--url", host.url)
+        self.assertIn("keys: none", status.stdout)
+        self.assertIn("There are no keys", host.get("/").body.decode())
+        key = self.create("operator", "--admin", "--url", host.url)
+        self.assertEqual(listening(host.port), {"127.0.0.1"})  # from the next start on
+        host.stop()
+        host.start()
+        self.assertEqual(listening(host.port), {"0.0.0.0"})
+        self.assertEqual(host.get("/v1/streams").status, 401)
+        self.assertEqual(host.get("/v1/streams", bearer(key)).status, 200)
+
+    def test_without_keys_the_world_is_served_where_that_is_asked_for(self):
+        host = self.server("--open")
+        host.arguments += ["--listen", f"0.0.0.0:{host.port}"]
+        host.start()
+        self.assertEqual(listening(host.port), {"0.0.0.0"})
+        self.assertIn("whoever reaches the port may write, read and delete", host.log_tail())
+
+    def test_what_a_kill_leaves(self):
+        host = self.server().start()
+        admin = self.create("operator", "--admin", "--url", host.url)
+        key = self.create("a", "--scope", "server:read", "--url", host.url, key=admin)
+        self.assertEqual(host.get("/v1/groups", bearer(key)).status, 200)
+        id = key.split("_")[1]
+        answer = exchange(host.connect(), "DELETE", f"/v1/keys/{id}", None, bearer(admin))
+        self.assertEqual(answer.status, 204)
+        host.kill()  # what was answered was on disk
+        host.start()
+        self.assertIn("was revoked", host.get("/v1/groups", bearer(key)).json()["detail"])
+        self.assertEqual(host.get("/v1/groups", bearer(admin)).status, 200)
+        host.stop()
+        host.start()
+        keys = host.get("/v1/keys", bearer(admin)).json()["keys"]
+        self.assertTrue(keys[0]["last_used"])  # noted at the stop
+
+    def test_secrets_of_kind_aws_and_backups(self):
+        data = str(self.directory / "data")
+        admin = self.create("operator", "--admin", "--data", data)
+        said = self.create("k", "--kind", "aws", "--scope", "stream:retail:write", "--data", data)
+        self.assertRegex(said, r"^access_key_id TMAK[0-9A-HJKMNP-TV-Z]{16}\nsecret_access_key [0-9a-z]{40}$")
+        file = pathlib.Path(data) / "instance.key"
+        self.assertEqual((stat.S_IMODE(file.stat().st_mode), file.stat().st_size), (0o600, 32))
+
+        def backup(name, *flags):
+            done = self.tidemill("backup", "--data", data, name, *flags)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return sorted(p.name for p in (self.directory / name).glob("instance.key*"))
+
+        self.assertEqual(backup("plain"), [])
+        [copy] = backup("whole", "--with-instance-key")
+        self.assertEqual(stat.S_IMODE((self.directory / "whole" / copy).stat().st_mode), 0o600)
+        for name, there in (("plain", False), ("whole", True)):
+            done = self.tidemill("restore", name, "--data", f"restored-{name}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            restored = self.directory / f"restored-{name}" / "instance.key"
+            self.assertEqual(restored.exists(), there)
+            done = self.tidemill("keys", "create", "n", "--kind", "aws", "--scope", "stream:retail:write", "--data",
+                                 f"restored-{name}")
+            self.assertEqual(done.returncode, 0 if there else 2, done.stderr)
+            if not there:
+                self.assertIn("encryption key is missing", done.stderr)
+        self.assertEqual((self.directory / "restored-whole/instance.key").read_bytes(), file.read_bytes())
+        self.assertEqual(stat.S_IMODE((self.directory / "restored-whole/instance.key").stat().st_mode), 0o600)
+        self.assertEqual(backup("whole"), [])  # the next one without it does not keep it
+        file.chmod(0o644)
+        done = self.tidemill("keys", "create", "n", "--kind", "aws", "--scope", "stream:retail:write", "--data", data)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("chmod 600", done.stderr)
+        self.assertTrue(admin)
+
+    def test_no_secret_is_found_where_it_does_not_belong(self):
+        host = self.server("--log-level", "debug").start()
+        admin = self.create("operator", "--admin", "--url", host.url)
+        connection = host.connect()
+        issued, said = [], []
+
+        def ask(method, path, body=None, headers=None):
+            answer = exchange(connection, method, path, body, headers)
+            return answer
+
+        for n in range(1000):
+            kind = "aws" if n % 20 == 0 else "api"
+            answer = ask("POST", "/v1/keys", {"name": f"canary {n}", "kind": kind, "scopes": ["stream:canary:read"]},
+                         bearer(admin))
+            self.assertEqual(answer.status, 201, answer)
+            made = answer.json()
+            issued.append(made["secret_access_key"] if kind == "aws" else made["key"])
+        for n, key in enumerate(issued):
+            good = key.startswith("tm_")
+            answers = [
+                ask("GET", "/v1/streams/canary", None, bearer(key)),
+                ask("POST", "/v1/sql", {"sql": "SELECT * FROM nothing"}, {"X-Api-Key": key}),
+                ask("GET", "/v1/streams", None, bearer(key[:-1] + ("0" if key[-1] != "0" else "1"))),
+                ask("GET", "/v1/streams", None, {"Authorization": "Basic " + key}),
+            ]
+            self.assertEqual([a.status for a in answers], [404 if good else 401, 400 if good else 401, 401, 401], key)
+            said += [a.body.decode() + str(a.headers) for a in answers]
+            if n % 100 == 1 and good:
+                rotated = ask("POST", f"/v1/keys/{key.split('_')[1]}/rotate", {"grace_seconds": 60}, bearer(admin))
+                issued.append(rotated.json()["key"])
+        said += [ask("GET", path, None, bearer(admin)).body.decode()
+                 for path in ("/metrics", "/v1/keys?limit=1000", "/v1/cut", "/", "/v1/groups")]
+        # What makes it a secret: of a key all behind the id.
+        secrets = [key.split("_")[2] if key.startswith("tm_") else key for key in issued]
+        text = "\n".join(said)
+        self.assertEqual([s for s in secrets if s in text], [], "in answers")
+        log = host.log.read_text(errors="replace")
+        self.assertEqual([s for s in secrets if s in log], [], "in the log")
+
+        core = self.core_of(host) if shutil.which("gcore") else None
+        host.stop()
+        log = host.log.read_text(errors="replace")
+        self.assertEqual([s for s in secrets if s in log], [], "in the log")
+        for file in (self.directory / "data").rglob("*"):
+            if file.is_file():
+                held = file.read_bytes()
+                self.assertEqual([s for s in secrets if s.encode() in held], [], file)
+        if core is None:
+            return print("no core file was looked at: gcore (gdb) is not there, or not allowed")
+        found = [s for s in secrets if s.encode() in core]
+        print(f"in a core file: {len(found)} of {len(secrets)} secrets")
+        # Those of the last requests and answers, in buffers that nothing has used since (docs/keys.md).
+        self.assertLess(len(found), 20)
+
+    def core_of(self, host):
+        done = subprocess.run(["gcore", "-o", str(self.directory / "core"), str(host.process.pid)],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+        files = list(self.directory.glob("core.*"))
+        if done.returncode != 0 or not files:
+            return None
+        core = files[0].read_bytes()
+        files[0].unlink()
+        return core
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,66 @@
+#include "tools/cli/keys/local_keys.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "storage/seam/clock.h"
+#include "storage/seam/random.h"
+#include "tools/cli/looking.h"
+
+namespace tidemill::cli {
+
+// On standard error, with the values that say where.
+class LocalKeys::Errors final : public Logger {
+ public:
+  bool enabled(LogLevel level) const override { return level == LogLevel::error; }
+  void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) override {
+    if (!enabled(level)) return;
+    std::string line = "tidemill keys: " + std::string(message);
+    for (const LogField& field : fields) line.append(" ").append(field.name).append("=").append(field.value);
+    std::fprintf(stderr, "%s\n", line.c_str());
+  }
+};
+
+LocalKeys::LocalKeys()
+    : errors_(std::make_unique<Errors>()), env_{files_, system_clock(), system_random(),
+                                                flush_, background_,    *errors_} {}
+
+LocalKeys::~LocalKeys() {
+  if (keys_) (void)keys_->close().has_value();
+  if (engine_) (void)engine_->close().has_value();
+  keys_.reset();
+  engine_.reset();
+  background_.stop();
+  flush_.stop();
+}
+
+std::unique_ptr<LocalKeys> LocalKeys::open(const std::string& data, std::string& error) {
+  // What this process makes in it, the server must be able to write.
+  struct stat info {};
+  if (::stat(data.c_str(), &info) == 0 && info.st_uid != ::geteuid()) {
+    error = data +
+            " belongs to another user: run this as the server's user (sudo -u NAME tidemill keys ...), whose "
+            "files these will be";
+    return nullptr;
+  }
+  std::unique_ptr<LocalKeys> local(new LocalKeys);
+  Engine::Options options;
+  options.data = data;
+  auto engine = Engine::open(local->env_, options);
+  if (!engine) {
+    error = cannot_look(engine.error(), data, false);
+    return nullptr;
+  }
+  local->engine_ = std::move(*engine);
+  auto keys = Keys::open(local->env_, local->engine_->system(), {data, system_private_files()});
+  if (!keys) {
+    error = "the keys in " + data + " cannot be read: " + keys.error().message();
+    return nullptr;
+  }
+  local->keys_ = std::move(*keys);
+  return local;
+}
+
+}  // namespace tidemill::cli
