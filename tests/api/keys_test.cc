@@ -87,7 +87,7 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"index", "*"},
 };
 
-// Where a request goes. Another tenant's things get a column here as soon as there are any.
+// Where a request goes. What another tenant's key may do is in AForeignNameIsAnUnknownOne.
 enum class Target { own, absent };
 
 struct Place {
@@ -199,6 +199,41 @@ TEST_F(KeysApi, PermissionMatrix) {
   }
   EXPECT_EQ(kAllowed.size(), table(world).size());
   std::printf("permission matrix: %zu routes, %zu cells\n", kAllowed.size(), cells);
+}
+
+// The same for keys of another tenant: whatever they may do, what is not theirs is as if nobody had it.
+TEST_F(KeysApi, AForeignNameIsAnUnknownOne) {
+  std::size_t cells = 0;
+  for (const char* scope : {"stream:*:write", "stream:*:read", "stream:*:admin", "view:*:query", "view:*:admin",
+                            "server:read", "server:admin", "instance:read", "instance:admin"}) {
+    const std::string foreign = key({scope}, "acme");
+    for (const Route& route : table(world)) {
+      const bool named = route.path.find("{stream}") != route.path.npos || route.path.find("{view}") != route.path.npos;
+      if (!named || route.method == "PUT") continue;  // PUT makes what is not there
+      const auto ask = [&](Target target) {
+        ++cells;
+        const Place place = place_of(target);
+        const std::string type = std::string(route.takes.substr(0, route.takes.find(',')));
+        RawClient client(world.server->port());
+        client.send(ApiWorld::request(route.method, path_of(route.path, place), type.empty() ? "" : "{}",
+                                      bearer(foreign) + (type.empty() ? "" : "Content-Type: " + type + "\r\n")));
+        ClientAnswer answer = client.answer();
+        for (const std::string& name : {place.stream, place.view})
+          for (auto at = answer.body.find(name); at != std::string::npos; at = answer.body.find(name))
+            answer.body.replace(at, name.size(), "NAME");
+        return answer;
+      };
+      const std::string about = std::string(route.label) + " by acme's " + scope;
+      const ClientAnswer answer = ask(Target::own);
+      const ClientAnswer unknown = ask(Target::absent);
+      EXPECT_EQ(answer.status, unknown.status) << about;
+      EXPECT_EQ(answer.body, unknown.body) << about;
+      EXPECT_GE(answer.status, 400) << about << answer.body;
+    }
+  }
+  EXPECT_GT(cells, 300u);
+  EXPECT_TRUE(world.engine->find(in_default("retail")));
+  EXPECT_TRUE(world.views->find("customers"));
 }
 
 // A name that is not there and one that is answer alike to who may not have it, and only who may learns which.
