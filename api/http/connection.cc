@@ -214,9 +214,7 @@ void Connection::consume() {
     continue_sent_ = false;
     set_phase(Phase::idle);
   }
-  if (stop_reading_) {
-    begin_ = parsed_ = end_ = 0;
-  } else if (begin_ == end_) {
+  if (stop_reading_ || begin_ == end_) {
     begin_ = parsed_ = end_ = 0;
   } else if (begin_ > 0 && !overloaded()) {
     std::memmove(in_, in_ + begin_, end_ - begin_);
