@@ -7,9 +7,9 @@
 #include <optional>
 
 #include "api/http/server.h"
-#include "api/router/principal.h"
 #include "api/server.h"
 #include "api/wait/waits.h"
+#include "engine/keys/principal.h"
 
 namespace tidemill {
 

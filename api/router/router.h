@@ -15,7 +15,6 @@
 #include "api/http/target.h"
 #include "api/router/access.h"
 #include "api/router/need.h"
-#include "api/router/principal.h"
 
 namespace tidemill {
 

@@ -182,7 +182,7 @@ Keys::Counts KeysImpl::counts() const {
   for (std::size_t i = 0, size = table().size(); i < size; ++i) {
     const auto& entry = table().at(static_cast<KeyTable::Index>(i));
     const bool revoked = entry.revoked_s.load(std::memory_order_relaxed) != 0;
-    const bool expired = entry.expires_s != 0 && entry.expires_s < now_s;
+    const bool expired = entry.expires_s != 0 && entry.expires_s <= now_s;
     ++(revoked ? counts.revoked : expired ? counts.expired : counts.active);
   }
   return counts;

@@ -65,7 +65,7 @@ struct WantedKey {
 };
 std::string fault_of(const WantedKey& wanted, WallTime now);
 
-// All keys of one data directory: a fold of the `key.*` events of the system stream, compact in memory (about 110 bytes
+// All keys of one data directory: a fold of the `key.*` events of the system stream, compact in memory (some 140 bytes
 // for a key with a short name) and looked up without a lock. Made by main, after the engine and before whoever serves;
 // must not outlive the engine. Any thread.
 class Keys {

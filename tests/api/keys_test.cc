@@ -15,7 +15,9 @@ using ::testing::Not;
 using namespace std::chrono_literals;
 
 struct KeysApi : ::testing::Test {
-  ApiWorld world{{}, null_logger(), true};
+  explicit KeysApi(std::chrono::milliseconds history_every = {})
+      : world({}, null_logger(), true, {}, {}, history_every) {}
+  ApiWorld world;
 
   // A key with these scopes, as it is sent.
   std::string key(const std::vector<std::string>& scopes, std::string tenant = "default",
@@ -234,6 +236,63 @@ TEST_F(KeysApi, AForeignNameIsAnUnknownOne) {
   EXPECT_GT(cells, 300u);
   EXPECT_TRUE(world.engine->find(in_default("retail")));
   EXPECT_TRUE(world.views->find("customers"));
+}
+
+struct KeysHistoryApi : KeysApi {
+  KeysHistoryApi() : KeysApi(10ms) {}
+};
+
+// Kept points have all tenants' views: a key is shown, and reads, its own.
+TEST_F(KeysHistoryApi, PointsShowAndReadWhatTheKeyMay) {
+  StreamDefinition theirs;
+  theirs.name = "retail";
+  theirs.tenant = "acme";
+  theirs.partition_key = "InvoiceNo";
+  ASSERT_TRUE(world.engine->create(theirs, 1));
+  const auto made = world.all_views->of("acme")->create("customers", "SELECT count(*) AS n FROM retail");
+  ASSERT_TRUE(std::holds_alternative<views::ViewInfo>(made));
+  const std::string operators = key({"instance:admin"});
+  const std::string board = key({"view:customers:query"});
+  const std::string acme = key({"server:admin"}, "acme");
+  const std::string record = R"({"InvoiceNo":"1","CustomerID":"7"})";
+  ASSERT_EQ(send("POST", "/v1/streams/retail/records?ack=view", record, operators).status, 200);
+
+  // Of the first point that has the record: its views and sequences, as the key is shown them.
+  using Views = std::map<std::string, int>;
+  const auto views_of = [](const nlohmann::json& point) {
+    Views views;
+    for (const auto& v : point["views"]) views[v["view"]] = v["sequence"];
+    return views;
+  };
+  nlohmann::json point;
+  for (int i = 0; i < 2'000 && point.is_null(); ++i) {
+    const auto history = get("/v1/history", operators).json();
+    for (const auto& p : history["points"])
+      if (views_of(p) == Views{{"customers", 1}, {"invoices", 1}}) point = p;
+    if (point.is_null()) std::this_thread::sleep_for(5ms);
+  }
+  ASSERT_FALSE(point.is_null()) << get("/v1/history", operators).body;
+  EXPECT_TRUE(point.contains("bytes"));
+  const auto shown = [&](const std::string& key) -> Views {
+    const auto history = get("/v1/history", key).json();
+    EXPECT_FALSE(history.contains("bytes"));
+    for (const auto& p : history["points"]) {
+      EXPECT_FALSE(p.contains("bytes"));
+      if (p["number"] == point["number"]) return views_of(p);
+    }
+    return {};
+  };
+  EXPECT_EQ(shown(board), (Views{{"customers", 1}}));
+  EXPECT_EQ(shown(acme), (Views{{"customers", 0}}));
+  EXPECT_EQ(shown(key({"stream:retail:write"})), Views{});
+
+  const auto at = [&](const char* statement, const std::string& key) {
+    return send("POST", "/v1/sql", nlohmann::json{{"sql", statement}, {"at", point["made"]}}.dump(), key);
+  };
+  EXPECT_EQ(at("SELECT customer_id FROM customers", board).json()["rows"].dump(), R"([["7"]])");
+  EXPECT_THAT(at("SELECT * FROM invoices", board).body, HasSubstr("There is no view invoices."));
+  EXPECT_EQ(at("SELECT * FROM customers", acme).json()["rows"].size(), 0u);
+  EXPECT_THAT(at("SELECT * FROM invoices", acme).body, HasSubstr("There is no view invoices."));
 }
 
 // A name that is not there and one that is answer alike to who may not have it, and only who may learns which.

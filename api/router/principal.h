@@ -1,3 +1,0 @@
-#pragma once
-
-#include "engine/keys/principal.h"  // IWYU pragma: export
