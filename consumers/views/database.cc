@@ -4,6 +4,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
@@ -11,6 +12,7 @@
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <map>
@@ -49,6 +51,19 @@ ErrorCode code_of(const rocksdb::Status& status) {
 // What must be free on the disk beyond all that is not flushed: a full disk is better met between two batches than in
 // the middle of a flush or a compaction.
 constexpr std::uint64_t kSpareBytes = 16 << 20;
+
+// Whether RocksDB has stopped its work behind the scenes, because of an error. From some it recovers by itself.
+class Trouble final : public rocksdb::EventListener {
+ public:
+  bool now() const { return now_; }
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status*) override { now_ = true; }
+  void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
+    if (info.new_bg_error.ok()) now_ = false;
+  }
+
+ private:
+  std::atomic<bool> now_{false};
+};
 
 // Outlives all families and cursors that somebody still holds.
 struct Handle {
@@ -138,6 +153,7 @@ struct Database::Impl {
   std::shared_ptr<Handle> handle;
   rocksdb::ColumnFamilyOptions family_options;
   std::shared_ptr<rocksdb::Cache> cache;
+  std::shared_ptr<Trouble> trouble = std::make_shared<Trouble>();
   mutable std::mutex mutex;
   std::map<std::string, std::shared_ptr<FamilyImpl>> families;
   bool closed = false;
@@ -215,6 +231,7 @@ Result<std::unique_ptr<Database>> Database::open(Env& env, const std::string& di
   options.env = impl->handle->env.get();
   options.info_log = make_rocks_logger(env.logger, env.clock);
   options.create_if_missing = !read_only;
+  options.listeners.push_back(impl->trouble);
   if (beside == nullptr)
     options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2, impl->cache);
   options.write_buffer_size = std::clamp<std::uint64_t>(memory_bytes / 6, 4 << 20, 32 << 20);
@@ -312,18 +329,17 @@ Result<void> Database::wait_for_flushes() const {
     const std::lock_guard lock(impl_->mutex);
     for (const auto& [name, family] : impl_->families) families.push_back(family);
   }
-  const auto property = [&](rocksdb::ColumnFamilyHandle* family, const std::string& name) {
-    std::uint64_t value = 0;
-    impl_->handle->db->GetIntProperty(family, name, &value);
-    return value;
-  };
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  using Clock = std::chrono::steady_clock;
+  const auto begun = Clock::now();
   for (const auto& family : families) {
-    const auto errors = property(family->get(), rocksdb::DB::Properties::kBackgroundErrors);
-    while (property(family->get(), rocksdb::DB::Properties::kNumImmutableMemTable) != 0) {
-      if (property(family->get(), rocksdb::DB::Properties::kBackgroundErrors) != errors)
+    while (true) {
+      std::uint64_t left = 0;
+      impl_->handle->db->GetIntProperty(family->get(), rocksdb::DB::Properties::kNumImmutableMemTable, &left);
+      if (left == 0) break;
+      const auto waited = Clock::now() - begun;
+      if (impl_->trouble->now() && waited > std::chrono::milliseconds(100))
         return ErrorCode(EIO, boost::system::generic_category());
-      if (std::chrono::steady_clock::now() > until) return ErrorCode(EAGAIN, boost::system::generic_category());
+      if (waited > std::chrono::seconds(10)) return ErrorCode(EAGAIN, boost::system::generic_category());
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }

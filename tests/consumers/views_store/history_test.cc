@@ -475,7 +475,12 @@ TEST(HistoryThreads, PointsAreOfOneRecordWhateverIsWrittenMeanwhile) {
       ASSERT_TRUE(std::holds_alternative<std::span<const Row>>(rows)) << std::get<SqlError>(rows).message;
       const Row& row = std::get<0>(rows)[0];
       EXPECT_EQ(row[0], row[1]);
-      EXPECT_EQ(row[1], Value(static_cast<std::int64_t>(std::get<0>(cursor)->as_of().position.sequence().value())));
+      const Sequence counted = std::get<0>(cursor)->as_of().position.sequence();
+      if (counted == Sequence(0)) {  // made before the first record: neither view has a row
+        EXPECT_EQ(row[1], Value());
+        continue;
+      }
+      EXPECT_EQ(row[1], Value(static_cast<std::int64_t>(counted.value())));
       ++compared;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
