@@ -61,7 +61,10 @@ bool SimWorld::start() {
   const auto attempt = [&]() -> Result<void> {
     ASSIGN_OR_RETURN(engine, Engine::open(env, options_));
     if (with_.views) {
-      ASSIGN_OR_RETURN(all_views, views::AllViews::open(env, *engine, {engine->directory().views(), 24 << 20}));
+      views::AllViews::Options of_views{engine->directory().views(), 24 << 20};
+      of_views.history_every = 20s;
+      of_views.history_keep = 2;
+      ASSIGN_OR_RETURN(all_views, views::AllViews::open(env, *engine, of_views));
     }
     if (all_views) views = all_views->of(kDefaultTenant);
     if (engine->find(in_default("a")) == nullptr) {

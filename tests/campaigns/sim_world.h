@@ -23,21 +23,21 @@ struct SimWith {
   StreamDefinition::Retention retention = {};
 };
 
-// A whole server without its HTTP: writers, readers, an archive, a group that tallies, on request views, retention and
-// shards that are split and merged, over a simulated disk and one seeded queue. What happens is drawn from the seed; a
-// ledger knows what was promised, and check() holds it against what is there:
+// A whole server without its HTTP: writers, readers, an archive, a group that tallies, on request views and their kept
+// points, retention and shards that are split and merged, over a simulated disk and one seeded queue. What happens is
+// drawn from the seed; a ledger knows what was promised, and check() holds it against what is there:
 //
-//   acknowledged, or seen by a reader   is in the log, unaltered, in its place, once, and stays until retention takes
-//   it refused for sure                    is not there; a request is there whole or not at all a keyed request tried
-//   again         has the answer that it had every durable record                is in exactly one text file, in order
-//   within its key, tallied once and in order,
-//                                       counted once in the view; but where retention does not wait for groups, what
-//                                       it removed may be missing, and a group that reads too late is told so
-//   the log's start                     never goes back; nothing goes for its age that is younger by the time that has
-//                                       truly passed, nor anything for its age while the clock was set
-//   a stream made or removed,           is so after the next start
-//   a shard split or merged
-//   look-ups by time                    find the commit that had it
+// - Acknowledged, or seen by a reader: is in the log, unaltered, in its place, once, and stays until retention takes
+// it.
+// - Refused for sure: is not there; a request is there whole or not at all.
+// - A keyed request tried again: has the answer that it had.
+// - Every durable record: is in exactly one text file, in order within its key, tallied once and in order, counted once
+//   in the view, and in those of its kept points that are later. But where retention does not wait for groups, what it
+//   removed may be missing, and a group that reads too late is told so.
+// - The log's start: never goes back; nothing goes for its age that is younger by the time that has truly passed, nor
+//   anything for its age while the clock was set.
+// - A stream made or removed, a shard split or merged: is so after the next start.
+// - Look-ups by time: find the commit that had it.
 class SimWorld {
  public:
   explicit SimWorld(std::uint64_t seed, const SimWith& with = {}, Logger& logger = null_logger());
@@ -79,6 +79,7 @@ class SimWorld {
   std::uint64_t removed = 0;       // records, by retention
   std::uint64_t paused = 0;        // checks of retention that found the clock set
   std::uint64_t reshards = 0;      // splits and merges that were answered well
+  std::uint64_t points = 0;        // kept points of the view that were compared
 
  private:
   struct Sent {
@@ -91,12 +92,14 @@ class SimWorld {
     std::chrono::milliseconds ahead{};  // of the wall clock before the true time, the least until it was answered
   };
   class Tally;
-  using Shards = std::vector<std::pair<ShardId, bool>>;  // and whether open
+  using Tallied = std::map<std::string, std::pair<std::int64_t, std::int64_t>>;  // count and sum by key
+  using Shards = std::vector<std::pair<ShardId, bool>>;                          // and whether open
   void drop();
   void send();
   void settle();
   void change_streams();
   void change_shards();
+  Tallied tallied(std::uint64_t last) const;  // by hand: what the view is to have of the records up to `last`
   Shards shards_now() const;
   void watch_start();
   std::chrono::milliseconds ahead();
@@ -108,6 +111,7 @@ class SimWorld {
   void check_archive();
   void check_tally();
   void check_view();
+  void check_points();
   void check_times();
   void check_shards();
   bool all_is_kept() const { return !with_.retention.enabled() || with_.retention.wait_for_groups; }

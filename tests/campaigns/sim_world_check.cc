@@ -38,6 +38,7 @@ void SimWorld::check() {
   ASSERT_NO_FATAL_FAILURE(check_tally());
   if (views) {
     ASSERT_NO_FATAL_FAILURE(check_view());
+    ASSERT_NO_FATAL_FAILURE(check_points());
   }
   ASSERT_NO_FATAL_FAILURE(check_times());
   ASSERT_NO_FATAL_FAILURE(check_shards());
@@ -179,22 +180,42 @@ void SimWorld::check_tally() {
   ASSERT_EQ(seen.size() + missing, log().durable().value());
 }
 
-void SimWorld::check_view() {
-  std::map<std::string, std::pair<std::int64_t, std::int64_t>> expected;
+SimWorld::Tallied SimWorld::tallied(std::uint64_t last) const {
+  Tallied out;
   for (const auto& [sequence, text] : published_) {
+    if (sequence > last) break;
     const std::int64_t n = std::stoll(text.substr(5));
-    auto& [count, sum] = expected["k" + std::to_string(n % 7)];
+    auto& [count, sum] = out["k" + std::to_string(n % 7)];
     ++count;
     sum += n;
   }
+  return out;
+}
+
+void SimWorld::check_view() {
   const auto got = views->range("v", {.limit = 100});
   ASSERT_TRUE(got) << got.error().message();
   ASSERT_TRUE(*got);
-  ASSERT_EQ((*got)->rows.size(), expected.size());
-  for (const views::Row& row : (*got)->rows) {
-    const auto& [count, sum] = expected[std::get<std::string>(row[0])];
-    ASSERT_EQ(std::get<std::int64_t>(row[1]), count);
-    ASSERT_EQ(std::get<std::int64_t>(row[2]), sum);
+  Tallied rows;
+  for (const views::Row& row : (*got)->rows)
+    rows[std::get<std::string>(row[0])] = {std::get<std::int64_t>(row[1]), std::get<std::int64_t>(row[2])};
+  ASSERT_EQ(rows, tallied(log().durable().value()));
+}
+
+// Each point has the rows of the records up to the one that it names.
+void SimWorld::check_points() {
+  for (const views::KeptPoint& point : views->history().points) {
+    if (point.views.empty()) continue;  // of a definition that has gone
+    auto cursor = views->query_at("SELECT k, c, s FROM v", {}, {}, point.made);
+    ASSERT_TRUE(std::holds_alternative<std::unique_ptr<views::QueryCursor>>(cursor))
+        << std::get<views::SqlError>(cursor).message;
+    const auto read = std::get<0>(cursor)->next(100);
+    ASSERT_TRUE(std::holds_alternative<std::span<const views::Row>>(read)) << std::get<views::SqlError>(read).message;
+    Tallied rows;
+    for (const views::Row& row : std::get<0>(read))
+      rows[std::get<std::string>(row[0])] = {std::get<std::int64_t>(row[1]), std::get<std::int64_t>(row[2])};
+    ASSERT_EQ(rows, tallied(std::get<0>(cursor)->as_of().position.sequence().value())) << "point " << point.number;
+    ++points;
   }
 }
 

@@ -350,6 +350,33 @@ TEST_F(KeysTest, AnAwsSecretIsEncryptedUnderTheInstanceKey) {
   EXPECT_EQ(keys->check(issued.secret.view()).verdict, Verdict::malformed);
 }
 
+TEST_F(KeysTest, WhileTheInstanceKeyIsMadeThePowerMayGoAtAnyCall) {
+  WantedKey w = wanted({"stream:retail:write"});
+  w.kind = KeyKind::aws;
+  bool whole = false;
+  int cuts = 0;
+  for (; !whole; ++cuts) {
+    ASSERT_LT(cuts, 20);
+    if (exists(sim.files, "data/instance.key")) {
+      ASSERT_TRUE(sim.files.remove("data/instance.key"));
+    }
+    sim.files.cut_at_step(sim.files.steps() + 1 + static_cast<std::uint64_t>(cuts));
+    const auto first = keys->create(w, {});
+    whole = first && sim.files.powered();
+    sim.files.power_off();
+    sim.crash();
+    restart(true);
+    const auto second = keys->create(w, {});
+    ASSERT_TRUE(second) << "cut " << cuts << ": " << second.error().message();
+    for (const auto* issued : {first ? &*first : nullptr, &*second}) {
+      if (issued == nullptr) continue;
+      EXPECT_EQ(keys->aws_secrets(issued->key.id)->at(0).view(), issued->secret.view()) << "cut " << cuts;
+      ASSERT_TRUE(keys->revoke(issued->key.id, {}));
+    }
+  }
+  EXPECT_GE(cuts, 5);  // opened, written, flushed, named, its directory flushed
+}
+
 TEST_F(KeysTest, AnInstanceKeyThatIsOpenGoneOrWrongIsRefused) {
   WantedKey w = wanted({"stream:retail:write"});
   w.kind = KeyKind::aws;
