@@ -24,7 +24,7 @@ struct AggregateCall {
   bool star = false;                     // count(*): no arguments
   std::vector<std::uint32_t> arguments;  // columns of the row stage, counted after the group terms
   std::optional<std::uint32_t> filter;   // likewise: 1 lets the row in
-  std::uint64_t limit = 0;               // collect: how many members are kept, the first by order; map: how many
+  std::uint64_t limit = 0;               // collect: how many members are kept, the last by order; map: how many
                                          // are shown, the first by key; else 0
   double fraction = 0;                   // quantile: from 0 to 1
   std::optional<std::uint32_t> shares;   // an earlier call whose state this one reads, with none of its own

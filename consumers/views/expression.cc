@@ -41,7 +41,17 @@ std::optional<double> fraction_of(std::span<const Token> tokens) {
   return v;
 }
 
+std::optional<std::uint64_t> limit_of(std::span<const Token> tokens) {
+  std::uint64_t n = 0;
+  if (tokens.size() != 1 || tokens[0].kind != TokenKind::number) return std::nullopt;
+  const char* end = tokens[0].text.data() + tokens[0].text.size();
+  auto read = std::from_chars(tokens[0].text.data(), end, n);
+  if (read.ec != std::errc() || read.ptr != end || n < 1 || n > kJsonLimit) return std::nullopt;
+  return n;
+}
+
 std::string wrong_arguments(const std::string& aggregate) {
+  if (aggregate == "collect") return "collect takes one argument, or two: collect(x), collect(x, 100).";
   if (argument_count(aggregate) == 1) return aggregate + " takes one argument.";
   return aggregate + " takes two arguments: " + aggregate + "(" + std::string(aggregate_arguments(aggregate)) + ").";
 }
@@ -50,7 +60,7 @@ std::string wrong_arguments(const std::string& aggregate) {
 
 bool AggregateDraft::same_as(const AggregateDraft& o) const {
   return function == o.function && distinct == o.distinct && star == o.star && fraction == o.fraction &&
-         arguments == o.arguments && filter == o.filter;
+         limit == o.limit && arguments == o.arguments && filter == o.filter;
 }
 
 std::size_t closing(std::span<const Token> tokens, std::size_t open) {
@@ -293,9 +303,11 @@ std::optional<SqlError> ExpressionReader::read_aggregate(std::span<const Token> 
     auto arguments = split_list(inside);
     if (draft.function == "count" && arguments.empty()) {
       draft.star = true;  // count() is count(*) in SQLite
-    } else if (arguments.size() != argument_count(draft.function)) {
+    } else if (arguments.size() != argument_count(draft.function) &&
+               (draft.function != "collect" || arguments.size() != 2)) {
       return error(name, wrong_arguments(draft.function));
     }
+    if (draft.function == "collect" || draft.function == "map") draft.limit = kJsonLimit;
     if (draft.function == "median") {
       draft.function = "quantile";
       draft.fraction = 0.5;
@@ -306,6 +318,15 @@ std::optional<SqlError> ExpressionReader::read_aggregate(std::span<const Token> 
                      "Which quantile is a number from 0 to 1, written out: quantile(x, 0.95).");
       }
       draft.fraction = *fraction;
+      arguments.pop_back();
+    } else if (draft.function == "collect" && arguments.size() == 2) {
+      auto limit = limit_of(arguments[1]);
+      if (!limit) {
+        return error(arguments[1].empty() ? name : arguments[1][0],
+                     "How many values are kept is a whole number from 1 to " + std::to_string(kJsonLimit) +
+                         ", written out: collect(x, 100).");
+      }
+      draft.limit = *limit;
       arguments.pop_back();
     }
     for (auto argument : arguments) {

@@ -13,11 +13,15 @@
 
 namespace tidemill::views {
 
+// The most that collect keeps, and what it keeps where nothing is said; keys that map shows.
+inline constexpr std::uint64_t kJsonLimit = 10'000;
+
 struct AggregateDraft {
   std::string function;
   bool distinct = false;
   bool star = false;
-  double fraction = 0;  // of quantile
+  double fraction = 0;      // of quantile
+  std::uint64_t limit = 0;  // of collect: how many values are kept; of map: how many keys are shown
   std::vector<Parts> arguments;
   std::optional<Parts> filter;
   std::string text;

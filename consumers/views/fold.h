@@ -19,7 +19,7 @@ namespace tidemill::views {
 //   1. row = resident, fetched or layout.make()
 //   2. members of Members::set aggregates: look them up (batched); drop those that are there and take_back() their
 //      number from the delta's state. Within one fold a member of a set comes once.
-//      members of Members::appended aggregates: keep the first room(row) of them
+//      members of Members::appended aggregates: all are new; the kept_max() with the highest keys stay
 //      members of Members::latest aggregates: keep all. Within one fold a key comes once
 //   3. row.merge(delta); put row and members, in the batch that has the checkpoint
 //

@@ -10,18 +10,14 @@ void FoldedRows::take(Fold& fold) {
     if (fresh || gone) at->second = layout_.make();
     for (std::uint32_t a = 0; gone && a < layout_.size(); ++a) members_.erase({at->first, a});
     RowState& row = at->second;
-    std::map<std::uint32_t, std::uint64_t> room;
     for (auto i = group.first_member; i != Fold::kNone;) {
       const Fold::Member& m = fold.member(i);
       i = m.next;
       const Aggregate& aggregate = layout_.aggregate(m.aggregate);
-      if (aggregate.members() == Members::appended) {
-        std::uint64_t& left = room.try_emplace(m.aggregate, aggregate.room(row.state(m.aggregate))).first->second;
-        if (left == 0) continue;
-        --left;
-      }
       auto& members = members_[{at->first, m.aggregate}];
       const auto [member, is_new] = members.emplace(m.key, m.value);
+      if (aggregate.members() == Members::appended && members.size() > aggregate.kept_max())
+        members.erase(members.begin());
       if (is_new) continue;
       if (aggregate.members() == Members::set) aggregate.take_back(group.state.state(m.aggregate), 1);
       if (aggregate.members() == Members::latest && member->second < m.value) member->second = m.value;

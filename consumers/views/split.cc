@@ -17,7 +17,6 @@ namespace tidemill::views {
 namespace {
 
 using Kind = Part::Kind;
-constexpr std::uint64_t kJsonLimit = 10'000;  // values of a collected list, keys of a map
 
 struct Item {
   Parts parts;
@@ -341,7 +340,7 @@ class Splitter {
       call.star = draft.star;
       call.type = types_.of(draft);
       call.text = draft.text;
-      if (gives_json(draft)) call.limit = kJsonLimit;
+      call.limit = draft.limit;
       call.fraction = draft.fraction;
       for (const Parts& argument : draft.arguments) {
         // A JSON function's result is kept as it is; anything else becomes JSON first.

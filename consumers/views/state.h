@@ -37,7 +37,7 @@ class MemberSource {
 
 enum class Members {
   none,      // all of the state is in the row
-  appended,  // each member is new and later than all before it: just put it (the first `room` of them)
+  appended,  // each member is new; the `kept_max` with the highest keys stay, and the lowest go
   set,       // the row counts members: of those handed out, the store must find which it has already
   latest,    // of two with the same key the one with the greater value stays, which is the later: just put it
 };
@@ -69,7 +69,9 @@ class Aggregate {
   virtual Members members() const { return Members::none; }
   // Members::set: `n` members of this delta turned out to be there already.
   virtual void take_back(void* /*delta*/, std::uint64_t /*n*/) const {}
-  // Members::appended: how many more members this row takes. Members beyond it are counted and not kept.
+  // Members::appended: how many are kept below a row, of all that were counted; and how many more this one takes before
+  // as many have to go.
+  virtual std::uint64_t kept_max() const { return 0; }
   virtual std::uint64_t room(const void* /*state*/) const { return 0; }
 
   // Self-delimiting. decode() takes its bytes from the front of `in`; false: damaged.

@@ -110,7 +110,7 @@ void Upkeep::written(bool done) {
     unflushed_bytes_ += set_.bytes();
     cache_.settle(fold_.groups().size());
   } else {
-    cache_.clear();  // its rows have the batch in them
+    forget_rows();  // those that are resident have the batch in them
     newly_parked_.clear();
   }
   next_.reset();
@@ -153,7 +153,7 @@ Result<void> Upkeep::prepare(const ParsedBatch& batch, Position through) {
     RETURN_IF_ERROR(drop_known_members());
     const auto groups = fold_.groups();
     for (std::uint32_t i = 0; i < groups.size(); ++i) {
-      if (groups[i].first_member != Fold::kNone) put_members(groups[i], *rows_[i]);
+      if (groups[i].first_member != Fold::kNone) RETURN_IF_ERROR(put_members(i));
       if (groups[i].first_record != Fold::kNone) RETURN_IF_ERROR(add_lineage(i, false));
       merge(i);
     }
@@ -161,7 +161,7 @@ Result<void> Upkeep::prepare(const ParsedBatch& batch, Position through) {
     return {};
   };
   if (const Result<void> merged = fetch_and_merge(); !merged) {
-    cache_.clear();
+    forget_rows();
     return merged;
   }
   checkpoint.position = through;
@@ -282,58 +282,6 @@ Result<void> Upkeep::fetch_rows() {
     }
   }
   return {};
-}
-
-// Members of sets count only once: the delta takes back those that the store has already.
-Result<void> Upkeep::drop_known_members() {
-  dropped_.clear();
-  if (!layout_.has_members()) return {};
-  const auto groups = fold_.groups();
-  struct Lookup {
-    std::uint32_t group;
-    std::uint32_t member;
-  };
-  std::vector<Lookup> lookups;
-  std::vector<std::string> keys;
-  for (std::uint32_t g = 0; g < groups.size(); ++g) {
-    for (std::uint32_t m = groups[g].first_member; m != Fold::kNone; m = fold_.member(m).next) {
-      if (m >= dropped_.size()) dropped_.resize(m + 1, false);
-      const Fold::Member& member = fold_.member(m);
-      if (!existed_[g] || (expiry_ && anew_[g]) || layout_.aggregate(member.aggregate).members() != Members::set)
-        continue;
-      lookups.push_back({g, m});
-      keys.push_back(member_space(groups[g].key, member.aggregate).append(member.key));
-    }
-  }
-  const std::vector<std::string_view> views(keys.begin(), keys.end());
-  std::vector<std::optional<std::string>> found;
-  RETURN_IF_ERROR(database_.get(*family_, views, found));
-  for (std::size_t i = 0; i < lookups.size(); ++i) {
-    if (!found[i]) continue;
-    dropped_[lookups[i].member] = true;
-    const std::uint32_t aggregate = fold_.member(lookups[i].member).aggregate;
-    layout_.aggregate(aggregate).take_back(groups[lookups[i].group].state.state(aggregate), 1);
-  }
-  return {};
-}
-
-void Upkeep::put_members(const Fold::Group& group, const RowState& row) {
-  room_.assign(layout_.size(), std::nullopt);
-  std::string key;
-  for (std::uint32_t m = group.first_member; m != Fold::kNone; m = fold_.member(m).next) {
-    if (dropped_[m]) continue;
-    const Fold::Member& member = fold_.member(m);
-    const Aggregate& aggregate = layout_.aggregate(member.aggregate);
-    if (aggregate.members() == Members::appended) {
-      auto& room = room_[member.aggregate];
-      if (!room) room = aggregate.room(row.state(member.aggregate));
-      if (*room == 0) continue;
-      --*room;
-    }
-    key = member_space(group.key, member.aggregate);
-    key += member.key;
-    set_.put(key, member.value);
-  }
 }
 
 void Upkeep::merge(std::uint32_t group) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "consumers/views/batch.h"
@@ -107,13 +108,11 @@ class Upkeep {
   Result<void> run_stage(const ParsedBatch& batch, std::uint32_t first);
   std::shared_ptr<const Snapshot> seen() const;
   Result<void> fetch_rows();
-  Result<void> drop_known_members();
   Result<void> begin_gone_rows_anew();
   Result<void> sweep(std::uint64_t records, Checkpoint& checkpoint);
   void merge(std::uint32_t group);
   Result<void> add_lineage(std::uint32_t group, bool late);
   void add_to_changes(bool moved);
-  void put_members(const Fold::Group& group, const RowState& row);
   std::uint64_t park(const ParsedBatch& batch);
 
   // upkeep_settle.cc
@@ -122,9 +121,15 @@ class Upkeep {
     std::unique_ptr<ParsedBatch> parsed;
   };
   Result<bool> count_alone(const Record& record, const Snapshot* seen);
-  Result<void> put_members_late(const Fold::Group& group, const RowState& row);
+
+  // upkeep_members.cc
+  Result<void> drop_known_members();
+  Result<void> put_members(std::uint32_t group);
+  Result<void> put_members_late(std::uint32_t group);
   Result<void> put_latest_late(const Fold::Group& group);
-  Result<void> put_appended_late(const Fold::Group& group, std::uint32_t aggregate, std::uint64_t room);
+  Result<void> put_highest(std::uint32_t group, std::uint32_t aggregate);
+  void count_appended(std::uint32_t group);
+  void forget_rows();
 
   static constexpr std::uint32_t kAlone = 1u << 31;  // record number in the fold of what is not in the batch
 
@@ -144,16 +149,19 @@ class Upkeep {
   std::unique_ptr<RowExpiry> expiry_;  // nullptr: rows stay
   std::shared_ptr<Changes> changes_;   // may be nullptr
   Checkpoint checkpoint_;
+  // Of lists that are full: nothing is there below that key. By member space, as far as it is known.
+  std::unordered_map<std::string, std::string> lowest_;
   bool lineage_begins_ = false;  // nothing is in it yet
   std::uint64_t unflushed_bytes_ = 0;
 
   // Of the batch at hand.
   std::vector<RowState*> rows_;  // of each group of the fold
   std::vector<bool> existed_;
-  std::vector<std::int64_t> deadline_;              // that it had, where rows go with time
-  std::vector<bool> anew_;                          // likewise: it existed and begins anew
-  std::vector<bool> dropped_;                       // members that the store has already
-  std::vector<std::optional<std::uint64_t>> room_;  // of each appended aggregate, once it was asked for
+  std::vector<std::int64_t> deadline_;   // that it had, where rows go with time
+  std::vector<bool> anew_;               // likewise: it existed and begins anew
+  std::vector<bool> dropped_;            // members that the store has already
+  std::vector<std::uint64_t> appended_;  // members of lists that come for the row at hand, by aggregate
+  std::vector<std::uint64_t> room_;      // how many more that row takes before its lowest go
   WriteSet set_;
   std::optional<Checkpoint> next_;  // what set_ brings
   std::string value_;

@@ -130,7 +130,7 @@ Result<Upkeep::Settling> Upkeep::prepare_settling(std::span<const Decided> decid
     RETURN_IF_ERROR(drop_known_members());
     const auto groups = fold_.groups();
     for (std::uint32_t i = 0; i < groups.size(); ++i) {
-      if (groups[i].first_member != Fold::kNone) RETURN_IF_ERROR(put_members_late(groups[i], *rows_[i]));
+      if (groups[i].first_member != Fold::kNone) RETURN_IF_ERROR(put_members_late(i));
       if (groups[i].first_record != Fold::kNone) RETURN_IF_ERROR(add_lineage(i, true));
       merge(i);
       out.group_keys.emplace_back(groups[i].key);
@@ -138,7 +138,7 @@ Result<Upkeep::Settling> Upkeep::prepare_settling(std::span<const Decided> decid
     return {};
   };
   if (const Result<void> merged = merge_all(); !merged) {
-    cache_.clear();
+    forget_rows();
     return merged.error();
   }
   Checkpoint checkpoint = checkpoint_;
@@ -153,67 +153,8 @@ Result<Upkeep::Settling> Upkeep::prepare_settling(std::span<const Decided> decid
 void Upkeep::forget() {
   if (!next_) return;
   for (const Fold::Group& group : fold_.groups()) cache_.erase(group.key);
+  lowest_.clear();
   next_.reset();
-}
-
-Result<void> Upkeep::put_members_late(const Fold::Group& group, const RowState& row) {
-  std::vector<bool> appended(layout_.size(), false);
-  for (std::uint32_t m = group.first_member; m != Fold::kNone; m = fold_.member(m).next) {
-    const Fold::Member& member = fold_.member(m);
-    const Members kind = layout_.aggregate(member.aggregate).members();
-    if (kind == Members::appended) appended[member.aggregate] = true;
-    if (kind == Members::set && !dropped_[m])
-      set_.put(member_space(group.key, member.aggregate).append(member.key), member.value);
-  }
-  RETURN_IF_ERROR(put_latest_late(group));
-  for (std::uint32_t a = 0; a < appended.size(); ++a)
-    if (appended[a]) RETURN_IF_ERROR(put_appended_late(group, a, layout_.aggregate(a).room(row.state(a))));
-  return {};
-}
-
-// The greater value of a key stays, and that may be the one that is there.
-Result<void> Upkeep::put_latest_late(const Fold::Group& group) {
-  std::vector<std::string> keys;
-  std::vector<std::string_view> values;
-  for (std::uint32_t m = group.first_member; m != Fold::kNone; m = fold_.member(m).next) {
-    const Fold::Member& member = fold_.member(m);
-    if (layout_.aggregate(member.aggregate).members() != Members::latest) continue;
-    keys.push_back(member_space(group.key, member.aggregate).append(member.key));
-    values.push_back(member.value);
-  }
-  const std::vector<std::string_view> views(keys.begin(), keys.end());
-  std::vector<std::optional<std::string>> found;
-  RETURN_IF_ERROR(database_.get(*family_, views, found));
-  for (std::size_t i = 0; i < keys.size(); ++i)
-    if (!found[i] || *found[i] < values[i]) set_.put(keys[i], values[i]);
-  return {};
-}
-
-// The least of them stay, as many as are kept: what came later may have to go.
-Result<void> Upkeep::put_appended_late(const Fold::Group& group, std::uint32_t aggregate, std::uint64_t room) {
-  const std::string space = member_space(group.key, aggregate);
-  std::map<std::string, std::string_view> added;
-  for (std::uint32_t m = group.first_member; m != Fold::kNone; m = fold_.member(m).next) {
-    const Fold::Member& member = fold_.member(m);
-    if (member.aggregate == aggregate) added.emplace(space + std::string(member.key), member.value);
-  }
-  if (added.size() > room) {
-    const auto snapshot = database_.snapshot();
-    const auto stored = snapshot->cursor(*family_, space, behind_prefix(space));
-    stored->seek_to_last();
-    for (std::uint64_t excess = added.size() - room; excess > 0; --excess) {
-      if (added.empty() || (stored->valid() && stored->key() > added.rbegin()->first)) {
-        if (!stored->valid()) break;
-        set_.remove(stored->key());
-        stored->previous();
-      } else {
-        added.erase(std::prev(added.end()));
-      }
-    }
-    if (const ErrorCode error = stored->error()) return error;
-  }
-  for (const auto& [key, value] : added) set_.put(key, value);
-  return {};
 }
 
 }  // namespace tidemill::views

@@ -53,11 +53,12 @@ TEST(Elements, ComeInOrderOfSequenceAndPlace) {
   r.add(R"({"k":1,"a":["x","y"]})").add(R"({"k":2})").add(R"({"k":1,"a":["z",{"in":[1]},null,2.5,true]})");
   EXPECT_EQ(
       rows_however_cut("SELECT k, collect(value) AS all_, first(value) AS f, last(value) AS l, collect(type) AS t, "
-                       "arg_max(value, 1) AS m, map(_sequence, key) AS last_key, count(*) AS n FROM t, json_each(a) "
+                       "arg_max(value, 1) AS m, map(_sequence, key) AS last_key, count(*) AS n, collect(value, 3) AS "
+                       "newest FROM t, json_each(a) "
                        "GROUP BY k",
                        r),
       std::vector<std::string>{R"(1|["x","y","z",{"in":[1]},2.5,1]|x|1|["text","text","text","object","null","real",)"
-                               R"("true"]|x|{"1":1,"3":4}|7)"});
+                               R"("true"]|x|{"1":1,"3":4}|7|[{"in":[1]},2.5,1])"});
 }
 
 TEST(Elements, OfAnObjectHaveItsNames) {

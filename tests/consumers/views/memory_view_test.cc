@@ -43,13 +43,11 @@ void MemoryView::apply(std::span<const Record> records) {
     auto [it, fresh] = rows_.try_emplace(key);
     if (fresh) it->second = layout_->make();
     RowState& row = it->second;
-    std::map<std::uint32_t, std::uint64_t> put;
     for (auto i = group.first_member; i != Fold::kNone;) {
       const Fold::Member& m = fold_->member(i);
       i = m.next;
       const Aggregate& aggregate = layout_->aggregate(m.aggregate);
       if (aggregate.members() == Members::appended) {
-        if (put[m.aggregate]++ >= aggregate.room(row.state(m.aggregate))) continue;
         members_.emplace(MemberKey{key, m.aggregate, std::string(m.key)}, std::string(m.value));
       } else if (aggregate.members() == Members::latest) {
         keep_latest({key, m.aggregate, std::string(m.key)}, std::string(m.value));
@@ -59,6 +57,7 @@ void MemoryView::apply(std::span<const Record> records) {
     }
     row.merge(group.state);
   }
+  cut();
 }
 
 void MemoryView::keep_latest(const MemberKey& key, const std::string& value) {
@@ -90,12 +89,17 @@ void MemoryView::merge(const MemoryView& other) {
       members_.emplace(key, value);
     }
   }
-  // Collections keep the first `limit` of the union.
-  std::map<std::pair<std::string, std::uint32_t>, std::uint64_t> kept;
+  cut();
+}
+
+// Lists keep the last `limit`.
+void MemoryView::cut() {
+  std::map<std::pair<std::string, std::uint32_t>, std::uint64_t> held;
+  for (const auto& [key, value] : members_) ++held[{std::get<0>(key), std::get<1>(key)}];
   std::erase_if(members_, [&](const auto& m) {
-    auto limit = definition.aggregates[std::get<1>(m.first)].limit;
-    if (layout_->aggregate(std::get<1>(m.first)).members() != Members::appended) return false;
-    return ++kept[{std::get<0>(m.first), std::get<1>(m.first)}] > limit;
+    const auto& [key, aggregate, member] = m.first;
+    if (layout_->aggregate(aggregate).members() != Members::appended) return false;
+    return held[{key, aggregate}]-- > definition.aggregates[aggregate].limit;
   });
 }
 

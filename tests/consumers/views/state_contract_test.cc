@@ -74,7 +74,7 @@ class Held final : public MemberSink, public MemberSource {
  private:
   void cut() {
     if (aggregate_.members() != Members::appended) return;
-    while (members_.size() > limit_) members_.erase(std::prev(members_.end()));
+    while (members_.size() > limit_) members_.erase(members_.begin());
   }
   const Aggregate& aggregate_;
   std::uint64_t limit_;
@@ -253,14 +253,15 @@ TEST(Aggregates, ValuesOfAllTypes) {
       std::vector<std::string>{R"(8|7|5|1|{"x":[1]}|2|b|[2,"b",1.5,2,1,{"x":[1]},"b"])"});
 }
 
-TEST(Aggregates, CollectKeepsTheFirstOfItsLimit) {
+TEST(Aggregates, CollectKeepsTheLastOfItsLimit) {
   Records r;
   for (int i = 1; i <= 10'050; ++i) r.add("{\"v\":" + std::to_string(i) + "}");
   MemoryView view(
-      "SELECT json_array_length(collect(v)) AS n, count(v) AS c, json_extract(collect(v), '$[9999]') AS l FROM t");
+      "SELECT json_array_length(collect(v)) AS n, count(v) AS c, json_extract(collect(v), '$[0]', '$[9999]') AS l, "
+      "collect(v, 2) AS two FROM t");
   view.apply(r.cut(0, 9'990));
   view.apply(r.cut(9'990, 60));
-  EXPECT_EQ(texts(view.rows()), std::vector<std::string>{"10000|10050|10000"});
+  EXPECT_EQ(texts(view.rows()), std::vector<std::string>{"10000|10050|[51,10050]|[10049,10050]"});
 }
 
 TEST(Aggregates, CollectedListsAreJsonToFunctionsAround) {

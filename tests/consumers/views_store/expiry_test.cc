@@ -69,14 +69,14 @@ class Plain {
     at->second.deadline = deadline;
     ++at->second.count;
     at->second.values.insert(e.value);
-    at->second.list += (at->second.list.empty() ? "" : ",") + std::to_string(e.value);
+    at->second.list.push_back(e.value);
   }
   std::vector<std::string> rows() const {
     std::vector<std::string> out;
     for (const auto& [key, row] : rows_)
       if (row.deadline > now_)
         out.push_back(key + "|" + std::to_string(row.count) + "|" + std::to_string(row.values.size()) + "|[" +
-                      row.list + "]");
+                      listed(row.list, row.list.size()) + "]|[" + listed(row.list, 3) + "]");
     std::sort(out.begin(), out.end());
     return out;
   }
@@ -87,8 +87,14 @@ class Plain {
     std::int64_t deadline = 0;
     std::uint64_t count = 0;
     std::set<int> values;
-    std::string list;
+    std::vector<int> list;
   };
+  static std::string listed(const std::vector<int>& list, std::size_t last) {
+    std::string out;
+    for (std::size_t i = list.size() - std::min(last, list.size()); i < list.size(); ++i)
+      out += (out.empty() ? "" : ",") + std::to_string(list[i]);
+    return out;
+  }
   const bool windows_;
   std::int64_t now_ = 0;
   std::map<std::string, Row> rows_;
@@ -97,10 +103,11 @@ class Plain {
 std::string sql_of(bool windows) {
   if (windows)
     return "CREATE MATERIALIZED VIEW v WITH (window = begins, size = '10 minutes', retention = '1 hour') AS "
-           "SELECT at / 600000 * 600 AS begins, k, count(*) AS n, count(DISTINCT v) AS vs, collect(v) AS list "
-           "FROM s GROUP BY begins, k";
+           "SELECT at / 600000 * 600 AS begins, k, count(*) AS n, count(DISTINCT v) AS vs, collect(v) AS list, "
+           "collect(v, 3) AS newest FROM s GROUP BY begins, k";
   return "CREATE MATERIALIZED VIEW v WITH (ttl = '1 hour') AS "
-         "SELECT k, count(*) AS n, count(DISTINCT v) AS vs, collect(v) AS list FROM s GROUP BY k";
+         "SELECT k, count(*) AS n, count(DISTINCT v) AS vs, collect(v) AS list, collect(v, 3) AS newest FROM s GROUP "
+         "BY k";
 }
 
 class ExpiringView {
@@ -251,12 +258,12 @@ TEST(RowExpiry, ThousandsOfMembersGoByARange) {
   v.apply(all, 6'000);
   ASSERT_GT(v.bytes().size(), 12'000u);
   v.apply(all, 1);
-  EXPECT_EQ(v.rows(), std::vector<std::string>{"a|1|1|[1]"});
+  EXPECT_EQ(v.rows(), std::vector<std::string>{"a|1|1|[1]|[1]"});
   add("c", 2, 100);
   v.apply(all, 1);
   v.tidy();
-  EXPECT_EQ(v.rows(), (std::vector<std::string>{"a|1|1|[1]", "c|1|1|[2]"}));
-  EXPECT_EQ(v.bytes().size(), 1u + 2 * 4u) << "the checkpoint; and of each row itself, two members and its entry";
+  EXPECT_EQ(v.rows(), (std::vector<std::string>{"a|1|1|[1]|[1]", "c|1|1|[2]|[2]"}));
+  EXPECT_EQ(v.bytes().size(), 1u + 2 * 5u) << "the checkpoint; and of each row itself, three members and its entry";
   expect_whole(v);
   EXPECT_EQ(v.upkeep->checkpoint().expiry->expired, 2u);
 }

@@ -238,13 +238,13 @@ TEST(Lineage, WhatIsNoneIsDamage) {
   EXPECT_EQ(row->recent().count, 2u);
   // Not beyond the first record of the row, not two of one sequence, not half a number.
   EXPECT_TRUE(layout.decode(good.substr(0, 6) + "\xA7\x01"));
-  for (const std::string bad :
+  for (const std::string& bad :
        {std::string("\xA8\x01"), std::string("\0", 1), std::string("\x8C"), std::string("\x8C\x01\x1C")})
     EXPECT_FALSE(layout.decode(good.substr(0, 6) + bad)) << to_hex(bad);
   EXPECT_FALSE(layout.decode('\x04' + good.substr(1))) << "a deadline where rows stay";
   EXPECT_FALSE(layout.decode('\x01' + good.substr(1))) << "something is left over";
   // 21 behind 21 would be 0.
-  for (const std::string bad :
+  for (const std::string& bad :
        {std::string("\x15"), std::string("\0", 1), std::string("\x80"), std::string("\x13\x02")}) {
     WriteSet set;
     set.put(lineage_key(key_of(1), 21), bad);

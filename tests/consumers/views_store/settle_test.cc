@@ -206,8 +206,10 @@ class Full : public testing::Test {
     SimEnv sim(1);
     configure_sqlite();
     auto database = std::move(*Database::open(sim.env, "/data/views", 64 << 20));
-    const Definition definition = std::get<Definition>(
-        split("SELECT collect(v) AS all_of_them, map(m, v) AS latest, count(DISTINCT m) AS n, sum(n) AS s FROM t", {}));
+    const Definition definition =
+        std::get<Definition>(split("SELECT collect(v) AS all_of_them, collect(v, 7) AS some, map(m, v) AS latest, "
+                                   "count(DISTINCT m) AS n, sum(n) AS s FROM t",
+                                   {}));
     auto decisions = std::make_shared<Decisions>();
     std::vector<Decided> decided;
     for (std::uint32_t s = 97; s <= kAll; s += 97)
@@ -255,8 +257,14 @@ TEST_F(Full, WhatCameLaterGivesWay) {
   std::size_t pieces = 0;
   for (const auto& [key, value] : in_turn) pieces += key[0] == kLineageSpace ? 1 : 0;
   EXPECT_GT(pieces, kKept / 20);
-  EXPECT_EQ(in_turn.size() - pieces, 2 + kKept + 50 + 50);  // checkpoint, row, collection, map, set
+  EXPECT_EQ(in_turn.size() - pieces, 2 + kKept + 7 + 50 + 50);  // checkpoint, row, lists, map, set
   EXPECT_EQ(bytes(true), in_turn);
+  // The newest, by sequence.
+  std::set<std::string> values;
+  for (const auto& [key, value] : in_turn) values.insert(value);
+  EXPECT_TRUE(values.contains(std::to_string(kAll)));
+  EXPECT_TRUE(values.contains(std::to_string(kAll - kKept + 1)));
+  EXPECT_FALSE(values.contains(std::to_string(kAll - kKept)));
 }
 
 }  // namespace
