@@ -250,10 +250,22 @@ Result<std::optional<AsOf>> Catalog::as_of(const QualifiedName& view) {
 Result<std::optional<Views::GetResult>> Catalog::get(const QualifiedName& view, const Row& key) {
   const auto there = entry(view);
   if (!there) return std::optional<GetResult>();
-  const auto snapshot = database_->snapshot();
-  ASSIGN_OR_RETURN(const Checkpoint checkpoint, there->live->view->checkpoint(*snapshot));
-  ASSIGN_OR_RETURN(auto row, there->live->view->get(*snapshot, key));
-  return std::optional<GetResult>(GetResult{std::move(row), as_of(*there, checkpoint)});
+  return get(*there, *database_->snapshot(), key);
+}
+
+// Lists and maps are read one element after the other, and may have thousands.
+Result<std::optional<Views::GetResult>> Catalog::get_in_memory(const QualifiedName& view, const Row& key) {
+  const auto there = entry(view);
+  if (!there) return std::optional<GetResult>();
+  if (there->live->view->layout().reads_members()) return ErrorCode(EAGAIN, boost::system::generic_category());
+  return get(*there, *database_->snapshot(Database::Reads::memory), key);
+}
+
+Result<std::optional<Views::GetResult>> Catalog::get(const Entry& entry, const Snapshot& snapshot,
+                                                     const Row& key) const {
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, entry.live->view->checkpoint(snapshot));
+  ASSIGN_OR_RETURN(auto row, entry.live->view->get(snapshot, key));
+  return std::optional<GetResult>(GetResult{std::move(row), as_of(entry, checkpoint)});
 }
 
 Result<std::optional<RangeResult>> Catalog::range(const QualifiedName& view, const RangeOptions& options) {

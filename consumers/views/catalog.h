@@ -58,6 +58,7 @@ class Catalog final : public AllViews, private QuerySource {
   std::vector<std::string> reading(const QualifiedName& stream) const;
   Result<std::optional<AsOf>> as_of(const QualifiedName& view);
   Result<std::optional<GetResult>> get(const QualifiedName& view, const Row& key);
+  Result<std::optional<GetResult>> get_in_memory(const QualifiedName& view, const Row& key);
   Result<std::optional<RangeResult>> range(const QualifiedName& view, const RangeOptions& options);
   Result<std::optional<PastResult>> get_at(const QualifiedName& view, const Row& key, const PastOptions& options);
   Result<std::optional<WhyAnswer>> why(const QualifiedName& view, const Row& key, const WhyOptions& options);
@@ -160,6 +161,7 @@ class Catalog final : public AllViews, private QuerySource {
   std::optional<Entry> entry(const QualifiedName& name) const;
   ViewInfo info(const Entry& entry) const;
   AsOf as_of(const Entry& entry, const Checkpoint& checkpoint) const;
+  Result<std::optional<GetResult>> get(const Entry& entry, const Snapshot& snapshot, const Row& key) const;
 
   Env& env_;
   Engine& engine_;

@@ -123,26 +123,30 @@ class CursorImpl final : public Cursor {
 
 class SnapshotImpl final : public Snapshot {
  public:
-  explicit SnapshotImpl(std::shared_ptr<Handle> handle)
-      : handle_(std::move(handle)), snapshot_(handle_->db->GetSnapshot()) {}
+  SnapshotImpl(std::shared_ptr<Handle> handle, Database::Reads from)
+      : handle_(std::move(handle)), snapshot_(handle_->db->GetSnapshot()), from_(from) {}
   ~SnapshotImpl() override { handle_->db->ReleaseSnapshot(snapshot_); }
 
   Result<std::optional<std::string>> get(const Family& family, std::string_view key) const override {
     rocksdb::ReadOptions options;
     options.snapshot = snapshot_;
+    if (from_ == Database::Reads::memory) options.read_tier = rocksdb::kBlockCacheTier;
     std::string value;
     const rocksdb::Status status = handle_->db->Get(options, native(family), slice(key), &value);
     if (status.IsNotFound()) return std::optional<std::string>();
+    if (status.IsIncomplete()) return ErrorCode(EAGAIN, boost::system::generic_category());
     if (!status.ok()) return code_of(status);
     return std::optional<std::string>(std::move(value));
   }
   std::unique_ptr<Cursor> cursor(const Family& family, std::string_view lower, std::string_view upper) const override {
+    CHECK(from_ == Database::Reads::disk);
     return std::make_unique<CursorImpl>(*handle_->db, snapshot_, family, lower, upper);
   }
 
  private:
   std::shared_ptr<Handle> handle_;
   const rocksdb::Snapshot* snapshot_;
+  const Database::Reads from_;
 };
 
 }  // namespace
@@ -433,8 +437,8 @@ Result<std::optional<std::string>> Database::get_persisted(const Family& family,
   return std::optional<std::string>(std::move(value));
 }
 
-std::unique_ptr<Snapshot> Database::snapshot() const {
-  return std::make_unique<SnapshotImpl>(impl_->handle);
+std::unique_ptr<Snapshot> Database::snapshot(Reads from) const {
+  return std::make_unique<SnapshotImpl>(impl_->handle, from);
 }
 
 Result<void> Database::flush(const Family& family, bool wait) {

@@ -96,7 +96,9 @@ class Database {
                    std::vector<std::optional<std::string>>& out) const;
   // What a crash now would leave of this key.
   Result<std::optional<std::string>> get_persisted(const Family& family, std::string_view key) const;
-  std::unique_ptr<Snapshot> snapshot() const;
+  // Of a snapshot for `memory` get() never waits for the disk: EAGAIN where it would have to. It has no cursors.
+  enum class Reads { disk, memory };
+  std::unique_ptr<Snapshot> snapshot(Reads from = Reads::disk) const;
 
   // `wait`: until it is on disk. The family must not be written to meanwhile.
   Result<void> flush(const Family& family, bool wait);

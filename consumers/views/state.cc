@@ -135,7 +135,9 @@ StateLayout::StateLayout(const Definition& definition) : lineage_(definition.lin
   for (const AggregateCall& call : definition.aggregates) {
     auto aggregate = make_aggregate(call);
     CHECK(aggregate != nullptr);  // split refuses what there is not
-    has_members_ = has_members_ || aggregate->members() != Members::none;
+    const Members members = aggregate->members();
+    has_members_ = has_members_ || members != Members::none;
+    reads_members_ = reads_members_ || members == Members::appended || members == Members::latest;
     if (call.shares) {
       std::size_t shared = aggregates_[*call.shares].offset;
       aggregates_.push_back({call, std::move(aggregate), shared});

@@ -153,6 +153,7 @@ class StateLayout {
   // Whether it has a state of its own: not where it reads that of an earlier one.
   bool has_state(std::uint32_t i) const { return !aggregates_[i].call.shares; }
   bool has_members() const { return has_members_; }
+  bool reads_members() const { return reads_members_; }  // to show a row: lists and maps
 
   RowState make() const;                                  // no rows
   Result<RowState> decode(std::string_view value) const;  // StorageErrc::damaged
@@ -179,6 +180,7 @@ class StateLayout {
   std::vector<std::uint32_t> states_;  // of aggregates_, those with a state of their own
   std::size_t bytes_;
   bool has_members_ = false;
+  bool reads_members_ = false;
   bool lineage_ = false;
   std::optional<Expiry> expiry_;
 };

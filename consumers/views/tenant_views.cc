@@ -25,6 +25,9 @@ class TenantViews final : public Views {
   Result<std::optional<GetResult>> get(std::string_view view, const Row& key) override {
     return catalog_.get(own(view), key);
   }
+  Result<std::optional<GetResult>> get_in_memory(std::string_view view, const Row& key) override {
+    return catalog_.get_in_memory(own(view), key);
+  }
   Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) override {
     return catalog_.range(own(view), options);
   }

@@ -366,6 +366,8 @@ class Views {
   };
   virtual Result<std::optional<AsOf>> as_of(std::string_view view) = 0;
   virtual Result<std::optional<GetResult>> get(std::string_view view, const Row& key) = 0;
+  // The same where it takes a moment: nothing is read from disk, nor much from memory. Else EAGAIN.
+  virtual Result<std::optional<GetResult>> get_in_memory(std::string_view view, const Row& key) = 0;
   virtual Result<std::optional<RangeResult>> range(std::string_view view, const RangeOptions& options) = 0;
 
   // A row as it was: made again of its records up to then, exactly, or not at all. Blocks on the log. nullopt: no such

@@ -264,5 +264,50 @@ TEST_F(CatalogTest, AViewThatCannotBeOpenedIsNamedAndCanBeDropped) {
   EXPECT_EQ(world.views->list().size(), 1u);
 }
 
+// What is answered on the threads of the network never waits for the disk.
+TEST(Catalog, ARowInMemoryIsReadWithoutTheDisk) {
+  ViewsWorld w;
+  w.open();
+  w.stream();
+  const std::string sql = "SELECT k, count(*) AS n, max(t) AS t FROM retail GROUP BY k";
+  ASSERT_TRUE(std::holds_alternative<ViewInfo>(w.views->create("v", sql)));
+  ASSERT_TRUE(std::holds_alternative<ViewInfo>(
+      w.views->create("lists", "SELECT k, count(*) AS n, collect(t) AS ts FROM retail GROUP BY k")));
+  Sequence last(0);
+  for (int i = 0; i < 20; ++i) {
+    std::vector<std::string> batch;
+    for (int j = 0; j < 500; ++j)
+      batch.push_back(R"({"k":"k)" + std::to_string(i * 500 + j) + R"(","t":")" + std::string(200, 'x') + "\"}");
+    last = w.put(w.stream(), batch);
+  }
+  const auto compare = [&](const Row& key) {
+    const auto memory = w.views->get_in_memory("v", key);
+    const auto disk = w.views->get("v", key);
+    ASSERT_TRUE(memory && *memory && disk && *disk) << memory.error().message();
+    EXPECT_EQ((*memory)->row, (*disk)->row);
+    EXPECT_EQ((*memory)->as_of.position, (*disk)->as_of.position);
+  };
+  const ErrorCode waits(EAGAIN, boost::system::generic_category());
+  w.wait("v", last);
+  w.wait("lists", last);
+  compare({Value("k77")});
+  compare({Value("nobody")});
+  EXPECT_FALSE(*w.views->get_in_memory("none", {Value("k77")}));
+  EXPECT_EQ(w.views->get_in_memory("v", {Value("k77"), Value("k78")}).error(), StorageErrc::invalid_argument);
+  EXPECT_EQ(w.views->get_in_memory("lists", {Value("k77")}).error(), waits) << "its list is read piece by piece";
+
+  w.reopen();  // all of it is in files now, and nobody has read them yet
+  int cold = 0;
+  for (int i = 0; i < 10'000; i += 1'000) {
+    const Row key{Value("k" + std::to_string(i))};
+    const auto memory = w.views->get_in_memory("v", key);
+    EXPECT_TRUE(memory || memory.error() == waits) << memory.error().message();
+    cold += memory ? 0 : 1;
+    EXPECT_TRUE((*w.views->get("v", key))->row);
+    compare(key);
+  }
+  EXPECT_GT(cold, 3);
+}
+
 }  // namespace
 }  // namespace tidemill::views
