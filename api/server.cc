@@ -35,6 +35,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.historical = options.historical != nullptr ? options.historical : &context_.workers;
     context_.flush_time = options.flush_time;
     context_.derived = options.derived;
+    context_.usage = options.usage;
     context_.wake_tails = [this] { records_.wake(); };
     http::ServerOptions o;
     o.host = options.host;

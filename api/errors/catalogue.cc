@@ -68,6 +68,8 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
      "Drop what `views` and `streams` name first."},
     {derived_stream, 409, "derived_stream", "The stream's records are made from those of another stream.",
      "Send records to its source, which GET /v1/streams/{stream} names under `derived`."},
+    {reserved_stream, 409, "reserved_stream", "The stream is the server's own: only it writes, changes or removes it.",
+     "Read it, or the view over it; a stream of yours has a name that does not begin with `_`."},
     {invalid_stream_name, 400, "invalid_stream_name", "A stream cannot have that name.",
      "Use 1 to 128 of A-Z a-z 0-9 _ . -, not beginning with `_`."},
     {invalid_definition, 400, "invalid_definition", "The definition cannot be used.", "See the detail."},

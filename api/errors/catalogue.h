@@ -39,6 +39,7 @@ enum class ErrorId : std::uint8_t {
   stream_exists,
   stream_in_use,
   derived_stream,
+  reserved_stream,
   invalid_stream_name,
   invalid_definition,
   shard_not_found,

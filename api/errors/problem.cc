@@ -79,6 +79,8 @@ ErrorId error_id(const ErrorCode& error) {
         return ErrorId::stream_exists;
       case EngineErrc::invalid_name:
         return ErrorId::invalid_stream_name;
+      case EngineErrc::reserved_stream:
+        return ErrorId::reserved_stream;
       case EngineErrc::invalid_definition:
         return ErrorId::invalid_definition;
       case EngineErrc::stream_in_use:

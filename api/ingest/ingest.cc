@@ -148,6 +148,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   if (context_.draining.load(std::memory_order_relaxed)) return refuse(ErrorId::draining);
   std::shared_ptr<Stream> stream = context_.stream_of(*call.who, call.params[0]);
   if (!stream) return refuse(ErrorId::stream_not_found);
+  if (is_reserved_stream(stream->name())) return refuse(ErrorId::reserved_stream);
   if (stream->definition().derived) return refuse(ErrorId::derived_stream);
 
   const MediaType type = parse_media_type(request.header("Content-Type"));

@@ -174,6 +174,17 @@ void add_tls(Families& out, const http::Metrics::Handshakes& h, const TlsMetrics
   out.add("tidemill_tls_certificate_reloads_total", number(tls.refused.value()), one("result", "refused"));
 }
 
+// By tenant, for keys come and go by the million: those are in the view `usage`.
+void add_usage(Families& out, const UsageLog& usage) {
+  for (const auto& [tenant, counts] : usage.noted()) {
+    const Labels l = one("tenant", tenant);
+    out.add("tidemill_usage_requests_total", number(counts.requests), l);
+    out.add("tidemill_usage_records_total", number(counts.records), l);
+    out.add("tidemill_usage_bytes_total", number(counts.bytes), l);
+    out.add("tidemill_usage_refused_requests_total", number(counts.refused), l);
+  }
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricSources& sources) {
@@ -212,6 +223,7 @@ std::string metrics_text(const MetricSources& sources) {
     out.add("tidemill_keys", number(counts.revoked), one("state", "revoked"));
     out.add("tidemill_keys_bytes", number(keys->bytes()));
   }
+  if (context.usage != nullptr) add_usage(out, *context.usage);
   const http::Metrics& h = sources.http;
   out.add("tidemill_http_connections", static_cast<double>(h.connections.value()));
   out.add("tidemill_http_connections_accepted_total", number(h.accepted.value()));

@@ -144,6 +144,8 @@ class ApiWorld {
     options.derived = derived.get();
     keys = std::move(*Keys::open(real.env, engine->system(), {real.directory.path(), system_private_files()}));
     options.keys = keys.get();
+    usage = std::move(UsageLog::open(real.env, *engine)).value();
+    options.usage = usage.get();
     options.port = 0;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
@@ -190,6 +192,7 @@ class ApiWorld {
   std::shared_ptr<views::Views> views;  // of the default tenant
   std::unique_ptr<derived::DerivedStreams> derived;
   std::unique_ptr<Keys> keys;
+  std::unique_ptr<UsageLog> usage;
   std::unique_ptr<ApiServer> server;
 };
 

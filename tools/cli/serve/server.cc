@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "consumers/archive/archive.h"
+#include "consumers/usage/usage_view.h"
 #include "engine/errors.h"
 #include "storage/base/errors.h"
 #include "storage/log/pond.h"
@@ -95,6 +96,7 @@ bool RunningServer::start() {
   if (!open_parts()) return false;
   attach_archives();
   if (!create_missing()) return false;
+  keep_usage_views(env_, *engine_, *views_, workers_);
   // All groups are there.
   engine_->begin_retention([this](const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) {
     return views_->release(stream, target, drop);
@@ -110,6 +112,7 @@ bool RunningServer::start() {
   options.flush_time = flush_time_;
   options.derived = derived_.get();
   options.keys = keys_.get();
+  options.usage = usage_.get();
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
@@ -202,6 +205,7 @@ bool RunningServer::open_parts() {
     return false;
   }
   keys_ = std::move(*keys);
+  usage_ = std::move(UsageLog::open(env_, *engine_)).value();
   views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
@@ -345,6 +349,7 @@ bool RunningServer::stop() {
   historical_.stop();
   builds_.stop();
   views_.reset();
+  usage_.reset();
   keys_.reset();
   engine_.reset();
   derived_.reset();
