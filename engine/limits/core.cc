@@ -1,6 +1,7 @@
 #include <map>
 
 #include "engine/limits/limiter_impl.h"
+#include "engine/qualified_name.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
 #include "storage/seam/executor.h"
@@ -48,6 +49,7 @@ Result<void> Core::start() {
   if (const auto read = read_back(nullptr); !read)
     env_.logger.error("the usage cannot be read in full: quotas of this day and month count what could be",
                       {{"cause", read.error().message()}});
+  accounts.tenant(std::string(kDefaultTenant));  // its metrics are there from the start
   measure_disks();
   later();
   return {};

@@ -96,7 +96,7 @@ TEST_F(LimitsApi, HeadersNameEveryPolicyOfKeyAndTenant) {
   const std::string bytes = std::to_string(20'000 - 4 * (kGood.size() + 1));
   EXPECT_EQ(answer.headers.at("ratelimit"),
             "\"key-records\";r=6;t=1, \"key-records-day\";r=96;t=75355, \"key-bytes\";r=" + bytes +
-                ";t=1, \"tenant-requests-month\";r=999;t=2581155, \"tenant-records\";r=996;t=1");
+                ";t=1, \"tenant-requests-month\";r=999;t=2580955, \"tenant-records\";r=996;t=1");
   // On answers made by workers, too, and where a handler refuses.
   EXPECT_EQ(get("/v1/streams/retail/records?from=1", till).headers.count("ratelimit"), 1u);
   EXPECT_EQ(get("/v1/streams/retail/records?from=x", till).headers.count("ratelimit"), 1u);
@@ -278,8 +278,8 @@ TEST_F(LimitsApi, MetricsCountByReasonAndTenant) {
   limit(till, R"({"requests":{"per_second":1}})");
   for (int i = 0; i < 4; ++i) (void)post(till);
   const std::string text = get("/metrics", admin).body;
-  EXPECT_THAT(text, HasSubstr("tidemill_limited_requests_total{tenant=\"default\",reason=\"rate\"} 3\n"));
-  EXPECT_THAT(text, HasSubstr("tidemill_limited_requests_total{tenant=\"default\",reason=\"disk\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_limited_requests_total{reason=\"rate\",tenant=\"default\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_limited_requests_total{reason=\"disk\",tenant=\"default\"} 0\n"));
   EXPECT_THAT(text, Not(HasSubstr(id(till))));
 }
 

@@ -372,8 +372,8 @@ bool RunningServer::stop() {
   builds_.stop();
   usage_writer_.stop();
   views_.reset();
-  usage_.reset();
   limiter_.reset();
+  usage_.reset();
   keys_.reset();
   engine_.reset();
   derived_.reset();
