@@ -36,7 +36,7 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_usage_bytes_total", "counter", "tenant", "Bytes of what keys sent, likewise."},
     {"tidemill_usage_refused_requests_total", "counter", "tenant",
      "Requests with a key that were refused because it had reached a limit, likewise."},
-    {"tidemill_limited_requests_total", "counter", "tenant, reason",
+    {"tidemill_limited_requests_total", "counter", "reason, tenant",
      "Requests turned away by a limit of their key or tenant: rate, day_quota, month_quota, connections (429), streams "
      "(409), disk (507)."},
     {"tidemill_limit_accounts", "gauge", "",
