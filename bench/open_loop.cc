@@ -1,9 +1,10 @@
 // HTTP requests at a fixed rate, whatever the answers take: latency counts from when a request was due, not from when
 // there was a free connection for it (no coordinated omission).
 //
-//   open_loop PORT RATE CONNECTIONS SECONDS FILE
+//   open_loop PORT RATE CONNECTIONS SECONDS FILE [KEYS]
 //
-// FILE: a line for each request, `METHOD PATH [BODY]`, in turn, over and over. One thread; a connection has one request
+// FILE: a line for each request, `METHOD PATH [BODY]`, in turn, over and over. KEYS: a key on each line, sent with the
+// requests, in turn likewise. One thread; a connection has one request
 // at a time. The first half second is not counted. Prints one JSON object; anything but 200 counts as an error.
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -36,15 +37,25 @@ constexpr double kPatience = 10;  // for what is still under way at the end
   std::exit(1);
 }
 
-std::vector<std::string> requests_of(const char* file) {
+std::vector<std::string> lines_of(const char* file) {
   std::ifstream in(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(std::move(line));
+  if (lines.empty()) stop(std::string("nothing in ") + file);
+  return lines;
+}
+
+std::vector<std::string> requests_of(const char* file, const std::vector<std::string>& keys) {
+  const std::vector<std::string> lines = lines_of(file);
   std::vector<std::string> requests;
-  for (std::string line; std::getline(in, line);) {
+  for (std::size_t n = 0; n < std::max(lines.size(), keys.size()); ++n) {
+    const std::string& line = lines[n % lines.size()];
     const std::size_t first = line.find(' ');
     if (first == std::string::npos) continue;
     const std::size_t second = line.find(' ', first + 1);
     const std::string body = second == std::string::npos ? "" : line.substr(second + 1);
     std::string request = line.substr(0, second) + " HTTP/1.1\r\nHost: localhost\r\n";
+    if (!keys.empty()) request += "X-Api-Key: " + keys[n % keys.size()] + "\r\n";
     if (!body.empty())
       request += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
     requests.push_back(request + "\r\n" + body);
@@ -74,13 +85,14 @@ std::size_t answer_size(std::string_view in) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    std::fprintf(stderr, "usage: open_loop PORT RATE CONNECTIONS SECONDS FILE\n");
+  if (argc != 6 && argc != 7) {
+    std::fprintf(stderr, "usage: open_loop PORT RATE CONNECTIONS SECONDS FILE [KEYS]\n");
     return 2;
   }
   const double rate = std::atof(argv[2]);
   const double seconds = std::atof(argv[4]);
-  const std::vector<std::string> requests = requests_of(argv[5]);
+  const std::vector<std::string> requests =
+      requests_of(argv[5], argc == 7 ? lines_of(argv[6]) : std::vector<std::string>());
   std::vector<Connection> connections(std::strtoul(argv[3], nullptr, 10));
   if (rate <= 0 || seconds <= 0 || connections.empty()) stop("what is asked for makes no sense");
 

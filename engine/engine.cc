@@ -69,7 +69,14 @@ class EngineImpl final : public Engine {
     return names;
   }
 
-  Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) override;
+  Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) override {
+    if (is_reserved_stream(definition.name)) return EngineErrc::invalid_name;
+    return make(std::move(definition), shards);
+  }
+  Result<std::shared_ptr<Stream>> create_reserved(StreamDefinition definition, std::uint32_t shards) override {
+    if (!is_reserved_stream(definition.name)) return EngineErrc::invalid_name;
+    return make(std::move(definition), shards);
+  }
   Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) override;
   Result<Resharded> split(const QualifiedName& name, ShardId shard, std::optional<HashKey> at) override;
   Result<Resharded> merge(const QualifiedName& name, ShardId shard, ShardId with) override;
@@ -114,6 +121,7 @@ class EngineImpl final : public Engine {
   using Plan = std::function<Result<Reshard>(const ShardTable&)>;
   Result<Resharded> reshard(const QualifiedName& name, const Plan& plan);
 
+  Result<std::shared_ptr<Stream>> make(StreamDefinition definition, std::uint32_t shards);
   void fold(const SystemStream::Event& event);
   void unreadable(const SystemStream::Event& event);
   Result<std::shared_ptr<Stream>> open_stream(StreamId id, const KnownStreams::Known& known);
@@ -266,9 +274,8 @@ void EngineImpl::remove_files(StreamId id) {
   });
 }
 
-Result<std::shared_ptr<Stream>> EngineImpl::create(StreamDefinition definition, std::uint32_t shards) {
-  if (!valid_stream_name(definition.name) || definition.name.starts_with('_') || !valid_tenant_name(definition.tenant))
-    return EngineErrc::invalid_name;
+Result<std::shared_ptr<Stream>> EngineImpl::make(StreamDefinition definition, std::uint32_t shards) {
+  if (!valid_stream_name(definition.name) || !valid_tenant_name(definition.tenant)) return EngineErrc::invalid_name;
   if (definition.shards.empty()) {
     if (shards == 0 || shards > kOpenShardsMax) return EngineErrc::invalid_definition;
     definition.shards = make_shards(shards);
@@ -315,6 +322,7 @@ Result<std::shared_ptr<Stream>> EngineImpl::change(const StreamDefinition& defin
   if (closed_) return EngineErrc::draining;
   const auto old = find(definition.qualified_name());
   if (old == nullptr) return EngineErrc::no_such_stream;
+  if (is_reserved_stream(old->name())) return EngineErrc::reserved_stream;
   StreamDefinition wanted = old->definition();
   wanted.fields = definition.fields;
   wanted.partition_key = definition.partition_key;
@@ -351,6 +359,7 @@ Result<Engine::Resharded> EngineImpl::reshard(const QualifiedName& name, const P
   if (closed_) return EngineErrc::draining;
   const auto old = find(name);
   if (old == nullptr) return EngineErrc::no_such_stream;
+  if (is_reserved_stream(name.name)) return EngineErrc::reserved_stream;
   const StreamId id = old->definition().id;
   ShardMap& shards = old->shards();
   if (shards.now().settled != kSequenceMax) return StorageErrc::not_accepting;  // see below
@@ -388,6 +397,7 @@ Result<void> EngineImpl::remove(const QualifiedName& name) {
   if (closed_) return EngineErrc::draining;
   const auto stream = find(name);
   if (stream == nullptr) return EngineErrc::no_such_stream;
+  if (is_reserved_stream(name.name)) return EngineErrc::reserved_stream;
   const StreamId id = stream->definition().id;
   if (!derived_from(id).empty()) return EngineErrc::stream_in_use;
   RETURN_IF_ERROR(system_->append("stream.removed", encode_id(id)));

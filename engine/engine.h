@@ -41,6 +41,9 @@ class Engine {
   // tenant), invalid_name (of it or its tenant), invalid_definition. Of a derived one: no_such_stream, where its tenant
   // has no such source.
   virtual Result<std::shared_ptr<Stream>> create(StreamDefinition definition, std::uint32_t shards) = 0;
+  // The same for a part of the server that keeps a stream for itself: a reserved name, and no other (engine/stream.h).
+  // Never for what a client asks. What follows refuses such a stream: reserved_stream.
+  virtual Result<std::shared_ptr<Stream>> create_reserved(StreamDefinition definition, std::uint32_t shards) = 0;
   // Settings that may change later: fields, partition_key, archive, retention. Found by tenant and name.
   virtual Result<std::shared_ptr<Stream>> change(const StreamDefinition& definition) = 0;
   // Closes shards at the present end of the stream and opens children for what comes after it (engine/shards.h). When

@@ -14,6 +14,8 @@ class EngineCategory final : public boost::system::error_category {
         return "the stream exists";
       case EngineErrc::invalid_name:
         return "not a valid name";
+      case EngineErrc::reserved_stream:
+        return "the stream is the server's own";
       case EngineErrc::invalid_definition:
         return "not a valid definition";
       case EngineErrc::stream_in_use:

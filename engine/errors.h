@@ -8,6 +8,7 @@ enum class EngineErrc {
   no_such_stream = 1,
   stream_exists,
   invalid_name,
+  reserved_stream,  // the server's own
   invalid_definition,
   stream_in_use,  // others are derived from it
   draining,       // SIGTERM came

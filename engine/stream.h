@@ -87,5 +87,10 @@ class Stream {
 
 // A name that a stream may have: [A-Za-z0-9_.-]{1,128}, not `.` or `..`.
 bool valid_stream_name(std::string_view name);
+// A name of ours: only the server makes such a stream and writes to it, and nobody changes, reshards or removes it. It
+// is read like any other.
+inline bool is_reserved_stream(std::string_view name) {
+  return name.starts_with('_');
+}
 
 }  // namespace tidemill

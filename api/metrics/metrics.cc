@@ -174,6 +174,25 @@ void add_tls(Families& out, const http::Metrics::Handshakes& h, const TlsMetrics
   out.add("tidemill_tls_certificate_reloads_total", number(tls.refused.value()), one("result", "refused"));
 }
 
+// By tenant, for keys come and go by the million: those are in the view `usage`.
+void add_usage(Families& out, const UsageLog& usage) {
+  for (const auto& [tenant, counts] : usage.noted()) {
+    const Labels l = one("tenant", tenant);
+    out.add("tidemill_usage_requests_total", number(counts.requests), l);
+    out.add("tidemill_usage_records_total", number(counts.records), l);
+    out.add("tidemill_usage_bytes_total", number(counts.bytes), l);
+    out.add("tidemill_usage_refused_requests_total", number(counts.refused), l);
+  }
+}
+
+void add_limits(Families& out, const Limiter& limiter) {
+  for (const Limiter::Refused& refused : limiter.refused())
+    for (std::size_t i = 0; i < kLimitKinds; ++i)
+      out.add("tidemill_limited_requests_total", number(refused.of[i]),
+              {{"tenant", refused.tenant}, {"reason", std::string(limit_kind_name(static_cast<LimitKind>(i)))}});
+  out.add("tidemill_limit_accounts", number(limiter.accounts()));
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricSources& sources) {
@@ -212,6 +231,8 @@ std::string metrics_text(const MetricSources& sources) {
     out.add("tidemill_keys", number(counts.revoked), one("state", "revoked"));
     out.add("tidemill_keys_bytes", number(keys->bytes()));
   }
+  if (context.usage != nullptr) add_usage(out, *context.usage);
+  if (context.limiter != nullptr) add_limits(out, *context.limiter);
   const http::Metrics& h = sources.http;
   out.add("tidemill_http_connections", static_cast<double>(h.connections.value()));
   out.add("tidemill_http_connections_accepted_total", number(h.accepted.value()));

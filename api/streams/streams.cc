@@ -4,6 +4,7 @@
 
 #include "api/errors/problem.h"
 #include "api/json_input.h"
+#include "api/limits/new_stream.h"
 #include "api/streams/derived.h"
 #include "engine/json/writer.h"
 #include "storage/base/text.h"
@@ -175,7 +176,7 @@ void Streams::put(Call& call, http::Responder responder) {
   on_worker(context_, std::move(responder),
             [&context = context_, name = call.params[0], body = std::string(call.request.body),
              who = call.who](http::Responder r) {
-              if (!valid_stream_name(name) || name.starts_with('_')) {
+              if (!valid_stream_name(name) || is_reserved_stream(name)) {
                 return r.send(problem(ErrorId::invalid_stream_name));
               }
               const auto input = parse_stream_input(body);
@@ -204,6 +205,10 @@ void Streams::put(Call& call, http::Responder responder) {
                                         "merges, not by PUT."));
                 }
               }
+              NewStream gate(context, who->tenant);
+              if (!existing) {
+                if (auto refusal = gate.refuse()) return r.send(std::move(*refusal));
+              }
               auto made = existing ? context.engine.change(d) : context.engine.create(d, in.shards.value_or(4));
               if (!made) return r.send(problem(error_id(made.error())));
               std::string out;
@@ -219,6 +224,7 @@ void Streams::remove(Call& call, http::Responder responder) {
             [&context = context_, &records = records_, who = call.who, name = call.params[0]](http::Responder r) {
               const auto stream = context.stream_of(*who, name);
               if (!stream) return r.send(problem(ErrorId::stream_not_found));
+              if (is_reserved_stream(name)) return r.send(problem(ErrorId::reserved_stream));
               if (const OwnViews views = context.views_of(*who)) {
                 if (const auto readers = views->reading(name); !readers.empty()) {
                   std::string members;

@@ -114,7 +114,7 @@ class Streams final : public DerivedStreams {
     if (const auto* error = std::get_if<SqlError>(&first)) return *error;
     const std::string& source_name = std::get<0>(first).source;
     const std::string& name = std::get<0>(first).name;
-    const auto source = source_name.starts_with('_') ? nullptr : engine_.find({tenant, source_name});
+    const auto source = engine_.find({tenant, source_name});
     if (name == source_name || is_made_of(source, name)) {
       return SqlError{"invalid_sql", "That is a circle: " + source_name +
                                          (name == source_name ? " would be made of itself" : " is made of " + name) +

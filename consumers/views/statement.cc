@@ -141,7 +141,7 @@ class HeadReader {
     if (of_a_stream(out)) {
       if (symbol('.') || symbol('-'))
         return error_at(sql_, name.offset, "A stream's name with a dot or a dash is written in double quotes.");
-      if (valid_stream_name(out.name) && !out.name.starts_with('_')) return std::nullopt;
+      if (valid_stream_name(out.name) && !is_reserved_stream(out.name)) return std::nullopt;
       return error_at(sql_, name.offset, "A stream's name has 1 to 128 of A-Z a-z 0-9 _ . -, not beginning with _.");
     }
     if (is_identifier(out.name)) return std::nullopt;
