@@ -9,6 +9,7 @@
 #include "api/http/server.h"
 #include "api/server.h"
 #include "api/wait/waits.h"
+#include "engine/audit/audit_trail.h"
 #include "engine/keys/principal.h"
 
 namespace tidemill {
@@ -26,6 +27,7 @@ struct ApiContext {
   Executor* historical = nullptr;              // set before the first request
   std::optional<FlushTime> flush_time;         // set before the first request
   derived::DerivedStreams* derived = nullptr;  // set before the first request; may stay nullptr
+  AuditTrail* audit = nullptr;                 // set before the first request; may stay nullptr
   std::function<void()> wake_tails;            // set before the first request; a stream was removed
   Waits waits;
   std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope

@@ -31,6 +31,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
   Streams& streams = t.streams;
   ViewRoutes& views = t.views;
   KeyRoutes& keys = t.keys;
+  AuditRoutes& audit = t.audit;
 
   const auto healthz = [](Call&, Responder r) { r.send(text(200, "ok\n")); };
   const auto readyz = [&context](Call& c, Responder r) {
@@ -135,6 +136,10 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        [&keys](Call& c, Responder r) { keys.rotate(c, std::move(r)); }},
       {"DELETE", "/v1/keys/{id}", "", "", "", Need::server(admin), "key_revoke",
        [&keys](Call& c, Responder r) { keys.revoke(c, std::move(r)); }},
+      {"GET", "/v1/audit", "", "application/json", "key, from, until, action, limit, cursor",
+       Need::server_admin_or_instance_read(), "audit", [&audit](Call& c, Responder r) { audit.list(c, std::move(r)); }},
+      {"GET", "/v1/audit/head", "", "application/json", "", Need::instance(read), "audit_head",
+       [&audit](Call& c, Responder r) { audit.head(c, std::move(r)); }},
       {"GET", "/healthz", "", "text/plain", "", Need::nothing(), "healthz", healthz},
       {"GET", "/readyz", "", "text/plain", "", Need::nothing(), "readyz", readyz},
       {"GET", "/readyz/ingest", "", "text/plain", "", Need::nothing(), "readyz_ingest", readyz_ingest},

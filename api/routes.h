@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/audit/audit_routes.h"
 #include "api/context.h"
 #include "api/ingest/ingest.h"
 #include "api/keys/key_routes.h"
@@ -23,6 +24,7 @@ struct RouteTargets {
   Streams& streams;
   ViewRoutes& views;
   KeyRoutes& keys;
+  AuditRoutes& audit;
   std::function<std::string()> metrics;
 };
 

@@ -19,14 +19,16 @@ namespace {
 
 class ApiServerImpl final : public ApiServer, public http::Handler {
  public:
-  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, Keys* keys)
+  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, Keys* keys, AuditTrail* audit)
       : context_(env, engine, views, workers),
         records_(context_),
         streams_(context_, records_),
         views_(context_),
         keys_(context_, keys),
-        router_(make_routes({context_, ingest_, records_, streams_, views_, keys_, [this] { return metrics(); }}),
-                keys),
+        audit_(context_, keys),
+        router_(
+            make_routes({context_, ingest_, records_, streams_, views_, keys_, audit_, [this] { return metrics(); }}),
+            keys, audit),
         requests_(router_.labels()) {}
   ~ApiServerImpl() override { stop(std::chrono::milliseconds(0)); }
 
@@ -35,6 +37,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.historical = options.historical != nullptr ? options.historical : &context_.workers;
     context_.flush_time = options.flush_time;
     context_.derived = options.derived;
+    context_.audit = options.audit;
     context_.wake_tails = [this] { records_.wake(); };
     http::ServerOptions o;
     o.host = options.host;
@@ -102,6 +105,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   Streams streams_;
   ViewRoutes views_;
   KeyRoutes keys_;
+  AuditRoutes audit_;
   Router router_;
   RequestMetrics requests_;
   TlsMetrics tls_;
@@ -129,7 +133,7 @@ std::string remedy(const ErrorCode& error) {
 
 Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::AllViews* views, Executor& workers,
                                                     const ApiOptions& options) {
-  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options.keys);
+  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options.keys, options.audit);
   if (const auto listening = server->listen(options); !listening) {
     const bool v6 = options.host.find(':') != std::string::npos;
     env.logger.error("cannot listen on " + (v6 ? "[" + options.host + "]" : options.host) + ":" +

@@ -11,6 +11,7 @@
 #include "api/http/tls_context.h"
 #include "consumers/derived/derived_streams.h"
 #include "consumers/views/views.h"
+#include "engine/audit/audit_trail.h"
 #include "engine/engine.h"
 #include "engine/keys/keys.h"
 #include "storage/base/result.h"
@@ -38,6 +39,7 @@ struct ApiOptions {
   std::optional<FlushTime> flush_time;         // what was measured at the start, for /metrics
   derived::DerivedStreams* derived = nullptr;  // nullptr: no stream is derived from another
   Keys* keys = nullptr;                        // nullptr: there are none, and everybody may do everything
+  AuditTrail* audit = nullptr;                 // nullptr: nobody notes who comes
 };
 
 // The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes

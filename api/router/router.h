@@ -15,6 +15,7 @@
 #include "api/http/target.h"
 #include "api/router/access.h"
 #include "api/router/need.h"
+#include "engine/audit/audit_trail.h"
 
 namespace tidemill {
 
@@ -40,6 +41,9 @@ struct Route {
   Need needs;              // what the key must allow
   std::string_view label;  // in metrics
   std::function<void(Call&, http::Responder)> handle;
+
+  // Something other than records: what the audit trail names each of.
+  bool changes() const { return method != "GET" && needs.action() == Action::admin; }
 };
 
 // Finds who answers. The table is the only home of paths and methods: dispatch, 405 and Allow, metric labels and the
@@ -47,7 +51,8 @@ struct Route {
 class Router {
  public:
   // `keys` may be nullptr: then everybody may do everything. Outlives the router.
-  explicit Router(std::vector<Route> routes, Keys* keys = nullptr);
+  // `audit`: who comes, who is turned away and who asks for a change is noted there; nullptr: nowhere. Outlives it too.
+  explicit Router(std::vector<Route> routes, Keys* keys = nullptr, AuditTrail* audit = nullptr);
 
   // Answers by itself what no route does: 404, 405, OPTIONS, no key or one that does not allow it, a broken path or
   // query, parameters and bodies that the route does not take.
@@ -63,14 +68,20 @@ class Router {
     std::vector<std::string_view> segments;  // a parameter begins with `{`
   };
   std::string allow(std::string_view path) const;
+  void note_admission(const Route& route, const http::Request& request, const Admission& admission) const;
 
   std::vector<Route> routes_;
   std::vector<Pattern> patterns_;
   Access access_;
+  AuditTrail* const audit_;
 };
 
 struct ApiContext;
-// 403 that names the missing scope, counted. For what a route's Need cannot say: SQL, records behind rows, keys.
-http::Response forbid(ApiContext& context, std::string_view scope);
+// 403 that names the missing scope, counted and noted. For what a route's Need cannot say: SQL, records behind rows,
+// keys.
+http::Response forbid(ApiContext& context, const Call& call, std::string_view scope);
+
+// What the audit trail is told of a call.
+AuditRequest audit_request(const Call& call);
 
 }  // namespace tidemill

@@ -144,6 +144,8 @@ class ApiWorld {
     options.derived = derived.get();
     keys = std::move(*Keys::open(real.env, engine->system(), {real.directory.path(), system_private_files()}));
     options.keys = keys.get();
+    audit = AuditTrail::open(real.env, *engine, {});
+    options.audit = audit.get();
     options.port = 0;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
@@ -151,6 +153,7 @@ class ApiWorld {
   }
   ~ApiWorld() {
     server->stop();
+    audit->close();
     EXPECT_TRUE(keys->close());
     EXPECT_TRUE(engine->close());
     if (all_views) {
@@ -190,6 +193,7 @@ class ApiWorld {
   std::shared_ptr<views::Views> views;  // of the default tenant
   std::unique_ptr<derived::DerivedStreams> derived;
   std::unique_ptr<Keys> keys;
+  std::unique_ptr<AuditTrail> audit;
   std::unique_ptr<ApiServer> server;
 };
 

@@ -82,6 +82,8 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"key", "server:admin instance:admin"},
     {"key_rotate", "server:admin instance:admin"},
     {"key_revoke", "server:admin instance:admin"},
+    {"audit", "server:admin instance:read instance:admin"},
+    {"audit_head", "instance:read instance:admin"},
     {"healthz", "open"},
     {"readyz", "open"},
     {"readyz_ingest", "open"},
@@ -130,8 +132,9 @@ std::vector<Route> table(ApiWorld& world) {
   static Streams streams(context, records);
   static ViewRoutes views(context);
   static KeyRoutes keys(context, nullptr);
+  static AuditRoutes audit(context, nullptr);
   static std::unique_ptr<Ingest> ingest;
-  return make_routes({context, ingest, records, streams, views, keys, [] { return std::string(); }});
+  return make_routes({context, ingest, records, streams, views, keys, audit, [] { return std::string(); }});
 }
 
 TEST_F(KeysApi, PermissionMatrix) {

@@ -110,6 +110,7 @@ bool RunningServer::start() {
   options.flush_time = flush_time_;
   options.derived = derived_.get();
   options.keys = keys_.get();
+  options.audit = audit_.get();
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
@@ -202,6 +203,8 @@ bool RunningServer::open_parts() {
     return false;
   }
   keys_ = std::move(*keys);
+  audit_ =
+      AuditTrail::open(env_, *engine_, {.keep_bytes = config_.audit_keep_size, .keep_age = config_.audit_keep_age});
   views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
@@ -324,6 +327,7 @@ bool RunningServer::stop() {
     logger_.info("requests answered");
     let_groups_finish();
   }
+  if (audit_) audit_->close();
   if (keys_) {
     if (const auto closed = keys_->close(); !closed)
       logger_.warning("when keys were last used was not written down", {{"cause", closed.error().message()}});
@@ -345,6 +349,7 @@ bool RunningServer::stop() {
   historical_.stop();
   builds_.stop();
   views_.reset();
+  audit_.reset();
   keys_.reset();
   engine_.reset();
   derived_.reset();

@@ -64,6 +64,7 @@ class RunningServer {
   std::optional<FlushTime> flush_time_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Keys> keys_;
+  std::unique_ptr<AuditTrail> audit_;
   std::unique_ptr<views::AllViews> views_;
   std::unique_ptr<derived::DerivedStreams> derived_;
   std::unique_ptr<ApiServer> api_;
