@@ -55,10 +55,10 @@ class Segment:
         struct.pack_into("<Q", self.data, at, self.sum(at + 8, at + header))
 
     def first_sequence(self, at):
-        return struct.unpack_from("<Q", self.data, at + 24)[0]
+        return struct.unpack_from("<Q", self.data, at + 32)[0]
 
     def number(self, at, sequence):
-        struct.pack_into("<Q", self.data, at + 24, sequence)
+        struct.pack_into("<Q", self.data, at + 32, sequence)
         self.seal(at)
 
     def write(self):

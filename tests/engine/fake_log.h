@@ -148,8 +148,14 @@ class FakeLog final : public Log {
         kept.key = r.key;
         kept.headers = r.headers;
         kept.data = r.data;
-        kept.record = {Sequence(records_.size()), r.hash,   r.explicit_hash, r.content,
-                       r.arrival,                 kept.key, kept.headers,    kept.data};
+        kept.record = {Sequence(records_.size()),
+                       r.hash,
+                       r.explicit_hash,
+                       r.content,
+                       r.arrival,
+                       kept.key,
+                       kept.headers,
+                       kept.data};
       }
       for (const auto& [id, listener] : listeners_) call.push_back(listener);
     }

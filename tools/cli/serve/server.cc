@@ -205,6 +205,7 @@ bool RunningServer::open_parts() {
   keys_ = std::move(*keys);
   audit_ =
       AuditTrail::open(env_, *engine_, {.keep_bytes = config_.audit_keep_size, .keep_age = config_.audit_keep_age});
+  say_heads();
   views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
@@ -222,6 +223,16 @@ bool RunningServer::open_parts() {
   views_ = std::move(*views);
   derived_ = derived::DerivedStreams::open(env_, *engine_, views_.get());
   return true;
+}
+
+// Whoever keeps the log elsewhere has with these what `verify --heads` takes.
+void RunningServer::say_heads() {
+  const auto say = [this](const char* log, const ChainHead& head) {
+    logger_.info("hash chain",
+                 {{"log", log}, {"sequence", std::to_string(head.sequence.value())}, {"sha256", to_hex(head.hash)}});
+  };
+  if (const auto head = engine_->system().head()) say("_system", *head);
+  if (audit_->log()) say("_audit", audit_->head());
 }
 
 // A group that files the stream's records, for each stream that wants one, now and later.
@@ -333,6 +344,7 @@ bool RunningServer::stop() {
       logger_.warning("when keys were last used was not written down", {{"cause", closed.error().message()}});
   }
   if (engine_) {
+    if (audit_ && keys_) say_heads();
     if (const auto closed = engine_->close(); !closed) {
       logger_.error("the engine did not close cleanly", {{"cause", closed.error().message()}});
       clean = false;

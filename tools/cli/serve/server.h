@@ -40,6 +40,7 @@ class RunningServer {
 
  private:
   void say_directory();
+  void say_heads();
   void measure_flush();
   bool open_parts();
   bool create_missing();
