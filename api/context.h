@@ -9,6 +9,7 @@
 #include "api/http/server.h"
 #include "api/server.h"
 #include "api/wait/waits.h"
+#include "engine/audit/audit_trail.h"
 #include "engine/keys/principal.h"
 #include "engine/usage/usage_log.h"
 
@@ -29,6 +30,7 @@ struct ApiContext {
   derived::DerivedStreams* derived = nullptr;  // set before the first request; may stay nullptr
   UsageLog* usage = nullptr;                   // set before the first request; may stay nullptr
   Limiter* limiter = nullptr;                  // set before the first request; may stay nullptr
+  AuditTrail* audit = nullptr;                 // set before the first request; may stay nullptr
   std::function<void()> wake_tails;            // set before the first request; a stream was removed
   Waits waits;
   std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope

@@ -32,6 +32,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
   ViewRoutes& views = t.views;
   KeyRoutes& keys = t.keys;
   LimitRoutes& limits = t.limits;
+  AuditRoutes& audit = t.audit;
 
   const auto healthz = [](Call&, Responder r) { r.send(text(200, "ok\n")); };
   const auto readyz = [&context](Call& c, Responder r) {
@@ -154,6 +155,10 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        "limits_tenant_put", [&limits](Call& c, Responder r) { limits.put_tenant(c, std::move(r)); }},
       {"DELETE", "/v1/limits/tenants/{tenant}", "", "", "", Need::instance(admin), "limits_tenant_delete",
        [&limits](Call& c, Responder r) { limits.remove_tenant(c, std::move(r)); }},
+      {"GET", "/v1/audit", "", "application/json", "key, from, until, action, limit, cursor",
+       Need::server_admin_or_instance_read(), "audit", [&audit](Call& c, Responder r) { audit.list(c, std::move(r)); }},
+      {"GET", "/v1/audit/head", "", "application/json", "", Need::instance(read), "audit_head",
+       [&audit](Call& c, Responder r) { audit.head(c, std::move(r)); }},
       {"GET", "/healthz", "", "text/plain", "", Need::nothing(), "healthz", healthz},
       {"GET", "/readyz", "", "text/plain", "", Need::nothing(), "readyz", readyz},
       {"GET", "/readyz/ingest", "", "text/plain", "", Need::nothing(), "readyz_ingest", readyz_ingest},

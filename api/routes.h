@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/audit/audit_routes.h"
 #include "api/context.h"
 #include "api/ingest/ingest.h"
 #include "api/keys/key_routes.h"
@@ -24,6 +25,7 @@ struct RouteTargets {
   Streams& streams;
   ViewRoutes& views;
   KeyRoutes& keys;
+  AuditRoutes& audit;
   LimitRoutes& limits;
   std::function<std::string()> metrics;
 };

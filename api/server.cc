@@ -19,18 +19,19 @@ namespace {
 
 class ApiServerImpl final : public ApiServer, public http::Handler {
  public:
-  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, Keys* keys, Limiter* limiter)
+  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, const ApiOptions& options)
       : context_(env, engine, views, workers),
         records_(context_),
         streams_(context_, records_),
         views_(context_),
-        keys_(context_, keys),
-        limits_(context_, keys),
-        router_(
-            make_routes({context_, ingest_, records_, streams_, views_, keys_, limits_, [this] { return metrics(); }}),
-            keys, limiter),
+        keys_(context_, options.keys),
+        audit_(context_, options.keys),
+        limits_(context_, options.keys),
+        router_(make_routes({context_, ingest_, records_, streams_, views_, keys_, audit_, limits_,
+                             [this] { return metrics(); }}),
+                options.keys, options.audit, options.limiter),
         requests_(router_.labels()) {
-    context_.limiter = limiter;
+    context_.limiter = options.limiter;
   }
   ~ApiServerImpl() override { stop(std::chrono::milliseconds(0)); }
 
@@ -40,6 +41,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.flush_time = options.flush_time;
     context_.derived = options.derived;
     context_.usage = options.usage;
+    context_.audit = options.audit;
     context_.wake_tails = [this] { records_.wake(); };
     http::ServerOptions o;
     o.host = options.host;
@@ -107,6 +109,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   Streams streams_;
   ViewRoutes views_;
   KeyRoutes keys_;
+  AuditRoutes audit_;
   LimitRoutes limits_;
   Router router_;
   RequestMetrics requests_;
@@ -135,7 +138,7 @@ std::string remedy(const ErrorCode& error) {
 
 Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::AllViews* views, Executor& workers,
                                                     const ApiOptions& options) {
-  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options.keys, options.limiter);
+  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options);
   if (const auto listening = server->listen(options); !listening) {
     const bool v6 = options.host.find(':') != std::string::npos;
     env.logger.error("cannot listen on " + (v6 ? "[" + options.host + "]" : options.host) + ":" +

@@ -11,10 +11,11 @@
 #include "api/http/tls_context.h"
 #include "consumers/derived/derived_streams.h"
 #include "consumers/views/views.h"
+#include "engine/audit/audit_trail.h"
 #include "engine/engine.h"
 #include "engine/keys/keys.h"
-#include "engine/usage/usage_log.h"
 #include "engine/limits/limiter.h"
+#include "engine/usage/usage_log.h"
 #include "storage/base/result.h"
 #include "storage/log/flush_probe.h"
 #include "storage/seam/env.h"
@@ -42,6 +43,7 @@ struct ApiOptions {
   Keys* keys = nullptr;                        // nullptr: there are none, and everybody may do everything
   UsageLog* usage = nullptr;                   // nullptr: nothing is noted of what keys use, and not in /metrics
   Limiter* limiter = nullptr;                  // nullptr: nobody is limited, and no use is counted
+  AuditTrail* audit = nullptr;                 // nullptr: nobody notes who comes
 };
 
 // The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes

@@ -63,6 +63,10 @@ Result<DataCut> DataReader::cut_at_rest() {
     ASSIGN_OR_RETURN(const auto opened, stream(known));
     RETURN_IF_ERROR(add(known.definition.id, opened->title(), opened->log()));
   }
+  if (exists(env_.files, directory_->stream(kAuditStream))) {
+    ASSIGN_OR_RETURN(const auto audit, open_log_read_only(env_, directory_->stream(kAuditStream), {}, {}));
+    RETURN_IF_ERROR(add(kAuditStream, "_audit", *audit));
+  }
   return out;
 }
 
@@ -71,7 +75,7 @@ Result<std::vector<std::string>> DataReader::strangers() const {
   std::vector<std::string> out;
   for (const DirectoryEntry& e : entries) {
     const auto is = [&](StreamId id) { return e.name == std::to_string(id.value()); };
-    if (is(StreamId(0)) || std::any_of(unfinished_.begin(), unfinished_.end(), is) ||
+    if (is(StreamId(0)) || is(kAuditStream) || std::any_of(unfinished_.begin(), unfinished_.end(), is) ||
         std::any_of(streams_.begin(), streams_.end(), [&](const Known& k) { return is(k.definition.id); }))
       continue;
     out.push_back(e.name);

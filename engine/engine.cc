@@ -107,6 +107,7 @@ class EngineImpl final : public Engine {
     return token.position;
   }
 
+  Result<std::shared_ptr<Log>> audit_log(bool make) override;
   DataCut cut() override;
   SystemStream& system() override { return *system_; }
   Groups& groups() override { return groups_; }
@@ -151,6 +152,10 @@ class EngineImpl final : public Engine {
   std::vector<Hook> detach_;
   bool closed_ = false;
 
+  std::mutex audit_mutex_;
+  std::shared_ptr<Log> audit_;
+  bool audit_closed_ = false;
+
   mutable std::shared_mutex streams_mutex_;
   std::map<QualifiedName, std::shared_ptr<Stream>> by_name_;
   std::map<StreamId, std::shared_ptr<Stream>> by_id_;
@@ -174,7 +179,7 @@ Result<std::shared_ptr<Log>> EngineImpl::open_log(StreamId id, const std::string
   RETURN_IF_ERROR(create_directories(env_.files, path));
   LogOptions options = options_.log;
   options.name = name;
-  if (id == kSystemId) {  // its few events never wait for records
+  if (id == kSystemId || id == kAuditStream) {  // their few events never wait for records
     options.pond = nullptr;
     options.tail_cache_bytes = kSystemTailBytes;
   }
@@ -250,7 +255,7 @@ void EngineImpl::clean_up() {
   if (!entries) return;
   for (const DirectoryEntry& entry : *entries) {
     const auto is = [&](StreamId id) { return entry.name == std::to_string(id.value()); };
-    if (is(kSystemId) ||
+    if (is(kSystemId) || is(kAuditStream) ||
         std::any_of(known_.streams.begin(), known_.streams.end(), [&](const auto& k) { return is(k.first); }) ||
         std::any_of(known_.unfinished.begin(), known_.unfinished.end(), is))
       continue;
@@ -417,6 +422,19 @@ Result<void> EngineImpl::remove(const QualifiedName& name) {
   return {};
 }
 
+// Not under `changing_`: who writes the trail must not wait for a change that waits for the background's threads.
+Result<std::shared_ptr<Log>> EngineImpl::audit_log(bool make) {
+  const std::lock_guard lock(audit_mutex_);
+  if (audit_closed_) return EngineErrc::draining;
+  if (audit_) return audit_;
+  if (!make) {
+    ASSIGN_OR_RETURN(const bool there, is_there(env_.files, directory_->stream(kAuditStream)));
+    if (!there) return std::shared_ptr<Log>();
+  }
+  ASSIGN_OR_RETURN(audit_, open_log(kAuditStream, "_audit"));
+  return audit_;
+}
+
 DataCut EngineImpl::cut() {
   const std::lock_guard changing(changing_);
   DataCut cut;
@@ -427,6 +445,8 @@ DataCut EngineImpl::cut() {
   for (auto it = by_id_.rbegin(); it != by_id_.rend(); ++it)
     cut.streams.push_back({it->first, it->second->title(), it->second->log().cut()});
   std::reverse(cut.streams.begin() + 1, cut.streams.end());
+  const std::lock_guard audit(audit_mutex_);
+  if (audit_) cut.streams.push_back({kAuditStream, "_audit", audit_->cut()});
   return cut;
 }
 
@@ -448,6 +468,11 @@ Result<void> EngineImpl::close() {
   {
     const std::shared_lock lock(streams_mutex_);
     for (const auto& [id, stream] : by_id_) logs.push_back(stream->shared_log());
+  }
+  {
+    const std::lock_guard lock(audit_mutex_);
+    audit_closed_ = true;
+    if (audit_) logs.push_back(audit_);
   }
   close_logs(logs);
   close_logs({system_->shared_log()});

@@ -71,6 +71,10 @@ class Engine {
   // unknown_token (answer 410), or the stream's position.
   virtual Result<Position> resolve(const Stream& stream, const Token& token) const = 0;
 
+  // The log of the audit trail, of no tenant and found under no name. Opened when first asked for; `make`: also where
+  // there is none yet. nullptr: there is none. Blocks on the disk; tasks of env.background may call it. draining.
+  virtual Result<std::shared_ptr<Log>> audit_log(bool make) = 0;
+
   // All logs at one moment. Waits for a change of a stream that is under way.
   virtual DataCut cut() = 0;
 

@@ -16,6 +16,10 @@
 
 namespace tidemill {
 
+// Names the directory of the audit trail's log (engine/audit): no stream is ever given it. It is the greatest number
+// that JSON's readers keep exactly.
+inline constexpr StreamId kAuditStream{9'007'199'254'740'991};
+
 enum class FieldType { text, integer, number };  // what CSV columns of this name become
 
 // What a stream is, apart from its records. Lives in the system stream; changes by events there only.

@@ -1,5 +1,6 @@
 #include "engine/system_stream.h"
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -38,6 +39,9 @@ struct SystemStream::Impl final : AppendSink, std::enable_shared_from_this<Impl>
   std::mutex state_mutex;  // folds, and what they make; held while a new fold reads the log
   std::vector<std::pair<std::string, Fold>> folds;
   Sequence folded;  // all events up to here have been handed out
+  Chain chain;      // up to what has been read or written; behind `folded` until the log was read once
+  std::string headers;
+  std::atomic<std::uint64_t> breaks{0};
 
   void push(Pending pending) {
     const std::lock_guard lock(queue_mutex);
@@ -56,14 +60,18 @@ struct SystemStream::Impl final : AppendSink, std::enable_shared_from_this<Impl>
 
   void start() {
     Pending& event = front();
-    if (event.check) {
+    {
       const std::lock_guard lock(state_mutex);
-      if (auto refused = event.check(); !refused) return answer(refused.error());
+      if (event.check)
+        if (auto refused = event.check(); !refused) return answer(refused.error());
+      if (auto read = catch_up(); !read) return answer(read.error());
+      headers = link_header(chain.head().hash);
     }
     record = {};
     record.key = event.type;
     record.hash = hash_key(event.type);
     record.arrival = env.clock.wall();
+    record.headers = headers;
     record.data = event.json;
     append = {};
     append.records = {&record, 1};
@@ -80,6 +88,8 @@ struct SystemStream::Impl final : AppendSink, std::enable_shared_from_this<Impl>
     if (append.error) return answer(append.error);
     {
       const std::lock_guard lock(state_mutex);
+      chain.add({append.first, record.hash, record.explicit_hash, record.content, record.arrival, record.key,
+                 record.headers, record.data});
       hand_out({append.first, record.arrival, record.key, record.data});
       folded = append.first;
     }
@@ -99,6 +109,21 @@ struct SystemStream::Impl final : AppendSink, std::enable_shared_from_this<Impl>
     if (!queue.empty()) post_start();
   }
 
+  // The log was read once, so that it is known what the next event follows. Under state_mutex.
+  Result<void> catch_up() {
+    if (chain.head().sequence >= folded) return {};
+    return replay("", [](const Event&) {});
+  }
+
+  void link(const Record& read) {
+    const ChainHead before = chain.head();
+    if (chain.add(read) != Chain::Seen::broken) return;
+    ++breaks;
+    env.logger.error(
+        "the system stream was altered: an event is not the one that the next was written after; see tidemill verify",
+        {{"event", std::to_string(before.sequence.value())}, {"next", std::to_string(read.sequence.value())}});
+  }
+
   Result<void> replay(std::string_view prefix, const Fold& fold) {
     for (Sequence from = log->start(); from <= folded;) {
       ASSIGN_OR_RETURN(const RecordBatch batch, log->read(from, {}));
@@ -108,8 +133,11 @@ struct SystemStream::Impl final : AppendSink, std::enable_shared_from_this<Impl>
                          {{"file", lost.file}, {"offset", std::to_string(lost.offset.value())}});
         return StorageErrc::damaged;
       }
-      for (const Record& r : batch.records)
-        if (r.sequence <= folded && r.key.starts_with(prefix)) fold({r.sequence, r.arrival, r.key, r.data});
+      for (const Record& r : batch.records) {
+        if (r.sequence > folded) continue;
+        if (r.sequence > chain.head().sequence) link(r);
+        if (r.key.starts_with(prefix)) fold({r.sequence, r.arrival, r.key, r.data});
+      }
       if (batch.next <= from) break;
       from = batch.next;
     }
@@ -126,6 +154,16 @@ Result<void> SystemStream::fold(std::string_view prefix, Fold fold) {
   RETURN_IF_ERROR(impl_->replay(prefix, fold));
   impl_->folds.emplace_back(prefix, std::move(fold));
   return {};
+}
+
+Result<ChainHead> SystemStream::head() const {
+  const std::lock_guard lock(impl_->state_mutex);
+  RETURN_IF_ERROR(impl_->catch_up());
+  return impl_->chain.head();
+}
+
+std::uint64_t SystemStream::chain_breaks() const {
+  return impl_->breaks;
 }
 
 void SystemStream::append_async(std::string_view type, std::string_view json, Check check, Done done) {

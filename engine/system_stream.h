@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/audit/chain.h"
 #include "storage/base/result.h"
 #include "storage/log/log.h"
 #include "storage/seam/env.h"
@@ -15,7 +16,8 @@ namespace tidemill {
 // decisions. Same format, flush and recovery as any stream; its name is `_system`. Each event is a JSON record:
 // partition key = the event's type ("stream.created", "view.created", ...), data = its JSON object. State is what the
 // folds make of it: start reads the whole log, there is no snapshot yet (it is small: a few hundred bytes for each
-// stream, view or decision).
+// stream, view or decision). Events are chained by hashes (engine/audit/chain.h): a part of the log that was altered is
+// named by `tidemill verify`; here it is said to the logger and counted, and what stands there is folded all the same.
 class SystemStream {
  public:
   struct Event {
@@ -44,6 +46,11 @@ class SystemStream {
 
   // The same, waiting for it: never inside an executor's task, never on a network thread.
   Result<Sequence> append(std::string_view type, std::string_view json, Check check = {});
+
+  // The last event and its hash. Blocks on the disk before the first fold() or append(). StorageErrc::damaged.
+  Result<ChainHead> head() const;
+  // Events found, when the log was read, that were not written after the one that stands before them.
+  std::uint64_t chain_breaks() const;
 
   Log& log() const { return *log_; }
   const std::shared_ptr<Log>& shared_log() const { return log_; }

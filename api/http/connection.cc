@@ -252,12 +252,28 @@ Exchange* Connection::new_exchange() {
   return e;
 }
 
+// Not what a proxy in front says in a header: anybody may write that.
+const std::string& Connection::address() {
+  if (!address_.empty()) return address_;
+  boost::system::error_code error;
+  const auto other = socket_.remote_endpoint(error);
+  if (error) {
+    address_ = "unknown";  // it has gone already
+  } else if (other.address().is_v6() && other.address().to_v6().is_v4_mapped()) {
+    address_ = asio::ip::make_address_v4(asio::ip::v4_mapped, other.address().to_v6()).to_string();
+  } else {
+    address_ = other.address().to_string();
+  }
+  return address_;
+}
+
 void Connection::dispatch() {
   Exchange* e = new_exchange();
   const std::uint64_t most = loop_.limits().requests;
   e->keep_alive = parser_.keep_alive() && (++requests_ < most || most == 0);
   if (!e->keep_alive) stop_reading_ = true;
   if (tls_) parser_.set_peer(tls_->peer());
+  parser_.set_address(address());
   loop_.shared().handler.handle(parser_.request(), Responder(e));
 }
 

@@ -139,6 +139,7 @@ class IoLoop final : public Loop {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(IoLoop& loop, Socket socket, std::shared_ptr<const TlsContext> tls);
+  const std::string& address();
   ~Connection();
 
   asio::awaitable<void, Executor1> run(std::shared_ptr<Connection> self);
@@ -191,6 +192,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   IoLoop& loop_;
   Socket socket_;
+  std::string address_;  // of the other side; from the first request on
   Timer resume_;
   RequestParser parser_;
   std::unique_ptr<TlsStream> tls_;  // nullptr: HTTP without TLS

@@ -24,6 +24,7 @@ struct Request {
   std::string_view query;  // without the `?`, still percent-encoded
   std::span<const Header> headers;
   std::string_view body;
+  std::string_view address;  // whom the connection is with, without the port; good as long as `body` is
   // Whom the client's certificate names; nullptr: it showed none, or there is no TLS. Good as long as `body` is.
   const PeerCertificate* peer = nullptr;
   bool has_length = false;  // it has a Content-Length, or is chunked: a body was meant, if perhaps an empty one

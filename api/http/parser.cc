@@ -304,6 +304,9 @@ const Request& RequestParser::request() const {
 void RequestParser::set_peer(const PeerCertificate* peer) {
   impl_->parsed.request.peer = peer;
 }
+void RequestParser::set_address(std::string_view address) {
+  impl_->parsed.request.address = address;
+}
 ErrorId RequestParser::refusal() const {
   return impl_->parsed.refusal.value_or(ErrorId::bad_request);
 }

@@ -30,6 +30,7 @@ class RequestParser {
 
   const Request& request() const;  // once complete
   void set_peer(const PeerCertificate* peer);
+  void set_address(std::string_view address);
   ErrorId refusal() const;  // why not; whatever follows on the connection cannot be understood
   bool started() const;     // has taken something
   bool header_done() const;

@@ -103,7 +103,7 @@ void KeyRoutes::create(Call& call, http::Responder responder) {
   }
   for (const Scope& scope : wanted.scopes) {
     if (call.who->may_give(scope, wanted.tenant)) continue;
-    return responder.send(forbid(context_, scope_text(Thing::instance, Action::admin)));
+    return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
   }
   on_worker(context_, std::move(responder),
             [&context = context_, keys = keys_, by = call.key, wanted = std::move(wanted)](http::Responder r) {
@@ -177,7 +177,7 @@ void KeyRoutes::rotate(Call& call, http::Responder responder) {
   if (!key) return responder.send(problem(ErrorId::key_not_found));
   // Its new secret would be a key with scopes that the one who asks may not give.
   if (!may_give_all(*call.who, *key))
-    return responder.send(forbid(context_, scope_text(Thing::instance, Action::admin)));
+    return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
   on_worker(context_, std::move(responder),
             [&context = context_, keys = keys_, id = key->id, by = call.key,
              grace = std::get<std::chrono::seconds>(input)](http::Responder r) {
@@ -192,7 +192,7 @@ void KeyRoutes::revoke(Call& call, http::Responder responder) {
   const auto key = named(call);
   if (!key) return responder.send(problem(ErrorId::key_not_found));
   if (!may_give_all(*call.who, *key))
-    return responder.send(forbid(context_, scope_text(Thing::instance, Action::admin)));
+    return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
   on_worker(context_, std::move(responder), [keys = keys_, id = key->id, by = call.key](http::Responder r) {
     const auto revoked = keys->revoke(id, by);
     if (!revoked) return r.send(key_problem(revoked.error()));

@@ -233,6 +233,14 @@ std::string metrics_text(const MetricSources& sources) {
   }
   if (context.usage != nullptr) add_usage(out, *context.usage);
   if (context.limiter != nullptr) add_limits(out, *context.limiter);
+  if (const AuditTrail* audit = context.audit) {
+    const AuditMetrics& m = audit->metrics();
+    out.add("tidemill_audit_events_total", number(m.events.value()));
+    out.add("tidemill_audit_summed_total", number(m.summed.value()));
+    out.add("tidemill_audit_lost_total", number(m.lost.value()));
+    out.add("tidemill_audit_write_failures_total", number(m.failures.value()));
+  }
+  out.add("tidemill_chain_breaks", number(context.engine.system().chain_breaks()));
   const http::Metrics& h = sources.http;
   out.add("tidemill_http_connections", static_cast<double>(h.connections.value()));
   out.add("tidemill_http_connections_accepted_total", number(h.accepted.value()));

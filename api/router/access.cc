@@ -69,25 +69,27 @@ Admission Access::admit(const Need& need, const http::Request& request) const {
 
 Admission Access::judge(const Need& need, const http::Request& request) const {
   if (!need.needs_key()) return {anybody_, std::nullopt, std::nullopt};
-  const auto refused = [](http::Response response) { return Admission{nullptr, std::nullopt, std::move(response)}; };
+  const auto refused = [this](Denial denial, std::string_view detail, std::optional<KeyId> id = {}) {
+    return Admission{nullptr, id, unauthorized(denial, detail), denial};
+  };
   std::string_view key;
   std::string wrong;
-  if (!key_of(request, key, wrong)) return refused(unauthorized(Denial::malformed, wrong));
-  if (key.empty()) return refused(unauthorized(Denial::no_key, "No key came."));
+  if (!key_of(request, key, wrong)) return refused(Denial::malformed, wrong);
+  if (key.empty()) return refused(Denial::no_key, "No key came.");
   Keys::Found found = keys_->check(key);
   switch (found.verdict) {
     case Keys::Verdict::good:
       return {std::move(found.who), found.id, std::nullopt};
     case Keys::Verdict::malformed:
-      return refused(unauthorized(Denial::malformed, "What came as the key is not one, or is mistyped."));
+      return refused(Denial::malformed, "What came as the key is not one, or is mistyped.");
     case Keys::Verdict::unknown:
       break;
     case Keys::Verdict::expired:
-      return refused(unauthorized(Denial::expired, "The key has expired."));
+      return refused(Denial::expired, "The key has expired.", found.id);
     case Keys::Verdict::revoked:
-      return refused(unauthorized(Denial::revoked, "The key was revoked."));
+      return refused(Denial::revoked, "The key was revoked.", found.id);
   }
-  return refused(unauthorized(Denial::unknown, "There is no such key."));
+  return refused(Denial::unknown, "There is no such key.");
 }
 
 std::optional<http::Response> Access::refuse(const Need& need, const Principal& who, std::string_view param) const {

@@ -21,7 +21,8 @@ std::string_view denial_name(Denial denial);
 struct Admission {
   std::shared_ptr<const Principal> who;  // nullptr where it is refused
   std::optional<KeyId> key;
-  std::optional<http::Response> refusal;  // 401
+  std::optional<http::Response> refusal;  // 401; `key` is there all the same where its secret was right
+  Denial denial = Denial::no_key;         // why
 };
 
 // Whose request it is, and whether they may. `keys` may be nullptr; outlives this. Any thread; never blocks.

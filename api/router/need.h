@@ -21,11 +21,14 @@ class Need {
   static constexpr Need view(std::string_view name, Action action) { return {Kind::fixed, Thing::view, action, name}; }
   static constexpr Need server(Action action) { return {Kind::fixed, Thing::server, action, {}}; }
   static constexpr Need instance(Action action) { return {Kind::fixed, Thing::instance, action, {}}; }
+  // server:admin, who is shown what is the tenant's own, or instance:read, who is shown all.
+  static constexpr Need server_admin_or_instance_read() { return {Kind::either, Thing::server, Action::admin, {}}; }
 
   constexpr bool needs_key() const { return kind_ != Kind::nothing; }
   constexpr bool writes_records() const { return thing_ == Thing::stream && action_ == Action::write; }
   bool met_by(const Principal& who, std::string_view param) const {
-    return kind_ == Kind::nothing || kind_ == Kind::some_key || who.may(action_, thing_, of(param));
+    return kind_ == Kind::nothing || kind_ == Kind::some_key || who.may(action_, thing_, of(param)) ||
+           (kind_ == Kind::either && who.may(Action::read, Thing::instance));
   }
   // As a scope, for a sentence and for docs/http-api.md: `stream:{stream}:write`. Of `see`: any scope of the thing.
   std::string text(std::string_view param) const;
@@ -36,7 +39,7 @@ class Need {
   constexpr bool some() const { return kind_ == Kind::some_key; }
 
  private:
-  enum class Kind : std::uint8_t { nothing, some_key, param, fixed };
+  enum class Kind : std::uint8_t { nothing, some_key, param, fixed, either };
   constexpr Need(Kind kind, Thing thing, Action action, std::string_view name)
       : kind_(kind), thing_(thing), action_(action), name_(name) {}
   constexpr std::string_view of(std::string_view param) const { return kind_ == Kind::param ? param : name_; }

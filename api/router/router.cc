@@ -95,8 +95,8 @@ std::optional<http::Response> refuse_body(const Route& route, const http::Reques
 
 }  // namespace
 
-Router::Router(std::vector<Route> routes, Keys* keys, Limiter* limiter)
-    : routes_(std::move(routes)), access_(keys), gate_(limiter) {
+Router::Router(std::vector<Route> routes, Keys* keys, AuditTrail* audit, Limiter* limiter)
+    : routes_(std::move(routes)), access_(keys), audit_(audit), gate_(limiter) {
   for (const Route& route : routes_) {
     std::array<std::string_view, kSegmentsMax> segments;
     const std::size_t n = split(route.path, segments);
@@ -126,6 +126,18 @@ std::string Router::allow(std::string_view path) const {
   return text;
 }
 
+void Router::note_admission(const Route& route, const http::Request& request, const Admission& admission) const {
+  AuditRequest noted{admission.key, {}, route.method, route.label, {}, request.address};
+  if (admission.refusal) {
+    const auto key = admission.key ? access_.keys()->find(*admission.key) : std::nullopt;
+    if (key) noted.tenant = key->tenant;
+    return audit_->denied(noted, denial_name(admission.denial), {});
+  }
+  if (!admission.key) return;  // none is needed
+  noted.tenant = admission.who->tenant;
+  audit_->accepted(noted);
+}
+
 void Router::dispatch(const http::Request& request, http::Responder responder) const {
   const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
   std::array<std::string_view, kSegmentsMax> segments;
@@ -137,6 +149,7 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     responder.set_label(static_cast<std::uint16_t>(i + 1));
     // Who asks comes before all else: nobody learns anything from what is wrong with a request that they may not make.
     Admission admission = access_.admit(route.needs, request);
+    if (audit_) note_admission(route, request, admission);
     if (admission.refusal) return responder.send(std::move(*admission.refusal));
     Call call{route, request, {}, {}, {}, std::move(admission.who), admission.key};
     // What is above its limits goes before anything is made of it. Limits themselves can always be asked for and set.
@@ -154,6 +167,7 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
       call.params[param++] = std::move(*value);
     }
     if (auto refusal = access_.refuse(route.needs, *call.who, call.params[0])) {
+      if (audit_) audit_->denied(audit_request(call), denial_name(Denial::forbidden), route.needs.text(call.params[0]));
       return responder.send(std::move(*refusal));
     }
     auto query = http::Query::parse(request.query);
@@ -163,6 +177,7 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     if (auto refusal = refuse_query(route, *query)) return responder.send(std::move(*refusal));
     if (auto refusal = refuse_body(route, request)) return responder.send(std::move(*refusal));
     call.query = std::move(*query);
+    if (audit_ && call.key && route.changes()) audit_->asked(audit_request(call));
     return route.handle(call, std::move(responder));
   }
   const bool options = request.method == "OPTIONS";

@@ -16,6 +16,7 @@
 #include "api/limits/gate.h"
 #include "api/router/access.h"
 #include "api/router/need.h"
+#include "engine/audit/audit_trail.h"
 
 namespace tidemill {
 
@@ -42,15 +43,20 @@ struct Route {
   Need needs;              // what the key must allow
   std::string_view label;  // in metrics
   std::function<void(Call&, http::Responder)> handle;
+
+  // Something other than records: what the audit trail names each of.
+  bool changes() const { return method != "GET" && needs.action() == Action::admin; }
 };
 
 // Finds who answers. The table is the only home of paths and methods: dispatch, 405 and Allow, metric labels and the
 // test of docs/http-api.md come from it. Immutable once made; any thread.
 class Router {
  public:
-  // `keys` may be nullptr: then everybody may do everything. `limiter` may be: then as much as they like. Both outlive
-  // the router.
-  explicit Router(std::vector<Route> routes, Keys* keys = nullptr, Limiter* limiter = nullptr);
+  // `keys` may be nullptr: then everybody may do everything. `audit`: who comes, who is turned away and who asks for a
+  // change is noted there; nullptr: nowhere. `limiter` may be nullptr: then as much as they like. All outlive the
+  // router.
+  explicit Router(std::vector<Route> routes, Keys* keys = nullptr, AuditTrail* audit = nullptr,
+                  Limiter* limiter = nullptr);
 
   // Answers by itself what no route does: 404, 405, OPTIONS, no key or one that does not allow it, a broken path or
   // query, parameters and bodies that the route does not take.
@@ -67,15 +73,21 @@ class Router {
     std::vector<std::string_view> segments;  // a parameter begins with `{`
   };
   std::string allow(std::string_view path) const;
+  void note_admission(const Route& route, const http::Request& request, const Admission& admission) const;
 
   std::vector<Route> routes_;
   std::vector<Pattern> patterns_;
   Access access_;
+  AuditTrail* const audit_;
   LimitGate gate_;
 };
 
 struct ApiContext;
-// 403 that names the missing scope, counted. For what a route's Need cannot say: SQL, records behind rows, keys.
-http::Response forbid(ApiContext& context, std::string_view scope);
+// 403 that names the missing scope, counted and noted. For what a route's Need cannot say: SQL, records behind rows,
+// keys.
+http::Response forbid(ApiContext& context, const Call& call, std::string_view scope);
+
+// What the audit trail is told of a call.
+AuditRequest audit_request(const Call& call);
 
 }  // namespace tidemill

@@ -36,7 +36,7 @@ void ViewRoutes::quarantine(Call& call, http::Responder responder) {
   const OwnViews views = context_.views_of(*call.who);
   const auto info = views ? views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
-  if (auto refusal = refuse_records(*call.who, *info)) return responder.send(std::move(*refusal));
+  if (auto refusal = refuse_records(call, *info)) return responder.send(std::move(*refusal));
   const auto from = number(call.query.get("from").value_or("0"), 0, UINT64_MAX);
   if (!from) return responder.send(problem(ErrorId::invalid_parameter, "`from` is a sequence number."));
   const auto limit = number(call.query.get("limit").value_or("100"), 1, 1'000);

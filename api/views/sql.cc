@@ -114,7 +114,7 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
           problem(ErrorId::invalid_parameter, "`at` is for questions: what is defined now, is defined now."));
   }
   bool question = false;  // whatever the statement says
-  if (auto refusal = refuse_touches(*call.who, asked.sql, question)) return responder.send(std::move(*refusal));
+  if (auto refusal = refuse_touches(call, asked.sql, question)) return responder.send(std::move(*refusal));
   when_visible(
       call, std::move(responder), {}, {},
       [this, shape, question, views, who = call.who, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
@@ -129,22 +129,29 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
 }
 
 // What a statement would touch is held against the key before anybody looks whether it is there.
-std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who, std::string_view sql,
-                                                         bool& question) const {
+std::optional<http::Response> ViewRoutes::refuse_touches(const Call& call, std::string_view sql, bool& question) const {
+  const Principal& who = *call.who;
   if (who.everything) return std::nullopt;
   if (const std::string source = views::explained_source(sql); !source.empty()) {
     // To a key that may not read the stream, or where there is none, it is a question about a view of that name.
     question = !who.may(Action::read, Thing::stream, source) || !context_.stream_of(who, source);
     if (question) return std::nullopt;
   }
-  return refuse_touches(who, views::touches(sql));
+  return refuse_touches(call, views::touches(sql));
 }
 
-std::optional<http::Response> ViewRoutes::refuse_touches(const Principal& who,
+std::optional<http::Response> ViewRoutes::refuse_touches(const Call& call,
                                                          const std::vector<views::Touch>& touches) const {
   for (const views::Touch& touch : touches)
-    if (!who.may(touch.action, touch.thing, touch.name))
-      return forbid(context_, scope_text(touch.thing, touch.action, touch.name));
+    if (!call.who->may(touch.action, touch.thing, touch.name))
+      return forbid(context_, call, scope_text(touch.thing, touch.action, touch.name));
+  if (!context_.audit || !call.key || call.route.changes()) return std::nullopt;
+  for (const views::Touch& touch : touches) {  // a statement that makes, alters or drops
+    if (touch.action != Action::admin) continue;
+    AuditRequest asked = audit_request(call);
+    asked.name = touch.name;
+    context_.audit->asked(asked);
+  }
   return std::nullopt;
 }
 

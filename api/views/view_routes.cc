@@ -160,7 +160,7 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
     }
     sql = std::get<std::string>(std::move(input));
   }
-  if (auto refusal = refuse_touches(*call.who, views::touches_of_definition(sql))) {
+  if (auto refusal = refuse_touches(call, views::touches_of_definition(sql))) {
     return responder.send(std::move(*refusal));
   }
   on_worker(

@@ -57,9 +57,9 @@ std::string text_of(const std::string& view, const std::vector<views::Column>& c
 
 }  // namespace
 
-std::optional<http::Response> ViewRoutes::refuse_records(const Principal& who, const views::ViewInfo& info) const {
-  if (who.may(Action::read, Thing::stream, info.stream)) return std::nullopt;
-  return forbid(context_, scope_text(Thing::stream, Action::read, info.stream));
+std::optional<http::Response> ViewRoutes::refuse_records(const Call& call, const views::ViewInfo& info) const {
+  if (call.who->may(Action::read, Thing::stream, info.stream)) return std::nullopt;
+  return forbid(context_, call, scope_text(Thing::stream, Action::read, info.stream));
 }
 
 void ViewRoutes::why_row(Call& call, http::Responder responder) {
@@ -75,7 +75,7 @@ void ViewRoutes::why(Call& call, http::Responder responder, std::string_view raw
   const OwnViews views = context_.views_of(*call.who);
   const auto info = views ? views->find(view) : std::nullopt;
   if (!info) return responder.send(problem(ErrorId::view_not_found));
-  if (auto refusal = refuse_records(*call.who, *info)) return responder.send(std::move(*refusal));
+  if (auto refusal = refuse_records(call, *info)) return responder.send(std::move(*refusal));
   if (raw_key.empty() && !call.query.get("key"))
     return responder.send(problem(ErrorId::invalid_parameter, "`key` says which row."));
   const std::vector<views::Row> tries = key_of(call, *info, raw_key);

@@ -314,7 +314,10 @@ void Verifier::commit(SegmentScanner& scanner, const SegmentFile& s, const Segme
   if (!good) {
     lose("commit", s.path, at, h.last(), "The commit's checksums are right, and its records make no sense.");
   } else {
-    if (options_.visitor != nullptr && h.count != 0) options_.visitor->records(batch.records);
+    if (options_.visitor != nullptr && h.count != 0) {
+      options_.visitor->commit(s.path, found.offset);
+      options_.visitor->records(batch.records);
+    }
     out_.records += h.count;
   }
   if (!requests) {

@@ -21,6 +21,11 @@ namespace tidemill {
 class RecordVisitor {
  public:
   virtual ~RecordVisitor() = default;
+  // Before records(): where the commit stands that holds them.
+  virtual void commit(const std::string& file, ByteOffset offset) {
+    (void)file;
+    (void)offset;
+  }
   virtual void records(std::span<const Record> records) = 0;
   virtual void lost(Sequence first, Sequence last) = 0;  // these cannot be read
 };

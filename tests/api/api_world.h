@@ -154,6 +154,8 @@ class ApiWorld {
                                                             return bytes;
                                                           }});
     options.limiter = limiter.get();
+    audit = AuditTrail::open(real.env, *engine, {});
+    options.audit = audit.get();
     options.port = 0;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
@@ -162,6 +164,7 @@ class ApiWorld {
   ~ApiWorld() {
     server->stop();
     limiter->close();
+    audit->close();
     EXPECT_TRUE(keys->close());
     EXPECT_TRUE(engine->close());
     if (all_views) {
@@ -206,6 +209,7 @@ class ApiWorld {
   FakeUsageLog counted;  // by the limiter: no stream beside those that a test makes
   ThreadExecutor usage_writer{"usage", 1};
   std::unique_ptr<Limiter> limiter;
+  std::unique_ptr<AuditTrail> audit;
   std::unique_ptr<ApiServer> server;
 };
 

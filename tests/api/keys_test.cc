@@ -91,6 +91,8 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"limits_tenant", "instance:admin"},
     {"limits_tenant_put", "instance:admin"},
     {"limits_tenant_delete", "instance:admin"},
+    {"audit", "server:admin instance:read instance:admin"},
+    {"audit_head", "instance:read instance:admin"},
     {"healthz", "open"},
     {"readyz", "open"},
     {"readyz_ingest", "open"},
@@ -139,9 +141,10 @@ std::vector<Route> table(ApiWorld& world) {
   static Streams streams(context, records);
   static ViewRoutes views(context);
   static KeyRoutes keys(context, nullptr);
+  static AuditRoutes audit(context, nullptr);
   static LimitRoutes limits(context, nullptr);
   static std::unique_ptr<Ingest> ingest;
-  return make_routes({context, ingest, records, streams, views, keys, limits, [] { return std::string(); }});
+  return make_routes({context, ingest, records, streams, views, keys, audit, limits, [] { return std::string(); }});
 }
 
 TEST_F(KeysApi, PermissionMatrix) {

@@ -55,6 +55,8 @@ cases = {
     "TidemillDiskFillsUp": (disk("290-1x100"), disk("290x120")),
     "TidemillDiskAlmostFull": (disk("40x120"), disk("60x120")),
     "TidemillDiskFull": (requests("507", 1, 1000), requests("507", 0, 1000)),
+    "TidemillLogAltered": ([one("tidemill_chain_breaks", "1x120")], [one("tidemill_chain_breaks", "0x120")]),
+    "TidemillAuditLost": ([one("tidemill_audit_lost_total", "0x50 5x70")], [one("tidemill_audit_lost_total", "5x120")]),
     "TidemillDamage": ([one("tidemill_log_lost_ranges", "1x120", stream="s")],
                        [one("tidemill_log_lost_ranges", "0x120", stream="s")]),
     "TidemillGroupFailing": ([one("tidemill_group_failing", "1x120", group="g")],

@@ -129,7 +129,7 @@ class FakeLog final : public Log {
 
  private:
   struct Kept {
-    std::string key, data;
+    std::string key, headers, data;
     Record record;
   };
 
@@ -146,9 +146,16 @@ class FakeLog final : public Log {
       for (const NewRecord& r : append->records) {
         Kept& kept = records_.emplace_back();
         kept.key = r.key;
+        kept.headers = r.headers;
         kept.data = r.data;
-        kept.record = {
-            Sequence(records_.size()), r.hash, r.explicit_hash, r.content, r.arrival, kept.key, {}, kept.data};
+        kept.record = {Sequence(records_.size()),
+                       r.hash,
+                       r.explicit_hash,
+                       r.content,
+                       r.arrival,
+                       kept.key,
+                       kept.headers,
+                       kept.data};
       }
       for (const auto& [id, listener] : listeners_) call.push_back(listener);
     }

@@ -42,6 +42,7 @@ class Program {
     add_backup();
     add_keys();
     add_limits();
+    add_audit();
     add_config();
     add_rest();
     take_last(app_);
@@ -438,6 +439,9 @@ class Program {
     c->add_option("--scratch", verify_.scratch, "Where views are made anew to compare (else TMPDIR, else /tmp)")
         ->type_name("DIR");
     c->add_flag("--no-views", verify_.no_views, "Leave the views out");
+    c->add_option("--heads", verify_.heads,
+                  "A file with what `tidemill audit head` printed earlier: nothing of before may have changed")
+        ->type_name("FILE");
     c->add_flag("--moved-files-ok", verify_.moved_files_ok, "A text file that is not there was taken elsewhere");
     c->add_flag("--json", verify_.json, "For machines: one object a line");
   }
@@ -557,6 +561,27 @@ class Program {
     remove->callback([this] { chosen_ = [this] { return limits_remove(limits_); }; });
   }
 
+  void add_audit() {
+    CLI::App* c = add("audit", "List who came, who was turned away, and who changed what",
+                      "  tidemill audit --from 24h --action auth.denied\n"
+                      "  tidemill audit --key 1qxy7r0m3n5p2\n"
+                      "  tidemill audit --action 'key.*' --json\n"
+                      "  tidemill audit head >> heads.txt           what `verify --heads` takes; keep it elsewhere",
+                      [this] { return audit(audit_); });
+    add_remote(c, audit_.remote);
+    c->add_option("--key", audit_.key, "Only what this key did, or what was done to it")->type_name("ID");
+    c->add_option("--from", audit_.from, "Since then: a time, or how long ago, such as 24h")->type_name("TIME");
+    c->add_option("--until", audit_.until, "Before then")->type_name("TIME");
+    c->add_option("--action", audit_.action, "Only this action, such as auth.denied; `key.*`: those that begin so")
+        ->type_name("ACTION");
+    c->add_option("--limit", audit_.limit, "So many events at most")->type_name("N");
+    c->add_flag("--json", audit_.json, "One JSON object a line");
+    CLI::App* head = c->add_subcommand("head", "Print how far the hash chains of both logs are");
+    add_remote(head, audit_.remote);
+    head->footer("Examples:\n  tidemill audit head >> heads.txt");
+    head->callback([this] { chosen_ = [this] { return audit_head(audit_); }; });
+  }
+
   void add_config() {
     CLI::App* c = app_.add_subcommand("config", "Check a configuration, or compare it with a server");
     c->require_subcommand(1);
@@ -632,6 +657,7 @@ class Program {
   RestoreCommand restore_;
   KeysOptions keys_;
   LimitsOptions limits_;
+  AuditOptions audit_;
   ConfigOptions config_;
   std::string shell_;
   std::map<const CLI::Option*, std::vector<std::string>> words_;

@@ -145,6 +145,7 @@ struct VerifyOptions {
   bool no_views = false;
   bool moved_files_ok = false;
   bool json = false;
+  std::string heads;  // a file with what `audit head` said earlier
 };
 int verify(const VerifyOptions& options);
 
@@ -177,6 +178,15 @@ int keys_create(const KeysOptions& options);
 int keys_list(const KeysOptions& options);
 int keys_rotate(const KeysOptions& options);
 int keys_revoke(const KeysOptions& options);
+
+struct AuditOptions {
+  Remote remote;
+  std::string key, from, until, action;
+  std::uint64_t limit = 0;  // 0: all
+  bool json = false;
+};
+int audit(const AuditOptions& options);
+int audit_head(const AuditOptions& options);
 
 struct ConfigOptions {
   Remote remote;

@@ -65,6 +65,9 @@ struct Config {
   // [history]
   std::chrono::milliseconds history_every{};  // 0: off
   std::uint64_t history_keep = 0;
+  // [audit]
+  std::uint64_t audit_keep_size = 0;           // 0: off
+  std::chrono::milliseconds audit_keep_age{};  // 0: off
   // [log]
   std::string log_level;
   std::string log_format;

@@ -16,7 +16,7 @@ constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kHour = 3600 * kSecond;
 
 using C = Config;
-const std::array<Key<Config>, 30> kConfigKeys{{
+const std::array<Key<Config>, 32> kConfigKeys{{
     {.name = "server.listen",
      .type = KeyType::address,
      .default_value = "127.0.0.1:7077",
@@ -228,6 +228,22 @@ const std::array<Key<Config>, 30> kConfigKeys{{
      .max = 1'000,
      .comment = "How many such points there are; the oldest go first. A point holds on the disk what the views have "
                 "replaced since, at most what they took then."},
+    {.name = "audit.keep_size",
+     .type = KeyType::size,
+     .default_value = "1GiB",
+     .member = &C::audit_keep_size,
+     .min = 1 * kMiB,
+     .off = true,
+     .comment = "How much of the audit trail is kept (who came, who was turned away: docs/audit.md); the oldest goes "
+                "first, a segment at a time."},
+    {.name = "audit.keep_age",
+     .type = KeyType::duration,
+     .default_value = "off",
+     .member = &C::audit_keep_age,
+     .min = 1 * kHour,
+     .max = 36'500 * 24 * kHour,
+     .off = true,
+     .comment = "How long it is kept, a segment at a time."},
     {.name = "log.level",
      .type = KeyType::choice,
      .default_value = "info",

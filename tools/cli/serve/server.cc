@@ -115,6 +115,7 @@ bool RunningServer::start() {
   options.keys = keys_.get();
   options.usage = usage_.get();
   options.limiter = limiter_.get();
+  options.audit = audit_.get();
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
@@ -209,6 +210,9 @@ bool RunningServer::open_parts() {
   keys_ = std::move(*keys);
   usage_ = std::move(UsageLog::open(env_, *engine_)).value();
   if (!open_limits()) return false;
+  audit_ =
+      AuditTrail::open(env_, *engine_, {.keep_bytes = config_.audit_keep_size, .keep_age = config_.audit_keep_age});
+  say_heads();
   views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
@@ -244,6 +248,16 @@ bool RunningServer::open_limits() {
   }
   limiter_ = std::move(*limiter);
   return true;
+}
+
+// Whoever keeps the log elsewhere has with these what `verify --heads` takes.
+void RunningServer::say_heads() {
+  const auto say = [this](const char* log, const ChainHead& head) {
+    logger_.info("hash chain",
+                 {{"log", log}, {"sequence", std::to_string(head.sequence.value())}, {"sha256", to_hex(head.hash)}});
+  };
+  if (const auto head = engine_->system().head()) say("_system", *head);
+  if (audit_->log()) say("_audit", audit_->head());
 }
 
 // A group that files the stream's records, for each stream that wants one, now and later.
@@ -350,11 +364,13 @@ bool RunningServer::stop() {
     let_groups_finish();
   }
   if (limiter_) limiter_->close();
+  if (audit_) audit_->close();
   if (keys_) {
     if (const auto closed = keys_->close(); !closed)
       logger_.warning("when keys were last used was not written down", {{"cause", closed.error().message()}});
   }
   if (engine_) {
+    if (audit_ && keys_) say_heads();
     if (const auto closed = engine_->close(); !closed) {
       logger_.error("the engine did not close cleanly", {{"cause", closed.error().message()}});
       clean = false;
@@ -374,6 +390,7 @@ bool RunningServer::stop() {
   views_.reset();
   limiter_.reset();
   usage_.reset();
+  audit_.reset();
   keys_.reset();
   engine_.reset();
   derived_.reset();

@@ -40,6 +40,7 @@ class RunningServer {
 
  private:
   void say_directory();
+  void say_heads();
   void measure_flush();
   bool open_parts();
   bool open_limits();
@@ -68,6 +69,7 @@ class RunningServer {
   std::unique_ptr<Keys> keys_;
   std::unique_ptr<UsageLog> usage_;
   std::unique_ptr<Limiter> limiter_;
+  std::unique_ptr<AuditTrail> audit_;
   std::unique_ptr<views::AllViews> views_;
   std::unique_ptr<derived::DerivedStreams> derived_;
   std::unique_ptr<ApiServer> api_;

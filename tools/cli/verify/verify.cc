@@ -1,7 +1,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "engine/json/writer.h"
 #include "tools/cli/commands.h"
@@ -136,6 +138,39 @@ int verify_views_by(const Server& server, VerifyReport& report) {
   return kOk;
 }
 
+// What `audit head` prints: LOG SEQUENCE SHA256, a line each. False: a line is something else.
+bool take_heads(std::istream& in, VerifyDataOptions& into, std::string& wrong) {
+  for (std::string line; std::getline(in, line);) {
+    if (line.empty() || line.starts_with('#')) continue;
+    std::istringstream words(line);
+    std::string log, hash, more;
+    std::uint64_t sequence = 0;
+    words >> log >> sequence >> hash;
+    const auto parsed = chain_hash_from_hex(hash);
+    if (!words || words >> more || !parsed || (log != "_system" && log != "_audit")) {
+      wrong = line;
+      return false;
+    }
+    if (sequence != 0) into.heads[log].push_back({Sequence(sequence), *parsed});
+  }
+  return true;
+}
+
+// What the server knows of its own logs. It is asked before the cut, so that all of it is below.
+int ask_heads(const Server& server, VerifyDataOptions& into) {
+  const Answer answer = call(server, "verify", server.request("GET", "/v1/audit/head"));
+  if (answer.exit_code != kOk) return answer.exit_code;
+  const auto json = nlohmann::json::parse(answer.response.body, nullptr, false);
+  if (!json.is_object() || !json.contains("heads") || !json["heads"].is_array())
+    return wrong_use("verify", "the server's answer to GET /v1/audit/head is not understood");
+  for (const auto& head : json["heads"]) {
+    const auto hash = chain_hash_from_hex(head.value("sha256", ""));
+    const std::uint64_t sequence = head.value("sequence", std::uint64_t{0});
+    if (hash && sequence != 0) into.heads[head.value("log", "")].push_back({Sequence(sequence), *hash});
+  }
+  return kOk;
+}
+
 }  // namespace
 
 int verify(const VerifyOptions& options) {
@@ -151,6 +186,16 @@ int verify(const VerifyOptions& options) {
   what.data = options.data;
   while (what.data.size() > 1 && what.data.ends_with('/')) what.data.pop_back();
   what.moved_files_ok = options.moved_files_ok;
+  if (!options.heads.empty()) {
+    std::ifstream file(options.heads);
+    if (!file) return wrong_use("verify", "cannot read " + options.heads + ", the file of --heads");
+    std::string wrong;
+    if (!take_heads(file, what, wrong))
+      return wrong_use(
+          "verify", options.heads + " has a line that `tidemill audit head` does not print: " + wrong.substr(0, 100));
+  }
+  if (online)
+    if (const int code = ask_heads(*server, what); code != kOk) return code;
   int asked = kOk;
   if (online) what.cut = [&] { return ask_cut(*server, "verify", asked); };
   std::optional<Scratch> scratch;

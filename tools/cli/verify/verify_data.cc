@@ -5,6 +5,7 @@
 
 #include "consumers/archive/verify.h"
 #include "consumers/views/verify.h"
+#include "engine/audit/chain_verifier.h"
 #include "storage/base/errors.h"
 #include "storage/log/verify_log.h"
 
@@ -80,11 +81,26 @@ class DataVerifier {
     return {};
   }
 
+  // The audit trail, where there is one.
+  Result<void> audit() {
+    if (!exists(env_.files, reader_->directory().stream(kAuditStream))) return audit_gone();
+    if (options_.cut && !reader_->cut_of(kAuditStream)) return {};  // made since
+    ASSIGN_OR_RETURN(Looked looked, look(kAuditStream, nullptr));
+    if (looked.damaged() && options_.cut) {
+      RETURN_IF_ERROR(open());
+      ASSIGN_OR_RETURN(looked, look(kAuditStream, nullptr));
+    }
+    say("_audit", looked);
+    return {};
+  }
+
   // Of a directory whose streams are not known: its logs all the same.
   Result<void> bare_logs() {
     ASSIGN_OR_RETURN(const auto entries, env_.files.list(reader_->directory().streams()));
     for (const DirectoryEntry& e : entries) {
-      if (!e.is_directory || e.name == "0" || e.name.find_first_not_of("0123456789") != std::string::npos) continue;
+      if (!e.is_directory || e.name == "0" || e.name == std::to_string(kAuditStream.value()) ||
+          e.name.find_first_not_of("0123456789") != std::string::npos)
+        continue;
       ASSIGN_OR_RETURN(const Looked looked, look(StreamId(std::stoull(e.name)), nullptr));
       say("streams/" + e.name, looked);
     }
@@ -124,6 +140,19 @@ class DataVerifier {
   }
 
  private:
+  Result<void> audit_gone() {
+    const bool kept = options_.heads.contains("_audit");
+    if (!kept && !reader_->cut_of(kAuditStream)) return {};
+    report_.finding({Finding::Grade::damage,
+                     "missing",
+                     reader_->directory().stream(kAuditStream),
+                     ByteOffset(0),
+                     {},
+                     {},
+                     "The audit trail is not there, and it was. Restore it from a backup."});
+    return {};
+  }
+
   Result<Looked> look(StreamId id, const DataReader::Known* known) {
     Looked out;
     const FindingSink sink = [&out](const Finding& f) { out.findings.push_back(f); };
@@ -135,7 +164,18 @@ class DataVerifier {
                                                       known->definition, options_.moved_files_ok, sink));
     }
     VerifyLogOptions options;
-    options.visitor = archive.get();
+    const bool system = id == StreamId(0);
+    std::optional<ChainVerifier> chain;
+    if (system || id == kAuditStream) {
+      const std::string name = system ? "_system" : "_audit";
+      const auto heads = options_.heads.find(name);
+      chain.emplace(ChainVerifier::Options{name, system,
+                                           heads == options_.heads.end() ? std::vector<ChainHead>() : heads->second},
+                    sink);
+      options.visitor = &*chain;
+    } else {
+      options.visitor = archive.get();
+    }
     if (known != nullptr) options.incarnation = known->incarnation;
     options.cut = reader_->cut_of(id);
     if (options_.cut) {
@@ -163,6 +203,12 @@ class DataVerifier {
                           {"commits", log.commits},
                           {"segments", log.segments},
                           {"bytes", log.bytes}}});
+    if (chain) {
+      const auto verified = chain->finish(path);
+      out.parts.push_back(
+          {"chain",
+           {{"last", verified.head.sequence.value()}, {"chained", verified.linked}, {"breaks", verified.breaks}}});
+    }
     if (!archive) return out;
     const VerifiedArchive filed = archive->finish(log.cut);
     if (filed.there)
@@ -188,6 +234,7 @@ Result<void> verify_data(Env& env, Env& scratch_env, const VerifyDataOptions& op
   DataVerifier verifier(env, options, report);
   RETURN_IF_ERROR(verifier.open());
   ASSIGN_OR_RETURN(const bool known, verifier.system());
+  RETURN_IF_ERROR(verifier.audit());
   if (!known) return verifier.bare_logs();
   RETURN_IF_ERROR(verifier.streams());
   RETURN_IF_ERROR(verifier.strangers());

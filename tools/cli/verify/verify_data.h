@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "engine/audit/chain.h"
 #include "engine/data_reader.h"
 #include "storage/base/finding.h"
 #include "storage/seam/env.h"
@@ -27,6 +30,8 @@ struct VerifyDataOptions {
   bool moved_files_ok = false;
   // Asks the server that uses the directory; empty: none does.
   std::function<Result<DataCut>()> cut;
+  // Of chained logs, kept elsewhere: no event up to there may be another than it was. By the log's name.
+  std::map<std::string, std::vector<ChainHead>> heads;
 };
 
 // Everything in a data directory against everything else in it: logs, archives, views. `env` only reads; `scratch_env`

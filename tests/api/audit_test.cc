@@ -1,0 +1,180 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/api/api_world.h"
+
+namespace tidemill {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+// A server with an audit trail, and keys.
+struct AuditApi : ::testing::Test {
+  ApiWorld world{{}, null_logger(), true};
+
+  struct OneKey {
+    std::string text;
+    std::string id;
+  };
+  OneKey key(const std::vector<std::string>& scopes, std::string tenant = "default") {
+    WantedKey wanted;
+    wanted.name = "test";
+    wanted.tenant = std::move(tenant);
+    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
+    const auto issued = world.keys->create(wanted, {});
+    EXPECT_TRUE(issued);
+    return {std::string(issued->secret.view()), to_text(issued->key.id)};
+  }
+  ClientAnswer send(const std::string& method, const std::string& path, const OneKey& by, const std::string& body = {},
+                    const std::string& type = "application/json") {
+    std::string headers = by.text.empty() ? "" : "Authorization: Bearer " + by.text + "\r\n";
+    if (!body.empty()) headers += "Content-Type: " + type + "\r\n";
+    return world.ask(ApiWorld::request(method, path, body, headers));
+  }
+  // What has happened until now, as `by` is shown it.
+  std::vector<Json> events(const OneKey& by, const std::string& query = "action=a*") {
+    world.audit->flush();
+    const ClientAnswer answer = send("GET", "/v1/audit?limit=1000&" + query, by);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    std::vector<Json> out;
+    for (const auto& e : answer.json()["events"]) out.push_back(e);
+    return out;
+  }
+  static bool has(const std::vector<Json>& events, const Json& part) {
+    return std::any_of(events.begin(), events.end(), [&](const Json& e) {
+      return std::all_of(part.items().begin(), part.items().end(),
+                         [&](const auto& item) { return e.contains(item.key()) && e[item.key()] == item.value(); });
+    });
+  }
+};
+
+TEST_F(AuditApi, WithoutKeysNothingIsWritten) {
+  EXPECT_EQ(send("GET", "/v1/streams", {}).status, 200);
+  EXPECT_EQ(send("PUT", "/v1/streams/other", {}, R"({"shards":1})").status, 201);
+  world.audit->flush();
+  EXPECT_EQ(world.audit->log(), nullptr);
+  EXPECT_EQ(world.engine->cut().streams.back().name, "other");
+  // What changed is in the system stream all the same.
+  EXPECT_TRUE(
+      has(events({}, "action=stream.*"), {{"action", "stream.created"}, {"name", "other"}, {"log", "_system"}}));
+}
+
+TEST_F(AuditApi, EveryKindOfDenialIsNoted) {
+  const OneKey admin = key({"instance:admin"});
+  const OneKey till = key({"stream:retail:write"});
+  const OneKey gone = key({"server:read"});
+  ASSERT_TRUE(world.keys->revoke(*parse_key_id(gone.id), {}));
+  OneKey wrong = till;
+  wrong.text[20] = wrong.text[20] == 'a' ? 'b' : 'a';
+  send("GET", "/v1/streams", {});
+  send("GET", "/v1/streams", gone);
+  send("GET", "/v1/streams", wrong);
+  send("GET", "/v1/streams/retail/records", till);                    // by the table
+  send("POST", "/v1/sql", till, R"({"sql":"DROP VIEW customers"})");  // by a handler
+  const auto all = events(admin);
+  EXPECT_TRUE(
+      has(all, {{"action", "auth.denied"}, {"reason", "no_key"}, {"route", "streams"}, {"address", "127.0.0.1"}}));
+  EXPECT_TRUE(has(all, {{"reason", "revoked"}, {"key", gone.id}, {"tenant", "default"}}));
+  EXPECT_TRUE(has(all, {{"reason", "malformed"}, {"route", "streams"}}));
+  EXPECT_TRUE(has(all, {{"reason", "forbidden"},
+                        {"key", till.id},
+                        {"needs", "stream:retail:read"},
+                        {"method", "GET"},
+                        {"route", "records"},
+                        {"name", "retail"},
+                        {"count", 1}}));
+  EXPECT_TRUE(
+      has(all, {{"reason", "forbidden"}, {"key", till.id}, {"route", "sql"}, {"needs", "view:customers:admin"}}));
+  EXPECT_TRUE(has(all, {{"action", "auth.accepted"}, {"key", till.id}, {"address", "127.0.0.1"}}));
+}
+
+TEST_F(AuditApi, WhoAskedForAChangeIsNoted) {
+  const OneKey admin = key({"instance:admin"});
+  EXPECT_EQ(send("PUT", "/v1/streams/other", admin, R"({"shards":1})").status, 201);
+  EXPECT_EQ(send("DELETE", "/v1/streams/other", admin).status, 204);
+  EXPECT_EQ(send("POST", "/v1/sql", admin, R"({"sql":"CREATE VIEW n AS SELECT count(*) AS n FROM retail"})").status,
+            400)
+      << "not one of ours: refused, and asked for nothing";
+  send("POST", "/v1/sql", admin, R"({"sql":"CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM retail"})");
+  const auto asked = events(admin, "action=change.asked");
+  EXPECT_TRUE(has(asked, {{"key", admin.id}, {"route", "stream_put"}, {"name", "other"}, {"method", "PUT"}}));
+  EXPECT_TRUE(has(asked, {{"key", admin.id}, {"route", "stream_delete"}, {"name", "other"}}));
+  EXPECT_TRUE(has(asked, {{"key", admin.id}, {"route", "sql"}, {"name", "n"}}));
+  // Records are none.
+  send("POST", "/v1/streams/retail/records", admin, std::string(kGood));
+  EXPECT_FALSE(has(events(admin, "action=change.asked"), {{"route", "ingest"}}));
+  // What came of it, and who made which key.
+  const auto made = send("POST", "/v1/keys", admin, R"({"name":"x","scopes":["server:read"]})").json();
+  EXPECT_TRUE(has(events(admin, "action=key.created&key=" + made["id"].get<std::string>()),
+                  {{"by", admin.id}, {"id", made["id"]}, {"tenant", "default"}, {"name", "x"}}));
+}
+
+TEST_F(AuditApi, ATenantsAdminIsShownItsOwnOnly) {
+  const OneKey root = key({"instance:admin"});
+  const OneKey watcher = key({"instance:read"});
+  const OneKey acme = key({"server:admin"}, "acme");
+  const OneKey ours = key({"server:admin"});
+  const OneKey reader = key({"server:read"});
+  send("GET", "/v1/cut", acme);
+  send("GET", "/v1/cut", ours);
+  send("GET", "/v1/cut", {});
+  for (const OneKey* who : {&root, &watcher}) {
+    const auto all = events(*who, "action=auth.denied");
+    EXPECT_TRUE(has(all, {{"tenant", "acme"}}));
+    EXPECT_TRUE(has(all, {{"tenant", "default"}}));
+    EXPECT_TRUE(has(all, {{"reason", "no_key"}}));
+  }
+  for (const Json& e : events(acme, "")) EXPECT_EQ(e.value("tenant", ""), "acme") << e;
+  EXPECT_THAT(events(acme, "key=" + ours.id), IsEmpty());
+  EXPECT_FALSE(events(ours, "action=auth.denied").empty());
+  EXPECT_EQ(send("GET", "/v1/audit", reader).code(), "forbidden");
+  EXPECT_EQ(send("GET", "/v1/audit/head", ours).code(), "forbidden");
+}
+
+TEST_F(AuditApi, WrongParametersAreSaid) {
+  const OneKey admin = key({"instance:admin"});
+  for (const char* query :
+       {"key=x", "key=", "from=yesterday", "until=5", "action=", "limit=0", "limit=1001", "limit=-1", "cursor=1",
+        "cursor=0-1", "cursor=1-", "cursor=-", "cursor=1-2-3", "cursor=99999999999999999999-1", "what=1"}) {
+    const ClientAnswer answer = send("GET", std::string("/v1/audit?") + query, admin);
+    EXPECT_EQ(answer.code(), "invalid_parameter") << query << " " << answer.body;
+  }
+  EXPECT_EQ(send("GET", "/v1/audit?cursor=99999-99999", admin).status, 200) << "beyond the end";
+}
+
+TEST_F(AuditApi, HeadsAreOfBothLogs) {
+  const OneKey admin = key({"instance:admin"});
+  send("GET", "/v1/cut", {});
+  world.audit->flush();
+  const Json heads = send("GET", "/v1/audit/head", admin).json()["heads"];
+  ASSERT_EQ(heads.size(), 2u);
+  EXPECT_EQ(heads[0]["log"], "_system");
+  EXPECT_EQ(heads[0]["sequence"], world.engine->system().log().durable().value());
+  EXPECT_EQ(heads[0]["sha256"].get<std::string>().size(), 64u);
+  EXPECT_EQ(heads[1]["log"], "_audit");
+  EXPECT_GT(heads[1]["sequence"], 0);
+}
+
+// Nothing of a secret gets into the trail, whatever is sent.
+TEST_F(AuditApi, NoSecretIsInTheTrail) {
+  const OneKey admin = key({"instance:admin"});
+  const OneKey till = key({"stream:retail:write"});
+  OneKey wrong = till;
+  wrong.text[30] = wrong.text[30] == 'a' ? 'b' : 'a';
+  send("GET", "/v1/cut", till);
+  send("GET", "/v1/cut", wrong);
+  world.ask(ApiWorld::request("GET", "/v1/cut", {}, "Authorization: Basic c2VjcmV0OnNlY3JldA==\r\n"));
+  std::string text;
+  for (const Json& e : events(admin, "")) text += e.dump();
+  EXPECT_THAT(text, HasSubstr(till.id));
+  for (const OneKey& one : {admin, till, wrong}) EXPECT_THAT(text, Not(HasSubstr(one.text.substr(17))));
+  EXPECT_THAT(text, Not(HasSubstr("c2Vjc")));
+  EXPECT_THAT(text, Not(HasSubstr("sha256")));
+}
+
+}  // namespace
+}  // namespace tidemill

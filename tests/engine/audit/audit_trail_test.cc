@@ -1,0 +1,379 @@
+#include "engine/audit/audit_trail.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/audit/audit_list.h"
+#include "engine/audit/chain_verifier.h"
+#include "engine/data_reader.h"
+#include "storage/log/verify_log.h"
+#include "tests/engine/engine_world.h"
+
+namespace tidemill {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using Json = nlohmann::json;
+using namespace std::chrono_literals;
+
+const KeyId kTill{0x1234567812345678};
+const KeyId kBoard{0x8765432187654321};
+
+// An engine on a simulated disk with an audit trail, and what stands in its log.
+struct AuditWorld : ::testing::Test {
+  EngineWorld world;
+  AuditTrail::Options options;
+  std::unique_ptr<AuditTrail> audit;
+
+  void SetUp() override {
+    world.open();
+    begin();
+  }
+  void TearDown() override { end(); }
+  void begin() { audit = AuditTrail::open(world.sim.env, *world.engine, options); }
+  void end() {
+    if (audit) audit->close();
+    audit.reset();
+  }
+  void pass(std::chrono::nanoseconds time) { world.sim.executor.run_for(time); }
+
+  static AuditRequest request(std::optional<KeyId> key, std::string_view address = "10.0.0.1",
+                              std::string_view name = "retail") {
+    return {key, key ? "default" : "", "POST", "ingest", name, address};
+  }
+  std::vector<Json> events() {
+    std::vector<Json> out;
+    const auto log = audit->log();
+    if (!log) return out;
+    for (Sequence from = log->start(); from <= log->durable();) {
+      const auto batch = log->read(from, {});
+      EXPECT_TRUE(batch);
+      if (!batch) return out;
+      for (const Record& r : batch->records) {
+        Json json = Json::parse(r.data, nullptr, false);
+        EXPECT_TRUE(json.is_object()) << r.data;
+        json["action"] = std::string(r.key);
+        out.push_back(std::move(json));
+      }
+      from = batch->next;
+    }
+    return out;
+  }
+  std::uint64_t requests(const std::string& of) {
+    std::uint64_t n = 0;
+    for (const Json& e : events())
+      if (e["action"] == of || (e["action"] == "audit.summed" && e["of"] == of)) n += e["count"].get<std::uint64_t>();
+    return n;
+  }
+  std::uint64_t breaks() {
+    std::vector<Finding> found;
+    const FindingSink sink = [&](const Finding& f) {
+      if (f.grade == Finding::Grade::damage) found.push_back(f);
+    };
+    ChainVerifier chain({"_audit", false, {audit->head()}}, sink);
+    VerifyLogOptions how;
+    how.visitor = &chain;
+    how.cut = audit->log()->cut();
+    EXPECT_TRUE(verify_log(world.sim.files, "/data/streams/" + std::to_string(kAuditStream.value()), how, sink));
+    const auto verified = chain.finish("");
+    EXPECT_THAT(found, IsEmpty()) << found[0].text;
+    EXPECT_EQ(verified.head, audit->head());
+    return verified.breaks;
+  }
+};
+
+TEST_F(AuditWorld, NothingIsMadeWhereThereIsNothingToSay) {
+  pass(10min);
+  EXPECT_EQ(audit->log(), nullptr);
+  EXPECT_EQ(world.engine->cut().streams.size(), 1u);
+  audit->flush();
+  EXPECT_EQ(audit->log(), nullptr);
+}
+
+TEST_F(AuditWorld, TheFirstUseOfAKeyIsAnEventAndTheRestOfTheHourAnother) {
+  audit->accepted(request(kTill));
+  EXPECT_THAT(events(), IsEmpty());
+  pass(2s);
+  ASSERT_EQ(events().size(), 1u);
+  EXPECT_EQ(events()[0], (Json{{"action", "auth.accepted"},
+                               {"key", to_text(kTill)},
+                               {"tenant", "default"},
+                               {"address", "10.0.0.1"},
+                               {"count", 1}}));
+  for (int i = 0; i < 1'000; ++i) audit->accepted(request(kTill));
+  pass(10min);
+  EXPECT_EQ(events().size(), 1u);
+  audit->accepted(request(kTill, "10.0.0.2"));  // from elsewhere
+  audit->accepted(request(kBoard));
+  pass(2s);
+  EXPECT_EQ(events().size(), 3u);
+  pass(1h);
+  ASSERT_EQ(events().size(), 4u);
+  EXPECT_EQ(events()[3]["count"], 1'000);
+  EXPECT_EQ(events()[3]["key"], to_text(kTill));
+  EXPECT_TRUE(events()[3].contains("first"));
+  // Another hour: its first use is said again.
+  audit->accepted(request(kTill));
+  pass(2s);
+  EXPECT_EQ(events().size(), 5u);
+  EXPECT_EQ(requests("auth.accepted"), 1'004u);
+  EXPECT_EQ(breaks(), 0u);
+}
+
+TEST_F(AuditWorld, DenialsSayWhoWhatAndWhy) {
+  audit->denied(request(kBoard), "forbidden", "stream:retail:write");
+  audit->denied(request({}, "10.0.0.9"), "no_key", {});
+  audit->denied(request({}, "10.0.0.9"), "no_key", {});
+  audit->asked({kTill, "default", "DELETE", "stream_delete", "retail", "10.0.0.1"});
+  pass(2s);
+  const auto all = events();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_THAT(all, Contains(Json{{"action", "auth.denied"},
+                                 {"reason", "forbidden"},
+                                 {"needs", "stream:retail:write"},
+                                 {"key", to_text(kBoard)},
+                                 {"tenant", "default"},
+                                 {"method", "POST"},
+                                 {"route", "ingest"},
+                                 {"name", "retail"},
+                                 {"address", "10.0.0.1"},
+                                 {"count", 1}}));
+  EXPECT_THAT(all, Contains(Json{{"action", "change.asked"},
+                                 {"key", to_text(kTill)},
+                                 {"tenant", "default"},
+                                 {"method", "DELETE"},
+                                 {"route", "stream_delete"},
+                                 {"name", "retail"},
+                                 {"address", "10.0.0.1"},
+                                 {"count", 1}}));
+  EXPECT_EQ(requests("auth.denied"), 3u);
+}
+
+// What a stranger chose is cut off, and has nothing in it that a terminal or a reader of lines would take for more.
+TEST_F(AuditWorld, TextOfOthersIsBoundedAndPlain) {
+  const std::string name = "a\n\x1b[31m\"\\\xff" + std::string(100'000, 'x');
+  audit->denied(request(kTill, "10.0.0.1", name), "forbidden", "stream:" + name + ":read");
+  pass(2s);
+  ASSERT_EQ(events().size(), 1u);
+  const std::string said = events()[0]["name"];
+  EXPECT_LT(said.size(), 210u);
+  EXPECT_THAT(said, ::testing::StartsWith("a??[31m\"\\?xxx"));
+  EXPECT_LT(events()[0]["needs"].get<std::string>().size(), 210u);
+}
+
+// A flood is summed; nothing of it goes uncounted, and the log says that it was one.
+TEST_F(AuditWorld, AFloodIsSummedAndNothingGoesUncounted) {
+  std::uint64_t sent = 0;
+  for (int second = 0; second < 10; ++second) {
+    for (int i = 0; i < 5'000; ++i, ++sent)
+      audit->denied(request({}, "10.0." + std::to_string(i % 250) + "." + std::to_string(i % 7)),
+                    i % 3 == 0 ? "unknown" : "no_key", {});
+    pass(1s);
+  }
+  pass(2s);
+  EXPECT_EQ(requests("auth.denied"), sent);
+  EXPECT_LE(events().size(), 11 * (AuditGather::kDeniedMax + 2));
+  bool said = false;
+  for (const Json& e : events())
+    if (e["action"] == "audit.summed")
+      said |= e["text"].get<std::string>().find("more of auth.denied") != std::string::npos;
+  EXPECT_TRUE(said);
+  EXPECT_GT(audit->metrics().summed.value(), 0u);
+  EXPECT_EQ(audit->metrics().lost.value(), 0u);
+  EXPECT_EQ(breaks(), 0u);
+}
+
+TEST_F(AuditWorld, ManyKeysAndAddressesAreBoundedToo) {
+  for (std::uint64_t i = 0; i < 30'000; ++i) audit->accepted(request(KeyId{i}));
+  for (int i = 0; i < 500; ++i) audit->asked(request(kTill, "10.0.0.1", "name" + std::to_string(i)));
+  pass(2s);
+  EXPECT_EQ(requests("auth.accepted"), 30'000u);
+  EXPECT_EQ(requests("change.asked"), 500u);
+  EXPECT_LE(events().size(), 8 * AuditGather::kKeysMax + AuditGather::kAskedMax + 3);
+}
+
+// The disk fails for a while: nobody waits, and it is said how much is missing.
+TEST_F(AuditWorld, WhatCouldNotBeWrittenIsCountedAndSaid) {
+  audit->denied(request(kTill), "forbidden", "server:admin");
+  pass(2s);
+  ASSERT_EQ(events().size(), 1u);
+  world.sim.files.set_capacity(1);
+  for (int i = 0; i < 40; ++i) {  // until the segment that there is is full
+    for (int k = 0; k < 30; ++k)
+      audit->denied(request(kTill, "10.0.0." + std::to_string(k)), "forbidden", std::string(200, 'n'));
+    pass(1s);
+  }
+  const std::uint64_t lost = audit->metrics().lost.value();
+  EXPECT_GT(lost, 0u);
+  EXPECT_GT(audit->metrics().failures.value(), 0u);
+  world.sim.files.set_capacity(1ull << 40);
+  audit->denied(request(kTill), "forbidden", "server:admin");
+  pass(3s);
+  EXPECT_EQ(audit->metrics().lost.value(), lost);
+  EXPECT_EQ(requests("audit.lost"), lost);
+  EXPECT_EQ(requests("auth.denied") + lost, 40u * 30 + 2);
+  EXPECT_EQ(breaks(), 0u);
+}
+
+TEST_F(AuditWorld, TheTrailAndItsChainGoOnAfterStopsAndCrashes) {
+  for (int life = 0; life < 6; ++life) {
+    audit->denied(request(kTill, "10.0.0." + std::to_string(life)), "forbidden", "server:admin");
+    audit->accepted(request(kTill));
+    if (life % 2 == 0) {
+      end();
+      world.close();
+    } else {
+      audit->flush();
+      audit->denied(request(kTill, "10.1.0.0"), "forbidden", "never flushed");
+      world.sim.power_off();
+      end();
+      world.crash();
+    }
+    world.open();
+    begin();
+    ASSERT_NE(audit->log(), nullptr);
+    EXPECT_EQ(audit->head().sequence, audit->log()->durable());
+    EXPECT_EQ(breaks(), 0u);
+  }
+  EXPECT_GE(requests("auth.denied"), 6u);
+  EXPECT_EQ(world.engine->cut().streams.back().name, "_audit");
+}
+
+TEST_F(AuditWorld, RetentionTakesTheOldestAndTheChainHolds) {
+  end();
+  options.keep_bytes = 200 << 10;
+  begin();
+  for (int i = 0; i < 400; ++i) {
+    for (int k = 0; k < 20; ++k)
+      audit->denied(request(kTill, "10.0.0." + std::to_string(k)), "forbidden", std::string(150, 'n'));
+    pass(2s);
+  }
+  EXPECT_GT(audit->log()->start(), Sequence(1));
+  EXPECT_LE(audit->log()->status().bytes, 600u << 10);
+  EXPECT_EQ(breaks(), 0u);
+  end();
+  world.restart();
+  begin();
+  EXPECT_EQ(breaks(), 0u);
+}
+
+TEST_F(AuditWorld, AClockSetForwardDoesNotTakeTheTrailAway) {
+  end();
+  options.keep_bytes = 0;
+  options.keep_age = 24h;
+  begin();
+  const auto fill = [&] {
+    for (int i = 0; i < 60; ++i) {
+      for (int k = 0; k < 20; ++k)
+        audit->denied(request(kTill, "10.0.0." + std::to_string(k)), "forbidden", std::string(150, 'n'));
+      pass(2s);
+    }
+  };
+  fill();
+  world.sim.clock.jump_wall(std::chrono::hours(48));
+  fill();
+  EXPECT_EQ(audit->log()->start(), Sequence(1));
+  pass(50h);
+  EXPECT_EQ(audit->log()->start(), Sequence(1));
+  end();  // whoever starts again takes the clock as it is
+  world.restart();
+  begin();
+  fill();
+  pass(25h);
+  EXPECT_GT(audit->log()->start(), Sequence(1));
+}
+
+// The list: both logs by time, filtered, in pages, for one tenant or all.
+struct AuditListWorld : AuditWorld {
+  std::unique_ptr<AuditList> list;
+  void SetUp() override {
+    AuditWorld::SetUp();
+    list = std::make_unique<AuditList>(
+        world.engine->system(), [](KeyId id) { return std::optional<std::string>(id == kBoard ? "acme" : "default"); });
+    ASSERT_TRUE(world.create("retail"));
+    ASSERT_TRUE(world.engine->system().append(
+        "key.created", R"({"id":")" + to_text(kTill) +
+                           R"(","kind":"api","name":"till","tenant":"default","scopes":["server:admin"],)"
+                           R"("created":"2026-01-02T03:04:05.000Z","sha256":"5ec3e7","by":")" +
+                           to_text(kBoard) + R"("})"));
+    pass(1s);
+    audit->denied(request(kTill), "forbidden", "instance:admin");
+    pass(2s);
+    audit->denied({kBoard, "acme", "GET", "cut", "", "10.0.0.3"}, "forbidden", "instance:admin");
+    audit->denied(request({}), "no_key", {});
+    pass(2s);
+    ASSERT_TRUE(world.engine->system().append(
+        "key.revoked", R"({"id":")" + to_text(kBoard) + R"(","revoked":"2026-01-02T03:04:05.000Z"})"));
+    ASSERT_TRUE(world.engine->remove(in_default("retail")));
+  }
+  std::vector<Json> ask(AuditQuery query) {
+    std::vector<Json> out;
+    for (int pages = 0; pages < 100; ++pages) {
+      const auto page = list->page(audit->log(), query);
+      EXPECT_TRUE(page);
+      EXPECT_LE(page->items.size(), query.limit);
+      for (const std::string& item : page->items) out.push_back(Json::parse(item));
+      if (!page->next) return out;
+      query.after = page->next;
+    }
+    ADD_FAILURE() << "endless";
+    return out;
+  }
+  std::vector<std::string> actions(const AuditQuery& query) {
+    std::vector<std::string> out;
+    for (const Json& e : ask(query)) out.push_back(e["action"]);
+    return out;
+  }
+};
+
+TEST_F(AuditListWorld, BothLogsByTimeInPagesOfAnySize) {
+  const std::vector<std::string> all{"stream.creating", "stream.created", "key.created", "auth.denied",
+                                     "auth.denied",     "auth.denied",    "key.revoked", "stream.removed"};
+  for (std::size_t limit = 1; limit < 10; ++limit) {
+    AuditQuery query;
+    query.limit = limit;
+    EXPECT_EQ(actions(query), all) << limit;
+  }
+}
+
+TEST_F(AuditListWorld, ByActionTimeAndKey) {
+  AuditQuery query;
+  query.action = "auth.denied";
+  EXPECT_EQ(ask(query).size(), 3u);
+  query.action = "key.*";
+  EXPECT_THAT(actions(query), ElementsAre("key.created", "key.revoked"));
+  query = {};
+  query.key = kBoard;  // made the one, was refused, was revoked
+  EXPECT_THAT(actions(query), ElementsAre("key.created", "auth.denied", "key.revoked"));
+  const Json revoked = ask(query).back();
+  query = {};
+  query.from = *parse_rfc3339(ask(query)[4]["time"].get<std::string>());
+  EXPECT_THAT(actions(query), ElementsAre("auth.denied", "auth.denied", "key.revoked", "stream.removed"));
+  query.until = *parse_rfc3339(revoked["time"].get<std::string>());
+  EXPECT_THAT(actions(query), ElementsAre("auth.denied", "auth.denied"));
+}
+
+TEST_F(AuditListWorld, ATenantIsShownItsOwn) {
+  AuditQuery query;
+  query.tenant = "acme";
+  EXPECT_THAT(actions(query), ElementsAre("auth.denied", "key.revoked"));
+  query.tenant = "default";
+  const auto own = ask(query);
+  EXPECT_THAT(actions(query),
+              ElementsAre("stream.creating", "stream.created", "key.created", "auth.denied", "stream.removed"));
+  EXPECT_EQ(own[4]["name"], "retail") << "also of what is gone";
+  query.tenant = "nobody";
+  EXPECT_THAT(actions(query), IsEmpty());
+}
+
+TEST_F(AuditListWorld, NothingThatComesOfASecretIsShown) {
+  for (const Json& e : ask({})) EXPECT_THAT(e.dump(), Not(HasSubstr("5ec3e7")));
+}
+
+}  // namespace
+}  // namespace tidemill

@@ -1,0 +1,111 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "storage/seam/clock.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/config/config.h"
+#include "tools/cli/output.h"
+#include "tools/cli/remote.h"
+#include "tools/cli/rows.h"
+
+namespace tidemill::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kPage = 1'000;
+
+// A time, or how long ago: 24h.
+std::optional<WallTime> when(const std::string& text) {
+  if (const auto time = parse_rfc3339(text)) return time;
+  const auto duration = parse_duration(text);
+  if (!duration || duration->count() <= 0) return std::nullopt;
+  return system_clock().wall() - *duration;
+}
+
+// What has a column of its own, and the rest of the event as NAME=VALUE.
+std::vector<Cell> row_of(const Json& event) {
+  const auto take = [&](const char* name) {
+    const auto it = event.find(name);
+    return it == event.end() ? Cell() : cell_of(*it);
+  };
+  Cell key = take("key");
+  if (key.text.empty()) key = take("by");
+  std::string rest;
+  for (const auto& [name, value] : event.items()) {
+    static constexpr std::string_view kColumns[] = {"time",  "action", "by",       "tenant", "address",
+                                                    "count", "log",    "sequence", "first",  "last"};
+    if (std::find(std::begin(kColumns), std::end(kColumns), name) != std::end(kColumns)) continue;
+    if (name == "key" && key.text == cell_of(value).text) continue;
+    rest += (rest.empty() ? "" : " ") + name + "=" + cell_of(value).text;
+  }
+  return {take("time"), take("action"), key, take("tenant"), take("address"), take("count"), Cell{rest, false}};
+}
+
+}  // namespace
+
+int audit(const AuditOptions& options) {
+  std::string error;
+  const auto server = resolve(options.remote, error);
+  if (!server) return wrong_use("audit", error);
+  std::string query;
+  const auto add = [&](const char* name, const std::string& value) {
+    query += std::string("&") + name + "=" + percent_encode(value);
+  };
+  if (!options.key.empty()) add("key", options.key);
+  if (!options.action.empty()) add("action", options.action);
+  for (const auto& [name, text] : {std::pair("from", &options.from), std::pair("until", &options.until)}) {
+    if (text->empty()) continue;
+    const auto time = when(*text);
+    if (!time)
+      return wrong_use("audit", std::string("--") + name +
+                                    " takes a time such as 2026-01-31T00:00:00Z, or how long ago, such as 24h");
+    add(name, format_rfc3339(*time));
+  }
+  std::uint64_t left = options.limit == 0 ? ~std::uint64_t{0} : options.limit;
+  RunningTable table({{"time"}, {"action"}, {"key"}, {"tenant"}, {"address"}, {"count", true}, {"what"}});
+  bool whole = true;
+  for (std::string cursor; left != 0;) {
+    std::string path = "/v1/audit?limit=" + std::to_string(std::min(left, kPage)) + query;
+    if (!cursor.empty()) path += "&cursor=" + cursor;
+    const Answer answer = call(*server, "audit", server->request("GET", path));
+    if (answer.exit_code != kOk) return answer.exit_code;
+    const Json json = Json::parse(answer.response.body, nullptr, false);
+    if (!json.is_object() || !json.contains("events") || !json["events"].is_array())
+      return wrong_use("audit", "the answer is not understood; is the server of another version?");
+    whole = whole && json.value("lost", Json::array()).empty();
+    std::vector<std::vector<Cell>> rows;
+    for (const Json& event : json["events"]) {
+      if (options.json) {
+        if (!print(event.dump() + "\n")) return kOk;
+      } else {
+        rows.push_back(row_of(event));
+      }
+    }
+    left -= std::min<std::uint64_t>(left, json["events"].size());
+    if (!rows.empty() && !print(table.add(rows, 0))) return kOk;
+    const auto next = json.find("next");
+    if (next == json.end() || !next->is_string()) break;
+    cursor = next->get<std::string>();
+  }
+  if (whole) return kOk;
+  (void)wrong_use("audit", "some events cannot be read: the logs are damaged; `tidemill verify` says where");
+  return kPartly;
+}
+
+int audit_head(const AuditOptions& options) {
+  std::string error;
+  const auto server = resolve(options.remote, error);
+  if (!server) return wrong_use("audit head", error);
+  const Answer answer = call(*server, "audit head", server->request("GET", "/v1/audit/head"));
+  if (answer.exit_code != kOk) return answer.exit_code;
+  const Json json = Json::parse(answer.response.body, nullptr, false);
+  if (!json.is_object() || !json.contains("heads") || !json["heads"].is_array())
+    return wrong_use("audit head", "the answer is not understood; is the server of another version?");
+  for (const Json& head : json["heads"])
+    print(head.value("log", "") + " " + std::to_string(head.value("sequence", std::uint64_t{0})) + " " +
+          head.value("sha256", "") + "\n");
+  return kOk;
+}
+
+}  // namespace tidemill::cli
