@@ -28,6 +28,7 @@ struct ApiContext {
   std::optional<FlushTime> flush_time;         // set before the first request
   derived::DerivedStreams* derived = nullptr;  // set before the first request; may stay nullptr
   UsageLog* usage = nullptr;                   // set before the first request; may stay nullptr
+  Limiter* limiter = nullptr;                  // set before the first request; may stay nullptr
   std::function<void()> wake_tails;            // set before the first request; a stream was removed
   Waits waits;
   std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope

@@ -31,6 +31,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
   Streams& streams = t.streams;
   ViewRoutes& views = t.views;
   KeyRoutes& keys = t.keys;
+  LimitRoutes& limits = t.limits;
 
   const auto healthz = [](Call&, Responder r) { r.send(text(200, "ok\n")); };
   const auto readyz = [&context](Call& c, Responder r) {
@@ -135,6 +136,24 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        [&keys](Call& c, Responder r) { keys.rotate(c, std::move(r)); }},
       {"DELETE", "/v1/keys/{id}", "", "", "", Need::server(admin), "key_revoke",
        [&keys](Call& c, Responder r) { keys.revoke(c, std::move(r)); }},
+      {"GET", "/v1/limits", "", "application/json", "", Need::some_key(), "limits",
+       [&limits](Call& c, Responder r) { limits.mine(c, std::move(r)); }},
+      {"GET", "/v1/limits/keys", "", "application/json", "after, limit", Need::server(admin), "limits_keys",
+       [&limits](Call& c, Responder r) { limits.list_keys(c, std::move(r)); }},
+      {"GET", "/v1/limits/keys/{id}", "", "application/json", "", Need::server(admin), "limits_key",
+       [&limits](Call& c, Responder r) { limits.get_key(c, std::move(r)); }},
+      {"PUT", "/v1/limits/keys/{id}", "application/json", "application/json", "", Need::server(admin), "limits_key_put",
+       [&limits](Call& c, Responder r) { limits.put_key(c, std::move(r)); }},
+      {"DELETE", "/v1/limits/keys/{id}", "", "", "", Need::server(admin), "limits_key_delete",
+       [&limits](Call& c, Responder r) { limits.remove_key(c, std::move(r)); }},
+      {"GET", "/v1/limits/tenants", "", "application/json", "", Need::instance(admin), "limits_tenants",
+       [&limits](Call& c, Responder r) { limits.list_tenants(c, std::move(r)); }},
+      {"GET", "/v1/limits/tenants/{tenant}", "", "application/json", "", Need::instance(admin), "limits_tenant",
+       [&limits](Call& c, Responder r) { limits.get_tenant(c, std::move(r)); }},
+      {"PUT", "/v1/limits/tenants/{tenant}", "application/json", "application/json", "", Need::instance(admin),
+       "limits_tenant_put", [&limits](Call& c, Responder r) { limits.put_tenant(c, std::move(r)); }},
+      {"DELETE", "/v1/limits/tenants/{tenant}", "", "", "", Need::instance(admin), "limits_tenant_delete",
+       [&limits](Call& c, Responder r) { limits.remove_tenant(c, std::move(r)); }},
       {"GET", "/healthz", "", "text/plain", "", Need::nothing(), "healthz", healthz},
       {"GET", "/readyz", "", "text/plain", "", Need::nothing(), "readyz", readyz},
       {"GET", "/readyz/ingest", "", "text/plain", "", Need::nothing(), "readyz_ingest", readyz_ingest},

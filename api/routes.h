@@ -8,6 +8,7 @@
 #include "api/context.h"
 #include "api/ingest/ingest.h"
 #include "api/keys/key_routes.h"
+#include "api/limits/limit_routes.h"
 #include "api/records/read.h"
 #include "api/router/router.h"
 #include "api/streams/streams.h"
@@ -23,6 +24,7 @@ struct RouteTargets {
   Streams& streams;
   ViewRoutes& views;
   KeyRoutes& keys;
+  LimitRoutes& limits;
   std::function<std::string()> metrics;
 };
 

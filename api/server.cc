@@ -19,15 +19,19 @@ namespace {
 
 class ApiServerImpl final : public ApiServer, public http::Handler {
  public:
-  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, Keys* keys)
+  ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, Keys* keys, Limiter* limiter)
       : context_(env, engine, views, workers),
         records_(context_),
         streams_(context_, records_),
         views_(context_),
         keys_(context_, keys),
-        router_(make_routes({context_, ingest_, records_, streams_, views_, keys_, [this] { return metrics(); }}),
-                keys),
-        requests_(router_.labels()) {}
+        limits_(context_, keys),
+        router_(
+            make_routes({context_, ingest_, records_, streams_, views_, keys_, limits_, [this] { return metrics(); }}),
+            keys, limiter),
+        requests_(router_.labels()) {
+    context_.limiter = limiter;
+  }
   ~ApiServerImpl() override { stop(std::chrono::milliseconds(0)); }
 
   Result<void> listen(const ApiOptions& options) {
@@ -103,6 +107,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   Streams streams_;
   ViewRoutes views_;
   KeyRoutes keys_;
+  LimitRoutes limits_;
   Router router_;
   RequestMetrics requests_;
   TlsMetrics tls_;
@@ -130,7 +135,7 @@ std::string remedy(const ErrorCode& error) {
 
 Result<std::unique_ptr<ApiServer>> ApiServer::start(Env& env, Engine& engine, views::AllViews* views, Executor& workers,
                                                     const ApiOptions& options) {
-  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options.keys);
+  auto server = std::make_unique<ApiServerImpl>(env, engine, views, workers, options.keys, options.limiter);
   if (const auto listening = server->listen(options); !listening) {
     const bool v6 = options.host.find(':') != std::string::npos;
     env.logger.error("cannot listen on " + (v6 ? "[" + options.host + "]" : options.host) + ":" +

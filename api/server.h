@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/keys/keys.h"
 #include "engine/usage/usage_log.h"
+#include "engine/limits/limiter.h"
 #include "storage/base/result.h"
 #include "storage/log/flush_probe.h"
 #include "storage/seam/env.h"
@@ -40,6 +41,7 @@ struct ApiOptions {
   derived::DerivedStreams* derived = nullptr;  // nullptr: no stream is derived from another
   Keys* keys = nullptr;                        // nullptr: there are none, and everybody may do everything
   UsageLog* usage = nullptr;                   // nullptr: nothing is noted of what keys use, and not in /metrics
+  Limiter* limiter = nullptr;                  // nullptr: nobody is limited, and no use is counted
 };
 
 // The way in: HTTP over the engine and the views. Made and owned by main; owns its network threads. `workers` takes

@@ -46,6 +46,7 @@ struct Exchange {
   Exchange* next = nullptr;
   std::string wire;           // its answer, while it is not its turn
   std::vector<Piece> pieces;  // what follows it
+  std::string headers;        // further lines of its head, whatever the answer is
   int status = 0;             // of a stream
   SteadyTime begun{};
   std::uint16_t label = 0;
@@ -153,7 +154,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t held() const;  // bytes of buffers, in and out
   IoLoop& loop() { return loop_; }
 
-  std::size_t slot = 0;  // in the loop's list
+  std::shared_ptr<void> kept;  // a handler's, as long as the connection is open
+  std::size_t slot = 0;        // in the loop's list
   bool is_dirty = false;
 
  private:

@@ -59,6 +59,7 @@ void Connection::close(bool abruptly) {
   if (dead_) return;
   dead_ = true;
   abandon_queue();
+  kept.reset();
   if (tls_ && !abruptly && out_bytes_ == 0) tls_->close_notify();
   out_bytes_ = 0;
   boost::system::error_code ignored;

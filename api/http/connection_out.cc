@@ -53,7 +53,7 @@ void Connection::write_head(std::string& to, Exchange* e, int status, std::strin
                             std::ptrdiff_t length, bool close) {
   to.append(status_line(status)).append("Date: ").append(loop_.date()).append("\r\n");
   if (!type.empty()) to.append("Content-Type: ").append(type).append("\r\n");
-  to.append(headers);
+  to.append(headers).append(e->headers);
   if (length >= 0) {
     if (status != 204 && status != 304) {
       to.append("Content-Length: ");

@@ -161,6 +161,7 @@ void IoLoop::give_back(Exchange* e) {
   e->wire.clear();
   if (e->wire.capacity() > kWireKept) std::string().swap(e->wire);
   e->pieces.clear();
+  e->headers.clear();
   e->label = 0;
   e->status = 0;
   e->done = e->closes = e->head_only = e->http_10 = false;
@@ -235,6 +236,16 @@ Loop& Responder::loop() const {
 
 void Responder::set_label(std::uint16_t label) {
   exchange_->label = label;
+}
+
+void Responder::set_headers(std::string_view lines) {
+  CHECK(exchange_);
+  exchange_->headers.assign(lines);
+}
+
+std::shared_ptr<void>& Responder::kept_by_connection() {
+  CHECK(exchange_);
+  return exchange_->connection->kept;
 }
 
 void Responder::send(Response response) {

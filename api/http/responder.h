@@ -50,6 +50,12 @@ class Responder {
   // What the request counts as in metrics: an index of the server's Observer.
   void set_label(std::uint16_t label);
 
+  // Further lines of the answer's head, each with its CR LF, whoever makes the answer. Replaces those set before. On
+  // the loop's own thread.
+  void set_headers(std::string_view lines);
+  // Something that lives as long as the connection is open, for handlers to remember. Within Handler::handle() only.
+  std::shared_ptr<void>& kept_by_connection();
+
   // Its connection has broken: nobody waits for the answer. Any thread.
   bool abandoned() const;
 

@@ -9,6 +9,7 @@
 #include "api/http/encoding.h"
 #include "api/ingest/answer.h"
 #include "api/ingest/csv_body.h"
+#include "api/limits/gate.h"
 #include "api/media_type.h"
 #include "engine/json/record_parser.h"
 #include "engine/json/writer.h"
@@ -39,6 +40,8 @@ struct Slot : Append {
   http::Responder responder;
   Options options;
   MonotonicTime begun{};
+  std::optional<KeyId> key;
+  std::optional<Amounts> charged;  // to the key and its tenant
   Slot* next_free = nullptr;
 };
 
@@ -137,6 +140,7 @@ void Ingest::PerLoop::give_back(Slot* slot) {
   static_cast<Append&>(*slot) = Append{};
   slot->body.clear();
   slot->stream.reset();
+  slot->charged.reset();
   slot->options = {};
   slot->next_free = std::exchange(free_, slot);
   ++free_count_;
@@ -184,6 +188,17 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
     options.wait = *wait;
   } else {
     options.wait = kWaitDefault;
+  }
+
+  // What would be refused for its bytes, or when not even one record may pass, is not unpacked or read.
+  const LimitGate gate(context_.limiter);
+  Amounts amounts;
+  amounts[Measure::bytes] = request.body.size();
+  if (call.limited) {
+    amounts[Measure::records] = 1;
+    if (auto refusal = gate.foresee(call.key, call.who->tenant, amounts, responder)) {
+      return responder.send(std::move(*refusal));
+    }
   }
 
   const auto limits = context_.limits();
@@ -271,6 +286,15 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
     slot->responder = std::move(responder);
     return finish(slot, slot->begun);
   }
+  if (gate.on() && !slot->body.records.empty()) {
+    amounts[Measure::records] = slot->body.records.size();
+    if (auto refusal = gate.charge(call.key, call.who->tenant, amounts, responder, call.limited)) {
+      responder.send(std::move(*refusal));
+      return give_back(slot);
+    }
+    slot->key = call.key;
+    slot->charged = amounts;
+  }
   slot->records = slot->body.records;
   slot->rejected = rejected;
   slot->sink = this;
@@ -300,6 +324,9 @@ void Ingest::PerLoop::drain() {
 }
 
 void Ingest::PerLoop::finish(Slot* slot, MonotonicTime now) {
+  // What is not stored was not used, nor what a request before it had stored. After a failed flush nobody knows.
+  if (slot->charged && (slot->replayed || (slot->error && slot->error != StorageErrc::flush_failed)))
+    context_.limiter->give_back(slot->key, slot->stream->tenant(), *slot->charged);
   if (slot->error) {
     const ErrorId id = error_id(slot->error);
     http::Response response =

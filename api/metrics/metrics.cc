@@ -185,6 +185,14 @@ void add_usage(Families& out, const UsageLog& usage) {
   }
 }
 
+void add_limits(Families& out, const Limiter& limiter) {
+  for (const Limiter::Refused& refused : limiter.refused())
+    for (std::size_t i = 0; i < kLimitKinds; ++i)
+      out.add("tidemill_limited_requests_total", number(refused.of[i]),
+              {{"tenant", refused.tenant}, {"reason", std::string(limit_kind_name(static_cast<LimitKind>(i)))}});
+  out.add("tidemill_limit_accounts", number(limiter.accounts()));
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricSources& sources) {
@@ -224,6 +232,7 @@ std::string metrics_text(const MetricSources& sources) {
     out.add("tidemill_keys_bytes", number(keys->bytes()));
   }
   if (context.usage != nullptr) add_usage(out, *context.usage);
+  if (context.limiter != nullptr) add_limits(out, *context.limiter);
   const http::Metrics& h = sources.http;
   out.add("tidemill_http_connections", static_cast<double>(h.connections.value()));
   out.add("tidemill_http_connections_accepted_total", number(h.accepted.value()));

@@ -36,6 +36,11 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_usage_bytes_total", "counter", "tenant", "Bytes of what keys sent, likewise."},
     {"tidemill_usage_refused_requests_total", "counter", "tenant",
      "Requests with a key that were refused because it had reached a limit, likewise."},
+    {"tidemill_limited_requests_total", "counter", "tenant, reason",
+     "Requests turned away by a limit of their key or tenant: rate, day_quota, month_quota, connections (429), streams "
+     "(409), disk (507)."},
+    {"tidemill_limit_accounts", "gauge", "",
+     "Keys whose use is counted in memory: those of the last minute, and with quotas."},
     {"tidemill_http_connections", "gauge", "", "Open connections."},
     {"tidemill_http_connections_accepted_total", "counter", "", "Connections accepted."},
     {"tidemill_http_connections_refused_total", "counter", "", "Connections refused because there were too many."},

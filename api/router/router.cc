@@ -95,7 +95,8 @@ std::optional<http::Response> refuse_body(const Route& route, const http::Reques
 
 }  // namespace
 
-Router::Router(std::vector<Route> routes, Keys* keys) : routes_(std::move(routes)), access_(keys) {
+Router::Router(std::vector<Route> routes, Keys* keys, Limiter* limiter)
+    : routes_(std::move(routes)), access_(keys), gate_(limiter) {
   for (const Route& route : routes_) {
     std::array<std::string_view, kSegmentsMax> segments;
     const std::size_t n = split(route.path, segments);
@@ -138,6 +139,12 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     Admission admission = access_.admit(route.needs, request);
     if (admission.refusal) return responder.send(std::move(*admission.refusal));
     Call call{route, request, {}, {}, {}, std::move(admission.who), admission.key};
+    // What is above its limits goes before anything is made of it. Limits themselves can always be asked for and set.
+    if (gate_.on() && route.needs.needs_key() && !route.path.starts_with("/v1/limits")) {
+      if (auto refusal = gate_.admit(call.key, call.who->tenant, responder, call.limited)) {
+        return responder.send(std::move(*refusal));
+      }
+    }
     std::size_t param = 0;
     for (std::size_t s = 0; s < pattern.size(); ++s) {
       if (!pattern[s].starts_with('{')) continue;

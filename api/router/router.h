@@ -13,6 +13,7 @@
 #include "api/http/message.h"
 #include "api/http/responder.h"
 #include "api/http/target.h"
+#include "api/limits/gate.h"
 #include "api/router/access.h"
 #include "api/router/need.h"
 
@@ -29,6 +30,7 @@ struct Call {
   std::array<std::string_view, 2> raw_params;  // as sent
   std::shared_ptr<const Principal> who;        // never nullptr
   std::optional<KeyId> key;                    // that came with it; none: there are no keys, or none is needed
+  bool limited = false;                        // its key or tenant has limits
 };
 
 struct Route {
@@ -46,8 +48,9 @@ struct Route {
 // test of docs/http-api.md come from it. Immutable once made; any thread.
 class Router {
  public:
-  // `keys` may be nullptr: then everybody may do everything. Outlives the router.
-  explicit Router(std::vector<Route> routes, Keys* keys = nullptr);
+  // `keys` may be nullptr: then everybody may do everything. `limiter` may be: then as much as they like. Both outlive
+  // the router.
+  explicit Router(std::vector<Route> routes, Keys* keys = nullptr, Limiter* limiter = nullptr);
 
   // Answers by itself what no route does: 404, 405, OPTIONS, no key or one that does not allow it, a broken path or
   // query, parameters and bodies that the route does not take.
@@ -57,6 +60,7 @@ class Router {
   std::string_view label(std::uint16_t index) const;  // 0 is "none": refused before a route was found
   std::size_t labels() const { return routes_.size() + 1; }
   const Access& access() const { return access_; }
+  const LimitGate& gate() const { return gate_; }
 
  private:
   struct Pattern {
@@ -67,6 +71,7 @@ class Router {
   std::vector<Route> routes_;
   std::vector<Pattern> patterns_;
   Access access_;
+  LimitGate gate_;
 };
 
 struct ApiContext;

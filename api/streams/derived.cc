@@ -1,6 +1,8 @@
 #include "api/streams/derived.h"
 
 #include "api/errors/problem.h"
+#include "api/limits/new_stream.h"
+#include "consumers/views/derivation.h"
 
 namespace tidemill {
 namespace {
@@ -59,6 +61,14 @@ ErrorId id_of(const views::SqlError& error) {
 
 std::optional<http::Response> answer_stream_statement(ApiContext& context, const Principal& who, std::string_view sql) {
   if (context.derived == nullptr) return std::nullopt;
+  NewStream gate(context, who.tenant);
+  if (derived::DerivedStreams::is_change(sql)) {
+    const auto wanted = views::read_derivation(sql);  // what drops one is none
+    const auto* made = std::get_if<views::Derivation>(&wanted);
+    if (made != nullptr && !context.stream_of(who, made->name)) {
+      if (auto refusal = gate.refuse()) return refusal;
+    }
+  }
   const auto done = context.derived->run(who.tenant, sql);
   if (!done) return std::nullopt;
   if (const auto* error = std::get_if<views::SqlError>(&*done)) return problem(id_of(*error), error->message);

@@ -4,6 +4,7 @@
 
 #include "api/errors/problem.h"
 #include "api/json_input.h"
+#include "api/limits/new_stream.h"
 #include "api/streams/derived.h"
 #include "engine/json/writer.h"
 #include "storage/base/text.h"
@@ -203,6 +204,10 @@ void Streams::put(Call& call, http::Responder responder) {
                                         "The number of shards of a stream that exists is changed by splits and "
                                         "merges, not by PUT."));
                 }
+              }
+              NewStream gate(context, who->tenant);
+              if (!existing) {
+                if (auto refusal = gate.refuse()) return r.send(std::move(*refusal));
               }
               auto made = existing ? context.engine.change(d) : context.engine.create(d, in.shards.value_or(4));
               if (!made) return r.send(problem(error_id(made.error())));

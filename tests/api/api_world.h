@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "api/server.h"
+#include "tests/support/fake_usage_log.h"
 #include "tests/support/real_env.h"
 
 namespace tidemill {
@@ -146,6 +147,13 @@ class ApiWorld {
     options.keys = keys.get();
     usage = std::move(UsageLog::open(real.env, *engine)).value();
     options.usage = usage.get();
+    limiter = *Limiter::open(real.env, engine->system(), {usage_writer, &counted, [this](const std::string& tenant) {
+                                                            std::uint64_t bytes = 0;
+                                                            for (const auto& one : engine->list(tenant))
+                                                              bytes += one->log().status().bytes;
+                                                            return bytes;
+                                                          }});
+    options.limiter = limiter.get();
     options.port = 0;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
@@ -153,6 +161,7 @@ class ApiWorld {
   }
   ~ApiWorld() {
     server->stop();
+    limiter->close();
     EXPECT_TRUE(keys->close());
     EXPECT_TRUE(engine->close());
     if (all_views) {
@@ -160,6 +169,7 @@ class ApiWorld {
     }
     server.reset();
     workers.stop();
+    usage_writer.stop();
   }
 
   static std::string request(std::string_view method, std::string_view path, std::string_view body = {},
@@ -193,6 +203,9 @@ class ApiWorld {
   std::unique_ptr<derived::DerivedStreams> derived;
   std::unique_ptr<Keys> keys;
   std::unique_ptr<UsageLog> usage;
+  FakeUsageLog counted;  // by the limiter: no stream beside those that a test makes
+  ThreadExecutor usage_writer{"usage", 1};
+  std::unique_ptr<Limiter> limiter;
   std::unique_ptr<ApiServer> server;
 };
 

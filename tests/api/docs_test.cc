@@ -60,8 +60,10 @@ TEST(Docs, RoutesAreThoseOfTheTable) {
   Streams streams(context, records);
   ViewRoutes views(context);
   KeyRoutes keys(context, nullptr);
+  LimitRoutes limits(context, nullptr);
   std::unique_ptr<Ingest> ingest;
-  const Router router(make_routes({context, ingest, records, streams, views, keys, [] { return std::string(); }}));
+  const Router router(
+      make_routes({context, ingest, records, streams, views, keys, limits, [] { return std::string(); }}));
   std::set<std::string> source;
   std::set<std::string_view> labels;
   for (const Route& r : router.routes()) {

@@ -82,6 +82,15 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"key", "server:admin instance:admin"},
     {"key_rotate", "server:admin instance:admin"},
     {"key_revoke", "server:admin instance:admin"},
+    {"limits", "*"},
+    {"limits_keys", "server:admin instance:admin"},
+    {"limits_key", "server:admin instance:admin"},
+    {"limits_key_put", "server:admin instance:admin"},
+    {"limits_key_delete", "server:admin instance:admin"},
+    {"limits_tenants", "instance:admin"},
+    {"limits_tenant", "instance:admin"},
+    {"limits_tenant_put", "instance:admin"},
+    {"limits_tenant_delete", "instance:admin"},
     {"healthz", "open"},
     {"readyz", "open"},
     {"readyz_ingest", "open"},
@@ -102,8 +111,8 @@ Place place_of(Target target) {
 std::string path_of(std::string_view path, const Place& place) {
   std::string out(path);
   const std::map<std::string, std::string> values{
-      {"{stream}", place.stream}, {"{view}", place.view}, {"{key}", "1"}, {"{shard}", "0"}, {"{id}", "1"},
-      {"{sequence}", "1"},        {"{group}", "g"}};
+      {"{stream}", place.stream}, {"{view}", place.view}, {"{key}", "1"},      {"{shard}", "0"}, {"{id}", "1"},
+      {"{sequence}", "1"},        {"{group}", "g"},       {"{tenant}", "acme"}};
   for (const auto& [name, value] : values)
     if (const auto at = out.find(name); at != std::string::npos) out.replace(at, name.size(), value);
   EXPECT_EQ(out.find('{'), std::string::npos) << out;
@@ -130,8 +139,9 @@ std::vector<Route> table(ApiWorld& world) {
   static Streams streams(context, records);
   static ViewRoutes views(context);
   static KeyRoutes keys(context, nullptr);
+  static LimitRoutes limits(context, nullptr);
   static std::unique_ptr<Ingest> ingest;
-  return make_routes({context, ingest, records, streams, views, keys, [] { return std::string(); }});
+  return make_routes({context, ingest, records, streams, views, keys, limits, [] { return std::string(); }});
 }
 
 TEST_F(KeysApi, PermissionMatrix) {

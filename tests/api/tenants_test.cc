@@ -41,8 +41,9 @@ class TwoTenants : public http::Handler {
     streams = std::make_unique<Streams>(*context, *records);
     view_routes = std::make_unique<ViewRoutes>(*context);
     key_routes = std::make_unique<KeyRoutes>(*context, nullptr);
-    routes =
-        make_routes({*context, ingest, *records, *streams, *view_routes, *key_routes, [] { return std::string(); }});
+    limit_routes = std::make_unique<LimitRoutes>(*context, nullptr);
+    routes = make_routes(
+        {*context, ingest, *records, *streams, *view_routes, *key_routes, *limit_routes, [] { return std::string(); }});
     http::ServerOptions options;
     options.host = "127.0.0.1";
     http = std::move(*http::Server::listen(options, *this));
@@ -119,6 +120,7 @@ class TwoTenants : public http::Handler {
   std::unique_ptr<Streams> streams;
   std::unique_ptr<ViewRoutes> view_routes;
   std::unique_ptr<KeyRoutes> key_routes;
+  std::unique_ptr<LimitRoutes> limit_routes;
   std::vector<Route> routes;
   std::unique_ptr<http::Server> http;
 };

@@ -10,6 +10,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
 #include "tools/cli/config/config.h"
+#include "tools/cli/limits/options.h"
 #include "tools/cli/man_page.h"
 #include "tools/cli/output.h"
 #include "tools/cli/usage.h"
@@ -40,6 +41,7 @@ class Program {
     add_verify();
     add_backup();
     add_keys();
+    add_limits();
     add_config();
     add_rest();
     take_last(app_);
@@ -511,6 +513,50 @@ class Program {
     revoke->callback([this] { chosen_ = [this] { return keys_revoke(keys_); }; });
   }
 
+  void add_limits() {
+    CLI::App* c = app_.add_subcommand("limits", "Set, show and remove limits of keys and tenants");
+    c->require_subcommand(1);
+    const auto add_owner = [this](CLI::App* sub) {
+      add_remote(sub, limits_.remote);
+      sub->add_option("--key", limits_.key, "Of the key with this id")->type_name("ID");
+      sub->add_option("--tenant", limits_.tenant, "Of this tenant: all its keys together")->type_name("NAME");
+    };
+    CLI::App* set = c->add_subcommand("set", "Limit a key or a tenant, from the next request on");
+    add_owner(set);
+    const auto add_measure = [&](const std::string& name, LimitsOptions::Of& of, const char* number) {
+      set->add_option("--" + name, of.rate, name + " a second, and perhaps how many at once after a pause")
+          ->type_name("RATE");
+      set->add_option("--day-" + name, of.day, name + " a day, in UTC")->type_name(number);
+      set->add_option("--month-" + name, of.month, name + " a month, in UTC")->type_name(number);
+    };
+    add_measure("requests", limits_.requests, "NUMBER");
+    add_measure("records", limits_.records, "NUMBER");
+    add_measure("bytes", limits_.bytes, "SIZE");
+    set->add_option("--connections", limits_.connections, "Connections open at a time")->type_name("NUMBER");
+    set->add_option("--streams", limits_.streams, "Streams that the tenant may have")->type_name("NUMBER");
+    set->add_option("--disk", limits_.disk, "What the logs of the tenant's streams may take")->type_name("SIZE");
+    set->footer(
+        "Examples:\n"
+        "  tidemill limits set --key 1qxy7r0m3n5p2 --requests 100/s --records 1000/s:5000 --bytes 1MiB/s\n"
+        "  tidemill limits set --tenant acme --month-records 100M --streams 20 --disk 50GiB\n"
+        "  tidemill limits set --key 1qxy7r0m3n5p2 --bytes none\n"
+        "What is not said stays as it is; `none` takes a limit away. Numbers may end in k, M or G.");
+    set->callback([this] { chosen_ = [this] { return limits_set(limits_); }; });
+    CLI::App* show =
+        c->add_subcommand("show", "Show limits and what is left of them (else those of the key that asks)");
+    add_owner(show);
+    show->footer("Examples:\n  tidemill limits show\n  tidemill limits show --tenant acme");
+    show->callback([this] { chosen_ = [this] { return limits_show(limits_); }; });
+    CLI::App* list = c->add_subcommand("list", "List who has limits");
+    add_remote(list, limits_.remote);
+    list->footer("Examples:\n  tidemill limits list");
+    list->callback([this] { chosen_ = [this] { return limits_list(limits_); }; });
+    CLI::App* remove = c->add_subcommand("remove", "Take all limits of a key or a tenant away");
+    add_owner(remove);
+    remove->footer("Examples:\n  tidemill limits remove --key 1qxy7r0m3n5p2");
+    remove->callback([this] { chosen_ = [this] { return limits_remove(limits_); }; });
+  }
+
   void add_config() {
     CLI::App* c = app_.add_subcommand("config", "Check a configuration, or compare it with a server");
     c->require_subcommand(1);
@@ -585,6 +631,7 @@ class Program {
   BackupCommand backup_;
   RestoreCommand restore_;
   KeysOptions keys_;
+  LimitsOptions limits_;
   ConfigOptions config_;
   std::string shell_;
   std::map<const CLI::Option*, std::vector<std::string>> words_;

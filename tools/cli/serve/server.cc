@@ -79,6 +79,7 @@ RunningServer::RunningServer(const Config& config, ProgramLogger& logger, Flags 
       workers_("worker", std::max<std::size_t>(4, cores())),
       historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
       builds_("build", 1),
+      usage_writer_("usage", 1),
       env_{files_, system_clock(), system_random(), flush_, background_, logger},
       certificate_(files_, system_clock(), logger),
       tls_self_signed_(flags.tls_self_signed) {}
@@ -113,6 +114,7 @@ bool RunningServer::start() {
   options.derived = derived_.get();
   options.keys = keys_.get();
   options.usage = usage_.get();
+  options.limiter = limiter_.get();
   auto api = ApiServer::start(env_, *engine_, views_.get(), workers_, options);
   if (!api) return false;  // it said why, and what to do
   api_ = std::move(*api);
@@ -206,6 +208,7 @@ bool RunningServer::open_parts() {
   }
   keys_ = std::move(*keys);
   usage_ = std::move(UsageLog::open(env_, *engine_)).value();
+  if (!open_limits()) return false;
   views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
   view_options.memory_bytes = memory.views;
@@ -222,6 +225,24 @@ bool RunningServer::open_parts() {
   }
   views_ = std::move(*views);
   derived_ = derived::DerivedStreams::open(env_, *engine_, views_.get());
+  return true;
+}
+
+bool RunningServer::open_limits() {
+  const auto disk_bytes = [this](const std::string& tenant) {
+    std::uint64_t bytes = 0;
+    for (const auto& stream : engine_->list(tenant))
+      if (!stream->name().starts_with('_')) bytes += stream->log().status().bytes;
+    return bytes;
+  };
+  auto limiter = Limiter::open(env_, engine_->system(), {usage_writer_, usage_.get(), disk_bytes});
+  if (!limiter) {
+    logger_.error("cannot read the limits of keys and tenants", {{"directory", config_.data},
+                                                                 {"cause", limiter.error().message()},
+                                                                 {"remedy", remedy(limiter.error(), config_.data)}});
+    return false;
+  }
+  limiter_ = std::move(*limiter);
   return true;
 }
 
@@ -328,6 +349,7 @@ bool RunningServer::stop() {
     logger_.info("requests answered");
     let_groups_finish();
   }
+  if (limiter_) limiter_->close();
   if (keys_) {
     if (const auto closed = keys_->close(); !closed)
       logger_.warning("when keys were last used was not written down", {{"cause", closed.error().message()}});
@@ -348,8 +370,10 @@ bool RunningServer::stop() {
   workers_.stop();
   historical_.stop();
   builds_.stop();
+  usage_writer_.stop();
   views_.reset();
   usage_.reset();
+  limiter_.reset();
   keys_.reset();
   engine_.reset();
   derived_.reset();

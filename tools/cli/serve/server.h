@@ -42,6 +42,7 @@ class RunningServer {
   void say_directory();
   void measure_flush();
   bool open_parts();
+  bool open_limits();
   bool create_missing();
   void attach_archives();
   void let_groups_finish();
@@ -58,6 +59,7 @@ class RunningServer {
   ThreadExecutor workers_;
   ThreadExecutor historical_;
   ThreadExecutor builds_;
+  ThreadExecutor usage_writer_;
   Env env_;
   Certificate certificate_;
   bool tls_self_signed_;
@@ -65,6 +67,7 @@ class RunningServer {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Keys> keys_;
   std::unique_ptr<UsageLog> usage_;
+  std::unique_ptr<Limiter> limiter_;
   std::unique_ptr<views::AllViews> views_;
   std::unique_ptr<derived::DerivedStreams> derived_;
   std::unique_ptr<ApiServer> api_;

@@ -1,0 +1,152 @@
+#include "api/limits/gate.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "api/errors/problem.h"
+
+namespace tidemill {
+namespace {
+
+void append(std::string& out, std::uint64_t n) {
+  char text[20];
+  out.append(text, std::to_chars(text, text + sizeof text, n).ptr);
+}
+
+// How headers and problems name a limit: key-requests, tenant-records-day.
+void append_policy(std::string& out, LimitKind kind, Measure measure, bool of_tenant) {
+  out.append(of_tenant ? "tenant-" : "key-").append(measure_name(measure));
+  if (kind == LimitKind::day_quota) out.append("-day");
+  if (kind == LimitKind::month_quota) out.append("-month");
+}
+
+void append_headers(std::string& out, const std::vector<Standing>& standings) {
+  if (standings.empty()) return;
+  const auto list = [&](std::string_view name, auto parameters) {
+    out.append(name);
+    for (std::size_t i = 0; i < standings.size(); ++i) {
+      out.append(i == 0 ? ": \"" : ", \"");
+      append_policy(out, standings[i].kind, standings[i].measure, standings[i].of_tenant);
+      out.push_back('"');
+      parameters(standings[i]);
+    }
+    out.append("\r\n");
+  };
+  const auto parameter = [&](std::string_view name, std::uint64_t n) {
+    out.append(name);
+    append(out, n);
+  };
+  list("RateLimit-Policy", [&](const Standing& s) {
+    parameter(";q=", s.most);
+    parameter(";w=", static_cast<std::uint64_t>(s.window.count()));
+    // Requests are what is meant where nothing is said. The draft's registry has no word for records.
+    if (s.measure == Measure::records) out.append(";qu=\"records\"");
+    if (s.measure == Measure::bytes) out.append(";qu=\"content-bytes\"");
+  });
+  list("RateLimit", [&](const Standing& s) {
+    parameter(";r=", s.left);
+    parameter(";t=", static_cast<std::uint64_t>(std::max<std::int64_t>(0, s.renewed.count())));
+  });
+}
+
+ErrorId error_of(LimitKind kind) {
+  switch (kind) {
+    case LimitKind::rate:
+      return ErrorId::rate_limited;
+    case LimitKind::day_quota:
+    case LimitKind::month_quota:
+      return ErrorId::quota_exceeded;
+    case LimitKind::connections:
+      return ErrorId::connection_limit;
+    case LimitKind::streams:
+      return ErrorId::stream_limit;
+    case LimitKind::disk:
+      return ErrorId::disk_limit;
+  }
+  return ErrorId::internal;
+}
+
+std::string sentence(const Refusal& r) {
+  const std::string most = std::to_string(r.most);
+  const std::string of = r.of_tenant ? "the tenant" : "the key";
+  const std::string measure(measure_name(r.measure));
+  switch (r.kind) {
+    case LimitKind::rate:
+      return "The limit of " + of + " is " + most + " " + measure + " a second.";
+    case LimitKind::day_quota:
+    case LimitKind::month_quota: {
+      const std::string period = r.kind == LimitKind::day_quota ? "day" : "month";
+      std::string text = "The quota of " + of + " is " + most + " " + measure + " a " + period + ".";
+      if (r.asked > r.most) text += " This request alone has " + std::to_string(r.asked) + ": it can never pass.";
+      return text;
+    }
+    case LimitKind::connections:
+      return "The limit of " + of + " is " + most + " connections open at a time.";
+    case LimitKind::streams:
+      return "The limit of " + of + " is " + most + " streams.";
+    case LimitKind::disk:
+      return "The limit of " + of + " is " + most + " bytes.";
+  }
+  return {};
+}
+
+}  // namespace
+
+http::Response limit_problem(const Refusal& refusal) {
+  const bool timed =
+      refusal.kind == LimitKind::rate || refusal.kind == LimitKind::day_quota || refusal.kind == LimitKind::month_quota;
+  std::string members;
+  if (timed) {
+    members = ",\"violated-policies\":[\"";
+    append_policy(members, refusal.kind, refusal.measure, refusal.of_tenant);
+    members += "\"]";
+  }
+  http::Response response = problem(error_of(refusal.kind), sentence(refusal), members);
+  if (timed) {
+    const auto s = std::chrono::ceil<std::chrono::seconds>(refusal.retry_after).count();
+    response.add_header("Retry-After", std::to_string(std::max<std::int64_t>(1, s)));
+  }
+  // The others of this connection would be refused as well.
+  response.close = refusal.kind == LimitKind::connections;
+  return response;
+}
+
+void LimitGate::set_headers(const std::optional<KeyId>& key, const std::string& tenant,
+                            http::Responder& responder) const {
+  thread_local std::vector<Standing> standings;
+  thread_local std::string lines;
+  standings.clear();
+  lines.clear();
+  limiter_->standings(key, tenant, standings);
+  append_headers(lines, standings);
+  responder.set_headers(lines);
+}
+
+LimitGate::Refused LimitGate::admit(const std::optional<KeyId>& key, const std::string& tenant,
+                                    http::Responder& responder, bool& limited) const {
+  const Limiter::Admitted admitted = limiter_->admit(key, tenant);
+  limited = admitted.limited;
+  if (!limited) return std::nullopt;
+  set_headers(key, tenant, responder);
+  if (admitted.refused) return limit_problem(*admitted.refused);
+  if (!admitted.connections) return std::nullopt;
+  const auto refusal = limiter_->hold(key, tenant, responder.kept_by_connection());
+  return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
+}
+
+LimitGate::Refused LimitGate::foresee(const std::optional<KeyId>& key, const std::string& tenant,
+                                      const Amounts& amounts, http::Responder& responder) const {
+  const auto refusal = limiter_->foresee(key, tenant, amounts);
+  if (!refusal) return std::nullopt;
+  set_headers(key, tenant, responder);
+  return limit_problem(*refusal);
+}
+
+LimitGate::Refused LimitGate::charge(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
+                                     http::Responder& responder, bool limited) const {
+  const auto refusal = limiter_->charge(key, tenant, amounts);
+  if (limited || refusal) set_headers(key, tenant, responder);
+  return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
+}
+
+}  // namespace tidemill

@@ -1,0 +1,245 @@
+#include "api/limits/limit_routes.h"
+
+#include <charconv>
+
+#include "api/errors/problem.h"
+#include "engine/json/writer.h"
+#include "engine/qualified_name.h"
+
+namespace tidemill {
+namespace {
+
+constexpr std::size_t kListMax = 1'000;
+
+http::Response answer(std::string body) {
+  http::Response response;
+  response.content_type = kJson;
+  response.add_header("Cache-Control", "no-store");
+  response.body = std::move(body);
+  response.body.push_back('\n');
+  return response;
+}
+
+std::string_view left_name(LimitKind kind) {
+  return kind == LimitKind::rate ? "now" : kind == LimitKind::day_quota ? "this_day" : "this_month";
+}
+
+// {"requests":{"now":99,"this_day":5},...}: the names of what is limited, with what is left of it.
+void write_left(JsonWriter& json, const std::vector<Standing>& standings, bool of_tenant) {
+  json.begin_object();
+  for (const Measure measure : kAllMeasures) {
+    bool any = false;
+    for (const Standing& s : standings) {
+      if (s.measure != measure || s.of_tenant != of_tenant) continue;
+      if (!std::exchange(any, true)) json.name(measure_name(measure)).begin_object();
+      json.field(left_name(s.kind), s.left);
+    }
+    if (any) json.end_object();
+  }
+}
+
+void write_rest(JsonWriter& json, std::string_view name, std::optional<std::uint64_t> most, std::uint64_t used) {
+  if (most) json.field(name, *most - std::min(*most, used));
+}
+
+// The caller ends the object.
+void write_owner(JsonWriter& json, Limiter& limiter, const LimitOwner& owner, const std::string& tenant,
+                 std::uint64_t streams) {
+  const auto limits = limiter.find(owner);
+  const LimitSet none;
+  const LimitSet& set = limits ? *limits : none;
+  json.begin_object();
+  owner.key ? json.field("key", to_text(*owner.key)) : json.field("tenant", owner.tenant);
+  json.name("limits");
+  write_limits(json, set);
+  std::vector<Standing> standings;
+  limiter.standings(owner.key, tenant, standings);
+  json.name("left");
+  write_left(json, standings, !owner.key);
+  const Limiter::Used used = limiter.used(owner);
+  write_rest(json, "connections", set.connections, used.connections);
+  write_rest(json, "streams", set.streams, streams);
+  write_rest(json, "disk_bytes", set.disk_bytes, used.disk_bytes);
+  json.end_object();
+}
+
+std::uint64_t streams_of(const ApiContext& context, const std::string& tenant) {
+  std::uint64_t n = 0;
+  for (const auto& stream : context.engine.list(tenant)) n += !stream->name().starts_with('_');
+  return n;
+}
+
+std::string shown(ApiContext& context, const LimitOwner& owner, const std::string& tenant) {
+  std::string out;
+  JsonWriter json(out);
+  write_owner(json, *context.limiter, owner, tenant, streams_of(context, tenant));
+  json.end_object();
+  return out;
+}
+
+}  // namespace
+
+bool LimitRoutes::refuse(http::Responder& responder) const {
+  const bool draining = context_.draining.load();
+  if (!draining && context_.limiter != nullptr) return false;
+  responder.send(draining ? problem(ErrorId::draining)
+                          : problem(ErrorId::not_supported, "This server was started without limits."));
+  return true;
+}
+
+std::optional<LimitOwner> LimitRoutes::key_of(const Call& call, http::Responder& responder, std::string* tenant) const {
+  if (refuse(responder)) return std::nullopt;
+  const auto id = parse_key_id(call.params[0]);
+  const auto key = id && keys_ ? keys_->find(*id) : std::nullopt;
+  if (!key || (key->tenant != call.who->tenant && !call.who->may(Action::admin, Thing::instance))) {
+    responder.send(problem(ErrorId::key_not_found));
+    return std::nullopt;
+  }
+  if (tenant) *tenant = key->tenant;
+  return LimitOwner{*id, {}};
+}
+
+std::optional<LimitOwner> LimitRoutes::tenant_of(const Call& call, http::Responder& responder) const {
+  if (refuse(responder)) return std::nullopt;
+  if (!valid_tenant_name(call.params[0])) {
+    responder.send(
+        problem(ErrorId::invalid_parameter, "A tenant's name is 1 to 63 of a-z 0-9 and -, and does not begin with -."));
+    return std::nullopt;
+  }
+  return LimitOwner{std::nullopt, call.params[0]};
+}
+
+void LimitRoutes::mine(Call& call, http::Responder responder) {
+  if (refuse(responder)) return;
+  on_worker(context_, std::move(responder),
+            [&context = context_, key = call.key, tenant = call.who->tenant](http::Responder r) {
+              std::string out = "{\"key\":";
+              out += key ? shown(context, {key, {}}, tenant) : "null";
+              out += ",\"tenant\":" + shown(context, {std::nullopt, tenant}, tenant) + "}";
+              r.send(answer(std::move(out)));
+            });
+}
+
+void LimitRoutes::get_key(Call& call, http::Responder responder) {
+  std::string tenant;
+  const auto owner = key_of(call, responder, &tenant);
+  if (!owner) return;
+  on_worker(context_, std::move(responder), [&context = context_, owner = *owner, tenant](http::Responder r) {
+    r.send(answer(shown(context, owner, tenant)));
+  });
+}
+
+void LimitRoutes::get_tenant(Call& call, http::Responder responder) {
+  const auto owner = tenant_of(call, responder);
+  if (!owner) return;
+  on_worker(context_, std::move(responder), [&context = context_, owner = *owner](http::Responder r) {
+    r.send(answer(shown(context, owner, owner.tenant)));
+  });
+}
+
+void LimitRoutes::put(const LimitOwner& owner, const std::string& tenant, Call& call, http::Responder responder) {
+  const auto input = parse_limits(call.request.body, !owner.key);
+  if (const auto* wrong = std::get_if<std::string>(&input)) {
+    return responder.send(problem(ErrorId::invalid_body, *wrong));
+  }
+  on_worker(context_, std::move(responder),
+            [&context = context_, owner, tenant, by = call.key, limits = std::get<LimitSet>(input)](http::Responder r) {
+              const auto done =
+                  limits.empty() ? context.limiter->remove(owner, by) : context.limiter->set(owner, limits, by);
+              if (!done) return r.send(problem(error_id(done.error())));
+              r.send(answer(shown(context, owner, tenant)));
+            });
+}
+
+void LimitRoutes::put_key(Call& call, http::Responder responder) {
+  std::string tenant;
+  if (const auto owner = key_of(call, responder, &tenant)) put(*owner, tenant, call, std::move(responder));
+}
+
+void LimitRoutes::put_tenant(Call& call, http::Responder responder) {
+  if (const auto owner = tenant_of(call, responder)) put(*owner, owner->tenant, call, std::move(responder));
+}
+
+void LimitRoutes::remove(const LimitOwner& owner, Call& call, http::Responder responder) {
+  on_worker(context_, std::move(responder), [&context = context_, owner, by = call.key](http::Responder r) {
+    if (context.limiter->find(owner)) {
+      if (const auto done = context.limiter->remove(owner, by); !done) return r.send(problem(error_id(done.error())));
+    }
+    http::Response response;
+    response.status = 204;
+    r.send(std::move(response));
+  });
+}
+
+void LimitRoutes::remove_key(Call& call, http::Responder responder) {
+  if (const auto owner = key_of(call, responder, nullptr)) remove(*owner, call, std::move(responder));
+}
+
+void LimitRoutes::remove_tenant(Call& call, http::Responder responder) {
+  if (const auto owner = tenant_of(call, responder)) remove(*owner, call, std::move(responder));
+}
+
+void LimitRoutes::list_keys(Call& call, http::Responder responder) {
+  if (refuse(responder)) return;
+  std::optional<KeyId> after;
+  if (const auto text = call.query.get("after")) {
+    after = parse_key_id(*text);
+    if (!after) return responder.send(problem(ErrorId::invalid_parameter, "`after` is the id of a key."));
+  }
+  std::size_t limit = 100;
+  if (const auto text = call.query.get("limit")) {
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
+    if (error != std::errc() || end != text->data() + text->size() || limit < 1 || limit > kListMax)
+      return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
+  }
+  const bool all = call.who->may(Action::admin, Thing::instance);
+  on_worker(context_, std::move(responder),
+            [&context = context_, keys = keys_, all, tenant = call.who->tenant, after, limit](http::Responder r) {
+              std::string out;
+              JsonWriter json(out);
+              json.begin_object().name("keys").begin_array();
+              std::size_t n = 0;
+              std::optional<KeyId> at = after;
+              bool more = true;
+              while (n < limit && more) {
+                const auto some = context.limiter->keys(at, kListMax);
+                more = some.size() == kListMax;
+                for (const auto& [id, limits] : some) {
+                  if (n == limit) {
+                    more = true;
+                    break;
+                  }
+                  at = id;
+                  const auto key = keys ? keys->find(id) : std::nullopt;
+                  if (!key || (!all && key->tenant != tenant)) continue;
+                  ++n;
+                  json.begin_object().field("key", to_text(id)).field("name", key->name);
+                  json.field("tenant", key->tenant).name("limits");
+                  write_limits(json, *limits);
+                  json.end_object();
+                }
+              }
+              json.end_array().name("next");
+              more&& at ? json.value(to_text(*at)) : json.null();
+              json.end_object();
+              r.send(answer(std::move(out)));
+            });
+}
+
+void LimitRoutes::list_tenants(Call&, http::Responder responder) {
+  if (refuse(responder)) return;
+  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
+    std::string out;
+    JsonWriter json(out);
+    json.begin_object().name("tenants").begin_array();
+    for (const auto& [tenant, limits] : context.limiter->tenants()) {
+      json.begin_object().field("tenant", tenant).name("limits");
+      write_limits(json, *limits);
+      json.end_object();
+    }
+    json.end_array().end_object();
+    r.send(answer(std::move(out)));
+  });
+}
+
+}  // namespace tidemill

@@ -1,0 +1,287 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/api/api_world.h"
+#include "tests/support/sim_clock.h"
+
+namespace tidemill {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+struct LimitsApi : ::testing::Test {
+  SimClock clock;  // stands still, so that answers are exact: 2026-01-02T03:04:05Z
+  ApiWorld world{{}, null_logger(), false, {}, {.clock = &clock}};
+  std::string admin = key({"instance:admin"});
+
+  std::string key(const std::vector<std::string>& scopes, const std::string& tenant = "default") {
+    WantedKey wanted;
+    wanted.name = "test";
+    wanted.tenant = tenant;
+    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
+    const auto issued = world.keys->create(wanted, {});
+    EXPECT_TRUE(issued);
+    return std::string(issued->secret.view());
+  }
+  static std::string id(const std::string& key) { return key.substr(3, 13); }
+  static std::string with(const std::string& key) { return "X-Api-Key: " + key + "\r\n"; }
+  ClientAnswer get(const std::string& path, const std::string& key) { return world.get(path, with(key)); }
+  ClientAnswer send(const std::string& method, const std::string& path, const std::string& body,
+                    const std::string& key) {
+    return world.ask(ApiWorld::request(method, path, body, with(key) + std::string(kJsonHeader)));
+  }
+  ClientAnswer post(const std::string& key, int records = 1, const std::string& headers = {}) {
+    std::string body;
+    for (int i = 0; i < records; ++i) body += std::string(kGood) + "\n";
+    return world.ask(ApiWorld::post(body, with(key) + std::string(kNdjsonHeader) + headers));
+  }
+  void limit(const std::string& key, const std::string& json) {
+    const ClientAnswer set = send("PUT", "/v1/limits/keys/" + id(key), json, admin);
+    ASSERT_EQ(set.status, 200) << set.body;
+  }
+  void limit_tenant(const std::string& json, const std::string& tenant = "default") {
+    const ClientAnswer set = send("PUT", "/v1/limits/tenants/" + tenant, json, admin);
+    ASSERT_EQ(set.status, 200) << set.body;
+  }
+};
+
+TEST_F(LimitsApi, ARateAnswers429WithAllThatAClientNeeds) {
+  const std::string till = key({"stream:retail:write"});
+  EXPECT_EQ(post(till).headers.count("ratelimit"), 0u);  // no limits, no headers
+  limit(till, R"({"requests":{"per_second":2,"burst":3}})");
+  for (const char* left : {"2", "1", "0"}) {
+    const ClientAnswer answer = post(till);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.headers.at("ratelimit-policy"), "\"key-requests\";q=3;w=2");
+    EXPECT_EQ(answer.headers.at("ratelimit"), std::string("\"key-requests\";r=") + left +
+                                                  (*left == '2'   ? ";t=1"
+                                                   : *left == '1' ? ";t=1"
+                                                                  : ";t=2"));
+  }
+  const ClientAnswer refused = post(till);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.headers.at("retry-after"), "1");
+  EXPECT_EQ(refused.headers.at("ratelimit-policy"), "\"key-requests\";q=3;w=2");
+  EXPECT_EQ(refused.headers.at("ratelimit"), "\"key-requests\";r=0;t=2");
+  EXPECT_EQ(refused.body,
+            R"({"type":"about:blank","title":"A rate limit of the key or its tenant is reached.","status":429,)"
+            R"("code":"rate_limited","detail":"The limit of the key is 2 requests a second. Send again after )"
+            R"(Retry-After; the RateLimit header and GET /v1/limits say how much is left.",)"
+            R"("violated-policies":["key-requests"]})"
+            "\n");
+  EXPECT_FALSE(refused.closed);
+  clock.advance(1s);  // as Retry-After says
+  EXPECT_EQ(post(till).status, 200);
+  // Other keys are not touched, and what a limited key may not do is still said as such.
+  EXPECT_EQ(get("/v1/streams", admin).status, 200);
+  EXPECT_EQ(get("/v1/groups", till).status, 403);
+  EXPECT_EQ(get("/v1/groups", till).status, 429);
+  const ClientAnswer removed = send("DELETE", "/v1/limits/keys/" + id(till), "", admin);
+  EXPECT_EQ(removed.status, 204);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(post(till).status, 200);
+}
+
+TEST_F(LimitsApi, HeadersNameEveryPolicyOfKeyAndTenant) {
+  const std::string till = key({"stream:retail:write", "stream:retail:read"});
+  limit(till, R"({"records":{"per_second":10,"per_day":100},"bytes":{"per_second":5000,"burst":20000}})");
+  limit_tenant(R"({"requests":{"per_month":1000},"records":{"per_second":1000}})");
+  const ClientAnswer answer = post(till, 4);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.headers.at("ratelimit-policy"),
+            "\"key-records\";q=10;w=1;qu=\"records\", \"key-records-day\";q=100;w=86400;qu=\"records\", "
+            "\"key-bytes\";q=20000;w=4;qu=\"content-bytes\", \"tenant-requests-month\";q=1000;w=2678400, "
+            "\"tenant-records\";q=1000;w=1;qu=\"records\"");
+  const std::string bytes = std::to_string(20'000 - 4 * (kGood.size() + 1));
+  EXPECT_EQ(answer.headers.at("ratelimit"),
+            "\"key-records\";r=6;t=1, \"key-records-day\";r=96;t=75355, \"key-bytes\";r=" + bytes +
+                ";t=1, \"tenant-requests-month\";r=999;t=2581155, \"tenant-records\";r=996;t=1");
+  // On answers made by workers, too, and where a handler refuses.
+  EXPECT_EQ(get("/v1/streams/retail/records?from=1", till).headers.count("ratelimit"), 1u);
+  EXPECT_EQ(get("/v1/streams/retail/records?from=x", till).headers.count("ratelimit"), 1u);
+  EXPECT_EQ(get("/healthz", till).headers.count("ratelimit"), 0u);
+}
+
+TEST_F(LimitsApi, RecordsAreAllOrNothing) {
+  const std::string till = key({"stream:retail:write"});
+  limit(till, R"({"records":{"per_second":10}})");
+  EXPECT_EQ(post(till, 6).status, 200);
+  const ClientAnswer refused = post(till, 5);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.code(), "rate_limited");
+  EXPECT_EQ(refused.headers.at("retry-after"), "1");
+  EXPECT_EQ(world.stream->log().durable().value(), 6u);
+  EXPECT_EQ(post(till, 4).status, 200);
+  clock.advance(1s);
+  // More than the burst passes when nothing was sent for a while, and is paid for afterwards.
+  EXPECT_EQ(post(till, 50).status, 200);
+  const ClientAnswer indebted = post(till, 1);
+  EXPECT_EQ(indebted.status, 429);
+  EXPECT_EQ(indebted.headers.at("retry-after"), "5");
+  clock.advance(4'100ms);
+  EXPECT_EQ(post(till, 1).status, 200);
+}
+
+// What cannot pass is refused before anybody reads the body: it need not even be JSON.
+TEST_F(LimitsApi, ABodyThatIsRefusedIsNotRead) {
+  const std::string till = key({"stream:retail:write"});
+  limit(till, R"({"bytes":{"per_second":100},"records":{"per_second":1}})");
+  const std::string junk(90, '{');
+  EXPECT_EQ(world.ask(ApiWorld::post(junk, with(till) + std::string(kJsonHeader))).status, 400);  // nothing is charged
+  EXPECT_EQ(post(till, 1).status, 200);
+  EXPECT_EQ(world.ask(ApiWorld::post(junk, with(till) + std::string(kJsonHeader))).status, 429);
+}
+
+TEST_F(LimitsApi, QuotasAnswerUntilTheNextDay) {
+  const std::string till = key({"stream:retail:write"});
+  limit(till, R"({"records":{"per_day":10}})");
+  EXPECT_EQ(post(till, 10).status, 200);
+  const ClientAnswer refused = post(till, 1);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.code(), "quota_exceeded");
+  EXPECT_EQ(refused.headers.at("retry-after"), "75355");  // from 03:04:05 to midnight
+  EXPECT_THAT(refused.body, HasSubstr("The quota of the key is 10 records a day."));
+  EXPECT_THAT(refused.body, HasSubstr(R"("violated-policies":["key-records-day"])"));
+  EXPECT_THAT(post(till, 11).body, HasSubstr("10 records a day. This request alone has 11: it can never pass."));
+  clock.advance(75'355s);
+  EXPECT_EQ(post(till, 10).status, 200);
+}
+
+// A replay stores nothing, so it uses nothing; nor does what the log refuses.
+TEST_F(LimitsApi, AReplayIsNotCharged) {
+  const std::string till = key({"stream:retail:write"});
+  limit(till, R"({"records":{"per_day":10}})");
+  for (int i = 0; i < 5; ++i) {
+    const ClientAnswer answer = post(till, 4, "Idempotency-Key: one\r\n");
+    EXPECT_EQ(answer.status, 200) << i << answer.body;
+  }
+  EXPECT_EQ(get("/v1/limits", till).json()["key"]["left"]["records"]["this_day"], 6);
+  EXPECT_EQ(post(till, 6).status, 200);
+  EXPECT_EQ(post(till, 1).status, 429);
+  world.limiter->write_usage();
+  const UsageCounts counts = world.counted.sum(*parse_key_id(id(till)));
+  EXPECT_EQ(counts.requests, 6u);
+  EXPECT_EQ(counts.records, 10u);
+  EXPECT_EQ(counts.bytes, 10u * (kGood.size() + 1));
+  EXPECT_EQ(counts.refused, 1u);
+}
+
+TEST_F(LimitsApi, ATenantsLimitIsSharedByItsKeys) {
+  const std::string a = key({"stream:retail:write"});
+  const std::string b = key({"stream:retail:write"});
+  limit_tenant(R"({"requests":{"per_second":3}})");
+  EXPECT_EQ(post(a).status, 200);
+  EXPECT_EQ(post(b).status, 200);
+  EXPECT_EQ(post(a).status, 200);
+  const ClientAnswer refused = post(b);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_THAT(refused.body, HasSubstr("The limit of the tenant is 3 requests a second."));
+  EXPECT_EQ(get("/v1/streams", key({"server:read"}, "acme")).status, 200);
+  // Who is shut out can still see why; and the operator, whose key is of the tenant, can lift it.
+  EXPECT_EQ(get("/v1/limits", b).status, 200);
+  EXPECT_EQ(get("/v1/streams", admin).status, 429);
+  EXPECT_EQ(send("DELETE", "/v1/limits/tenants/default", "", admin).status, 204);
+  EXPECT_EQ(post(b).status, 200);
+}
+
+TEST_F(LimitsApi, NoTenantLiftsItsOwnLimits) {
+  const std::string theirs = key({"server:admin"}, "acme");
+  const std::string worker = key({"server:read"}, "acme");
+  limit_tenant(R"({"requests":{"per_day":1000}})", "acme");
+  for (const char* method : {"PUT", "DELETE", "GET"})
+    EXPECT_EQ(send(method, "/v1/limits/tenants/acme", "{}", theirs).status, 403) << method;
+  EXPECT_EQ(get("/v1/limits/tenants", theirs).status, 403);
+  // Of their own keys they may say more; of others' they know nothing.
+  EXPECT_EQ(send("PUT", "/v1/limits/keys/" + id(worker), R"({"requests":{"per_day":5}})", theirs).status, 200);
+  EXPECT_EQ(send("PUT", "/v1/limits/keys/" + id(admin), R"({"requests":{"per_day":5}})", theirs).status, 404);
+  EXPECT_EQ(get("/v1/limits/keys/" + id(admin), theirs).code(), "key_not_found");
+  EXPECT_EQ(get("/v1/limits/keys/0000000000000", theirs).code(), "key_not_found");
+  limit(admin, R"({"requests":{"per_day":50}})");
+  EXPECT_EQ(get("/v1/limits/keys", theirs).json()["keys"].size(), 1u);
+  const auto all = get("/v1/limits/keys?limit=1", admin).json();
+  EXPECT_EQ(all["keys"].size(), 1u);
+  ASSERT_TRUE(all["next"].is_string());
+  EXPECT_EQ(get("/v1/limits/keys?limit=1&after=" + all["next"].get<std::string>(), admin).json()["keys"].size(), 1u);
+  EXPECT_EQ(get("/v1/limits/keys?after=x", admin).code(), "invalid_parameter");
+  EXPECT_EQ(get("/v1/limits/tenants", admin).json().dump(),
+            R"({"tenants":[{"limits":{"requests":{"per_day":1000}},"tenant":"acme"}]})");
+  EXPECT_EQ(get("/v1/limits", worker).json()["tenant"]["limits"]["requests"]["per_day"], 1000);
+}
+
+TEST_F(LimitsApi, WhatIsWrongIsSaid) {
+  const auto wrong = [&](const std::string& body) { return send("PUT", "/v1/limits/tenants/acme", body, admin); };
+  EXPECT_EQ(wrong("[1]").code(), "invalid_body");
+  EXPECT_THAT(wrong(R"({"requests":{"per_second":0}})").body, HasSubstr("from 1 to 1,000,000,000"));
+  EXPECT_EQ(send("PUT", "/v1/limits/tenants/Acme", "{}", admin).code(), "invalid_parameter");
+  EXPECT_THAT(send("PUT", "/v1/limits/keys/" + id(admin), R"({"streams":1})", admin).body,
+              HasSubstr("is limited for a tenant, not for a key"));
+  EXPECT_EQ(send("DELETE", "/v1/limits/tenants/nobody", "", admin).status, 204);
+  EXPECT_EQ(get("/v1/limits/tenants/nobody", admin).json().dump(), R"({"left":{},"limits":{},"tenant":"nobody"})");
+}
+
+TEST_F(LimitsApi, ConnectionsAreRefusedAndClosed) {
+  const std::string till = key({"stream:retail:write"});
+  limit(till, R"({"connections":2})");
+  const std::string request = ApiWorld::post(kGood, with(till) + std::string(kJsonHeader));
+  auto one = std::make_unique<RawClient>(world.server->port());
+  RawClient two(world.server->port());
+  for (RawClient* client : {one.get(), &two, one.get()}) {
+    client->send(request);
+    EXPECT_EQ(client->answer().status, 200);
+  }
+  RawClient three(world.server->port());
+  three.send(request);
+  const ClientAnswer refused = three.answer();
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.code(), "connection_limit");
+  EXPECT_EQ(refused.headers.at("connection"), "close");
+  EXPECT_EQ(refused.headers.count("retry-after"), 1u);
+  EXPECT_FALSE(three.more());
+  EXPECT_EQ(get("/v1/limits", till).json()["key"]["left"]["connections"], 0);
+  one.reset();
+  for (int i = 0; i < 2'000 && world.limiter->used({parse_key_id(id(till)), {}}).connections > 1; ++i)
+    std::this_thread::sleep_for(5ms);
+  RawClient four(world.server->port());
+  four.send(request);
+  EXPECT_EQ(four.answer().status, 200);
+  two.send(request);
+  EXPECT_EQ(two.answer().status, 200);
+}
+
+TEST_F(LimitsApi, StreamsOfATenant) {
+  limit_tenant(R"({"streams":2})");
+  EXPECT_EQ(send("PUT", "/v1/streams/second", "{}", admin).status, 201);
+  const ClientAnswer refused = send("PUT", "/v1/streams/third", "{}", admin);
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.code(), "stream_limit");
+  EXPECT_THAT(refused.body, HasSubstr("The limit of the tenant is 2 streams."));
+  EXPECT_EQ(send("PUT", "/v1/streams/second", "{}", admin).status, 200);  // it is there
+  EXPECT_EQ(get("/v1/limits", admin).json()["tenant"]["left"]["streams"], 0);
+  EXPECT_EQ(send("DELETE", "/v1/streams/second", "", admin).status, 204);
+  EXPECT_EQ(send("PUT", "/v1/streams/third", "{}", admin).status, 201);
+}
+
+TEST_F(LimitsApi, DiskOfATenant) {
+  const std::string till = key({"stream:retail:write", "stream:retail:read"});
+  limit_tenant(R"({"disk_bytes":1000})");  // measured as it is set
+  const ClientAnswer refused = post(till);
+  EXPECT_EQ(refused.status, 507);
+  EXPECT_EQ(refused.code(), "disk_limit");
+  EXPECT_EQ(get("/v1/streams/retail/records?from=1", till).status, 200);
+  limit_tenant(R"({"disk_bytes":1000000000})");
+  EXPECT_EQ(post(till).status, 200);
+}
+
+TEST_F(LimitsApi, MetricsCountByReasonAndTenant) {
+  const std::string till = key({"stream:retail:write"});
+  limit(till, R"({"requests":{"per_second":1}})");
+  for (int i = 0; i < 4; ++i) (void)post(till);
+  const std::string text = get("/metrics", admin).body;
+  EXPECT_THAT(text, HasSubstr("tidemill_limited_requests_total{tenant=\"default\",reason=\"rate\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("tidemill_limited_requests_total{tenant=\"default\",reason=\"disk\"} 0\n"));
+  EXPECT_THAT(text, Not(HasSubstr(id(till))));
+}
+
+}  // namespace
+}  // namespace tidemill

@@ -1,0 +1,424 @@
+#include "engine/limits/limiter.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "engine/limits/limit_events.h"
+#include "storage/base/errors.h"
+#include "tests/engine/fake_log.h"
+#include "tests/support/fake_usage_log.h"
+#include "tests/support/real_env.h"
+#include "tests/support/sim_env.h"
+
+namespace tidemill {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr KeyId kTill{7};
+constexpr KeyId kBoard{9};
+const std::string kAcme = "acme";
+
+LimitSet limits(std::string_view json) {
+  return std::get<LimitSet>(parse_limits(json, true));
+}
+Amounts amounts(std::uint64_t records, std::uint64_t bytes = 0) {
+  Amounts a;
+  a[Measure::records] = records;
+  a[Measure::bytes] = bytes;
+  return a;
+}
+LimitOwner key(KeyId id) {
+  return {id, {}};
+}
+LimitOwner tenant(std::string name) {
+  return {std::nullopt, std::move(name)};
+}
+
+struct LimiterTest : ::testing::Test {
+  SimEnv sim;
+  std::shared_ptr<FakeLog> log = std::make_shared<FakeLog>(sim.env);
+  std::unique_ptr<SystemStream> system = std::make_unique<SystemStream>(sim.env, log);
+  FakeUsageLog usage;
+  std::uint64_t disk = 0;
+  std::unique_ptr<Limiter> limiter;
+
+  void SetUp() override { open(); }
+  void open() {
+    auto opened = Limiter::open(sim.env, *system, {sim.executor, &usage, [this](const std::string&) { return disk; }});
+    ASSERT_TRUE(opened);
+    limiter = std::move(*opened);
+  }
+  // Another life over the same logs; `crash`: without close().
+  void restart(bool crash = false) {
+    usage.failing = crash;  // what is written on the way out is not what a crash writes
+    limiter->close();
+    limiter.reset();
+    usage.failing = false;
+    sim.executor.drop_all();
+    system = std::make_unique<SystemStream>(sim.env, log);
+    open();
+  }
+  std::optional<Refusal> request(KeyId id = kTill, const std::string& of = kAcme) {
+    return limiter->admit(id, of).refused;
+  }
+  std::size_t passing(std::size_t tries, KeyId id = kTill) {
+    std::size_t n = 0;
+    while (tries-- > 0) n += !request(id);
+    return n;
+  }
+  void set(const LimitOwner& owner, std::string_view json) { ASSERT_TRUE(limiter->set(owner, limits(json), kBoard)); }
+};
+
+TEST_F(LimiterTest, WithoutLimitsEverythingPassesAndIsCounted) {
+  const auto admitted = limiter->admit(kTill, kAcme);
+  EXPECT_FALSE(admitted.refused);
+  EXPECT_FALSE(admitted.limited);
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(500, 1 << 20)));
+  EXPECT_FALSE(limiter->admit(std::nullopt, "default").limited);
+  sim.executor.run_for(10s);
+  ASSERT_EQ(usage.deltas.size(), 1u);
+  const UsageDelta& delta = usage.deltas[0];
+  EXPECT_EQ(delta.tenant, kAcme);
+  EXPECT_EQ(delta.key, kTill);
+  EXPECT_EQ(format_rfc3339(delta.hour), "2026-01-02T03:00:00.000Z");
+  EXPECT_EQ(delta.counts.requests, 1u);
+  EXPECT_EQ(delta.counts.records, 500u);
+  EXPECT_EQ(delta.counts.bytes, 1u << 20);
+  sim.executor.run_for(10s);
+  EXPECT_EQ(usage.appends, 1u);  // nothing changed, nothing is written
+}
+
+TEST_F(LimiterTest, AKeysRateHoldsFromTheNextRequestOnUntilItIsRemoved) {
+  EXPECT_EQ(passing(50), 50u);
+  set(key(kTill), R"({"requests":{"per_second":5,"burst":10}})");
+  EXPECT_EQ(passing(50), 10u);
+  EXPECT_EQ(passing(50, kBoard), 50u);  // another key's are another's
+  const auto refusal = request();
+  ASSERT_TRUE(refusal);
+  EXPECT_FALSE(refusal->of_tenant);
+  EXPECT_EQ(refusal->retry_after, 200ms);
+  sim.clock.advance(1s);
+  EXPECT_EQ(passing(50), 5u);
+  set(key(kTill), R"({"requests":{"per_second":100}})");
+  EXPECT_EQ(passing(500), 100u);
+  ASSERT_TRUE(limiter->remove(key(kTill), {}));
+  EXPECT_EQ(passing(500), 500u);
+  EXPECT_EQ(limiter->refused()[0].of[static_cast<std::size_t>(LimitKind::rate)], 40u + 1 + 45 + 400);
+}
+
+TEST_F(LimiterTest, TheTighterOfKeyAndTenantAnswers) {
+  set(key(kTill), R"({"requests":{"per_second":10}})");
+  set(tenant(kAcme), R"({"requests":{"per_second":15}})");
+  EXPECT_EQ(passing(20), 10u);
+  EXPECT_FALSE(request()->of_tenant);
+  EXPECT_EQ(passing(20, kBoard), 5u);  // what the other key of the tenant has left
+  const auto refusal = request(kBoard);
+  ASSERT_TRUE(refusal);
+  EXPECT_TRUE(refusal->of_tenant);
+  EXPECT_EQ(limiter->admit(KeyId{1}, "other").refused, std::nullopt);
+  // What the tenant refuses does not use up the key's own.
+  sim.clock.advance(100ms);  // key 1, tenant 1.5
+  EXPECT_EQ(passing(20, kBoard), 1u);
+  sim.clock.advance(60ms);
+  EXPECT_EQ(passing(20), 1u);
+}
+
+TEST_F(LimiterTest, RecordsAndBytesAreAllOrNothing) {
+  set(key(kTill), R"({"records":{"per_second":100},"bytes":{"per_second":1000}})");
+  EXPECT_FALSE(request());
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(60, 500)));
+  auto refusal = limiter->charge(kTill, kAcme, amounts(60, 100));
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->measure, Measure::records);
+  EXPECT_EQ(refusal->retry_after, 200ms);
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(40, 500)));  // the bytes of the refused one were not taken
+  EXPECT_TRUE(limiter->foresee(kTill, kAcme, amounts(1, 1)));
+  limiter->give_back(kTill, kAcme, amounts(40, 500));
+  EXPECT_FALSE(limiter->foresee(kTill, kAcme, amounts(40, 500)));
+  EXPECT_FALSE(limiter->foresee(kTill, kAcme, amounts(40, 500)));  // takes nothing
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(40, 500)));
+}
+
+// A refused request has used its token and no quota, and is counted as refused.
+TEST_F(LimiterTest, WhatIsRefusedIsNotUsed) {
+  set(key(kTill), R"({"requests":{"per_day":3},"records":{"per_day":10}})");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_FALSE(request());
+    EXPECT_TRUE(limiter->charge(kTill, kAcme, amounts(11)));
+  }
+  EXPECT_FALSE(request());
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(10)));
+  limiter->close();
+  EXPECT_EQ(usage.sum(kTill).requests, 1u);
+  EXPECT_EQ(usage.sum(kTill).records, 10u);
+  EXPECT_EQ(usage.sum(kTill).refused, 5u);
+}
+
+// Charged in one second, handed over, and given back in the next: the sum is right, and no delta is below nothing.
+TEST_F(LimiterTest, WhatIsGivenBackLaterIsTakenOffLater) {
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(100, 10)));
+  sim.executor.run_for(10s);
+  EXPECT_EQ(usage.sum(kTill).records, 100u);
+  limiter->give_back(kTill, kAcme, amounts(100, 10));
+  sim.executor.run_for(300s);
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(150, 30)));
+  sim.executor.run_for(10s);
+  EXPECT_EQ(usage.sum(kTill).records, 150u);
+  EXPECT_EQ(usage.sum(kTill).bytes, 30u);
+}
+
+TEST_F(LimiterTest, QuotasOutliveARestart) {
+  set(key(kTill), R"({"requests":{"per_day":10,"per_month":15}})");
+  set(tenant(kAcme), R"({"records":{"per_month":1000}})");
+  EXPECT_EQ(passing(4), 4u);
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(600)));
+  restart();
+  EXPECT_EQ(passing(20), 6u);
+  EXPECT_EQ(request()->kind, LimitKind::day_quota);
+  EXPECT_FALSE(request(kBoard));
+  EXPECT_EQ(limiter->charge(kBoard, kAcme, amounts(401))->kind, LimitKind::month_quota);
+  EXPECT_FALSE(limiter->charge(kBoard, kAcme, amounts(400)));  // of the tenant, whichever key
+  sim.executor.run_for(1s);
+  restart(true);  // a crash forgets what was not handed over: here nothing
+  EXPECT_TRUE(request());
+  sim.clock.advance(24h);
+  EXPECT_EQ(passing(20), 5u);  // the next day; the month has 15
+  EXPECT_EQ(request()->kind, LimitKind::month_quota);
+  EXPECT_EQ(request()->retry_after, *parse_rfc3339("2026-02-01T00:00:00Z") - sim.clock.wall());
+  restart();
+  EXPECT_TRUE(request());
+  sim.clock.set_wall(*parse_rfc3339("2026-02-01T00:00:00Z"));
+  EXPECT_EQ(passing(20), 10u);
+}
+
+TEST_F(LimiterTest, AClockSetBackDoesNotGiveASecondQuotaAcrossARestart) {
+  sim.clock.set_wall(*parse_rfc3339("2026-03-02T00:30:00Z"));
+  set(key(kTill), R"({"requests":{"per_day":10}})");
+  EXPECT_EQ(passing(20), 10u);
+  sim.clock.jump_wall(-2h);
+  EXPECT_TRUE(request());
+  restart();
+  EXPECT_TRUE(request());
+}
+
+// A quota that is set in the middle of a day counts what was used before.
+TEST_F(LimiterTest, AQuotaCountsTheWholeDay) {
+  EXPECT_EQ(passing(6), 6u);
+  set(key(kTill), R"({"requests":{"per_day":10}})");
+  EXPECT_EQ(passing(20), 4u);
+  set(tenant(kAcme), R"({"requests":{"per_day":12}})");
+  EXPECT_EQ(passing(20, kBoard), 2u);
+  // The quota goes on where the limits are set anew, and is not counted twice.
+  set(key(kTill), R"({"requests":{"per_day":11}})");
+  set(tenant(kAcme), R"({"requests":{"per_day":13}})");
+  EXPECT_EQ(passing(20), 1u);
+}
+
+// What a quota depends on is handed over each second; the rest, which costs as much, now and then.
+TEST_F(LimiterTest, UseIsHandedOverAsOftenAsItMatters) {
+  set(key(kTill), R"({"requests":{"per_day":10}})");
+  EXPECT_EQ(passing(2), 2u);
+  EXPECT_EQ(passing(3, kBoard), 3u);
+  EXPECT_FALSE(request(KeyId{1}, "other"));
+  sim.executor.run_for(1s);
+  EXPECT_EQ(usage.sum(kTill).requests, 2u);
+  EXPECT_EQ(usage.sum(kBoard).requests, 0u);
+  set(tenant(kAcme), R"({"bytes":{"per_month":10}})");  // hands over all
+  EXPECT_EQ(usage.sum(KeyId{1}).requests, 1u);
+  EXPECT_EQ(passing(3, kBoard), 3u);
+  EXPECT_FALSE(request(KeyId{1}, "other"));
+  sim.executor.run_for(1s);
+  EXPECT_EQ(usage.sum(kBoard).requests, 6u);
+  EXPECT_EQ(usage.sum(KeyId{1}).requests, 1u);
+  sim.executor.run_for(10s);
+  EXPECT_EQ(usage.sum(KeyId{1}).requests, 2u);
+}
+
+TEST_F(LimiterTest, AUsageLogThatCannotBeReadDoesNotKeepTheServerDown) {
+  set(key(kTill), R"({"requests":{"per_day":10}})");
+  EXPECT_EQ(passing(4), 4u);
+  limiter->close();
+  limiter.reset();
+  sim.executor.drop_all();
+  system = std::make_unique<SystemStream>(sim.env, log);
+  usage.damaged = true;  // hands out what there is all the same
+  open();
+  EXPECT_EQ(passing(20), 6u);
+}
+
+TEST_F(LimiterTest, AFailingUsageLogStopsNobody) {
+  usage.failing = true;
+  EXPECT_EQ(passing(5), 5u);
+  sim.executor.run_for(11s);
+  usage.failing = false;
+  EXPECT_EQ(passing(2), 2u);
+  sim.executor.run_for(10s);
+  EXPECT_EQ(usage.sum(kTill).requests, 2u);  // not given twice
+}
+
+TEST_F(LimiterTest, ConnectionsCountWhileTheyAreOpen) {
+  set(key(kTill), R"({"connections":2})");
+  set(tenant(kAcme), R"({"connections":3})");
+  std::shared_ptr<void> a, b, c, d, e;
+  EXPECT_TRUE(limiter->admit(kTill, kAcme).connections);
+  EXPECT_FALSE(limiter->hold(kTill, kAcme, a));
+  EXPECT_FALSE(limiter->hold(kTill, kAcme, a));  // the same connection's next request
+  EXPECT_FALSE(limiter->hold(kTill, kAcme, b));
+  auto refusal = limiter->hold(kTill, kAcme, c);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->kind, LimitKind::connections);
+  EXPECT_FALSE(refusal->of_tenant);
+  EXPECT_FALSE(c);
+  EXPECT_FALSE(limiter->hold(kBoard, kAcme, d));
+  EXPECT_TRUE(limiter->hold(kBoard, kAcme, e)->of_tenant);
+  EXPECT_EQ(limiter->used(key(kTill)).connections, 2u);
+  EXPECT_EQ(limiter->used(tenant(kAcme)).connections, 3u);
+  a.reset();
+  EXPECT_FALSE(limiter->hold(kTill, kAcme, c));
+  // One that goes on under another key counts for that.
+  EXPECT_FALSE(limiter->hold(kBoard, kAcme, c));
+  EXPECT_EQ(limiter->used(key(kTill)).connections, 1u);
+  EXPECT_EQ(limiter->used(tenant(kAcme)).connections, 3u);
+  // A limit that goes while connections are open, and one that comes.
+  ASSERT_TRUE(limiter->remove(key(kTill), {}));
+  ASSERT_TRUE(limiter->remove(tenant(kAcme), {}));
+  b.reset();
+  c.reset();
+  d.reset();
+  set(key(kTill), R"({"connections":1})");
+  EXPECT_EQ(limiter->used(key(kTill)).connections, 0u);
+  EXPECT_FALSE(limiter->hold(kTill, kAcme, a));
+  EXPECT_TRUE(limiter->hold(kTill, kAcme, b));
+}
+
+TEST_F(LimiterTest, StreamsAndDiskOfATenant) {
+  EXPECT_FALSE(limiter->new_stream(kAcme, 1'000));
+  set(tenant(kAcme), R"({"streams":2,"disk_bytes":1000})");
+  EXPECT_FALSE(limiter->new_stream(kAcme, 1));
+  EXPECT_TRUE(limiter->new_stream(kAcme, 2));
+  EXPECT_FALSE(limiter->new_stream("other", 2));
+  disk = 999;
+  sim.executor.run_for(1s);
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(1, 50)));
+  disk = 1'000;
+  sim.executor.run_for(1s);
+  EXPECT_EQ(limiter->charge(kTill, kAcme, amounts(1, 50))->kind, LimitKind::disk);
+  EXPECT_EQ(limiter->foresee(kTill, kAcme, amounts(1, 50))->kind, LimitKind::disk);
+  EXPECT_FALSE(request());  // reading goes on
+  EXPECT_FALSE(limiter->charge(KeyId{1}, "other", amounts(1, 50)));
+  EXPECT_EQ(limiter->used(tenant(kAcme)).disk_bytes, 1'000u);
+  disk = 10;
+  sim.executor.run_for(1s);
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(1, 50)));
+}
+
+// Keys that came once do not stay; those with a quota that they used do.
+TEST_F(LimiterTest, WhoIsIdleIsForgotten) {
+  set(key(kTill), R"({"requests":{"per_month":10}})");
+  EXPECT_EQ(passing(3), 3u);
+  for (std::uint64_t i = 1'000; i < 5'000; ++i) EXPECT_FALSE(request(KeyId{i * 0x9e3779b97f4a7c15ull}));
+  EXPECT_EQ(limiter->accounts(), 4'001u);
+  sim.executor.run_for(30s);
+  EXPECT_EQ(limiter->accounts(), 4'001u);
+  sim.executor.run_for(90s);
+  EXPECT_EQ(limiter->accounts(), 1u);
+  EXPECT_EQ(passing(20), 7u);
+}
+
+// More keys than memory is meant for go as soon as they are counted.
+TEST_F(LimiterTest, OfVeryManyOnlyTheLatestAreKept) {
+  for (std::uint64_t i = 1; i <= 150'000; ++i) EXPECT_FALSE(request(KeyId{i * 0x9e3779b97f4a7c15ull}));
+  sim.executor.run_for(5s);
+  EXPECT_EQ(limiter->accounts(), 0u);
+  std::uint64_t sum = 0;
+  for (const auto& delta : usage.deltas) sum += delta.counts.requests;
+  EXPECT_EQ(sum, 150'000u);
+}
+
+TEST_F(LimiterTest, AnEventThatCannotBeReadKeepsTheServerDown) {
+  set(key(kTill), R"({"requests":{"per_day":10}})");
+  log->put("limits.set", R"({"key":"0000000000007","limits":{"requests":{"per_fortnight":5}}})");
+  sim.executor.run_until_idle();
+  limiter->close();
+  sim.executor.drop_all();
+  limiter.reset();
+  system = std::make_unique<SystemStream>(sim.env, log);
+  const auto opened = Limiter::open(sim.env, *system, {sim.executor, &usage});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error(), StorageErrc::damaged);
+}
+
+TEST(LimitEvents, AreAsThePageHasThem) {
+  const LimitsSet set{key(KeyId{7}), limits(R"({"requests":{"per_second":5}})"), KeyId{9}};
+  EXPECT_EQ(encode(set),
+            R"({"key":"0000000000007","limits":{"requests":{"per_second":5,"burst":5}},"by":"0000000000009"})");
+  const auto back = decode_limits_set(encode(set));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->owner.key, KeyId{7});
+  EXPECT_EQ(back->limits, set.limits);
+  EXPECT_EQ(back->by, KeyId{9});
+  EXPECT_EQ(encode(LimitsRemoved{tenant(kAcme), {}}), R"({"tenant":"acme"})");
+  EXPECT_EQ(decode_limits_removed(R"({"tenant":"acme","later":1})")->owner.tenant, kAcme);
+  EXPECT_FALSE(decode_limits_removed("{}"));
+  EXPECT_FALSE(decode_limits_set(R"({"key":"0000000000007","limits":{"streams":5}})"));
+}
+
+// Two network threads on one key, its tenant limited as well, while the clock goes: together they get what is there and
+// no more, and every request is counted once.
+TEST(LimiterThreads, TogetherTheyGetWhatOneWouldGet) {
+  RealEnv real;
+  SimClock clock;
+  Env env{real.files, clock, system_random(), real.flush, real.background, null_logger()};
+  ThreadExecutor writer("usage", 1);
+  FakeUsageLog usage;
+  const auto log = std::make_shared<FakeLog>(env);
+  SystemStream system(env, log);
+  std::unique_ptr<Limiter> limiter = *Limiter::open(env, system, {writer, &usage});
+  ASSERT_TRUE(limiter->set(key(kTill), limits(R"({"requests":{"per_second":1000,"burst":500}})"), {}));
+  ASSERT_TRUE(
+      limiter->set(tenant(kAcme), limits(R"({"requests":{"per_second":100000},"records":{"per_day":3000}})"), {}));
+  std::atomic<std::uint64_t> passed{0}, refused{0}, records{0};
+  std::atomic<bool> go{true};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      while (go.load()) {
+        if (limiter->admit(kTill, kAcme).refused) {
+          ++refused;
+          continue;
+        }
+        ++passed;
+        if (!limiter->charge(kTill, kAcme, amounts(2)))
+          records += 2;
+        else {
+          --passed;
+          ++refused;
+        }
+      }
+    });
+  for (int i = 0; i < 1'000; ++i) {
+    clock.advance(1ms);
+    if (i == 500) {
+      ASSERT_TRUE(limiter->set(tenant("other"), limits(R"({"streams":1})"), {}));
+    }
+    limiter->write_usage();
+  }
+  go = false;
+  for (auto& thread : threads) thread.join();
+  EXPECT_LE(passed.load(), 1'500u);
+  EXPECT_GE(passed.load(), 500u);
+  EXPECT_LE(records.load(), 3'000u);
+  EXPECT_EQ(records.load(), 2 * passed.load());
+  limiter->close();
+  EXPECT_EQ(usage.sum(kTill).requests, passed.load());
+  EXPECT_EQ(usage.sum(kTill).records, records.load());
+  EXPECT_EQ(usage.sum(kTill).refused, refused.load());
+  limiter.reset();
+  writer.stop();
+}
+
+}  // namespace
+}  // namespace tidemill
