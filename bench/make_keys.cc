@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
     KeyCreated created;
     created.key.id.value = env.random.next();
     created.key.name = "bench-" + std::to_string(left);
+    created.key.tenant = kDefaultTenant;
     created.key.scopes = {*scope};
     created.key.created = env.clock.wall();
     const SecretText text = make_key_text(created.key.id, env.random);

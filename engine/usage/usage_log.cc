@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "engine/engine.h"
@@ -97,13 +98,15 @@ class UsageLogImpl final : public UsageLog {
   Result<std::shared_ptr<Stream>> stream_of(const std::string& tenant);
   void send(std::vector<Part*>& parts);
   void answered(Part& part);
+  void fail(Part& part, const std::string& tenant, const ErrorCode& error);
   void pause();
   Result<void> read(Stream& stream, WallTime since, const std::function<void(const UsageDelta&)>& each);
   void say_damaged(const Stream& stream, Sequence first, Sequence last, std::string_view file);
 
   Env& env_;
   Engine& engine_;
-  std::mutex appending_;  // one append() at a time
+  std::mutex appending_;           // one append() at a time
+  std::set<std::string> failing_;  // tenants, as of their last append
   mutable std::mutex mutex_;
   std::map<std::string, UsageCounts> noted_;
 };
@@ -131,9 +134,7 @@ Result<void> UsageLogImpl::append(const std::vector<UsageDelta>& deltas) {
     if (stream) {
       part.stream = std::move(*stream);
     } else {
-      part.error = stream.error();
-      env_.logger.error("a tenant's stream of usage cannot be made; what its keys did just now is not counted",
-                        {{"tenant", std::string(tenant)}, {"cause", part.error.message()}});
+      fail(part, std::string(tenant), stream.error());
     }
   }
   for (;;) {
@@ -171,12 +172,10 @@ void UsageLogImpl::send(std::vector<Part*>& parts) {
 void UsageLogImpl::answered(Part& part) {
   if (part.append.error == StorageErrc::throttled && ++part.tries < kTries) return;
   if (part.append.error) {
-    part.error = part.append.error;
-    env_.logger.error("usage is not noted; what these keys did may not count",
-                      {{"stream", part.stream->title()},
-                       {"deltas", std::to_string(part.deltas.size() - part.done)},
-                       {"cause", part.error.message()}});
+    fail(part, part.stream->tenant(), part.append.error);
   } else {
+    if (failing_.erase(part.stream->tenant()) != 0)
+      env_.logger.info("usage is noted again", {{"tenant", part.stream->tenant()}});
     const std::lock_guard lock(mutex_);
     UsageCounts& sum = noted_[part.stream->tenant()];
     for (std::size_t i = 0; i < part.size; ++i) add(sum, part.deltas[part.done + i]->counts);
@@ -184,6 +183,14 @@ void UsageLogImpl::answered(Part& part) {
   }
   part.size = 0;
   part.tries = 0;
+}
+
+// A full disk fails every second: said once, until it goes again.
+void UsageLogImpl::fail(Part& part, const std::string& tenant, const ErrorCode& error) {
+  part.error = error;
+  if (failing_.insert(tenant).second)
+    env_.logger.error("usage is not noted: what this tenant's keys do meanwhile may not count",
+                      {{"tenant", tenant}, {"cause", error.message()}});
 }
 
 void UsageLogImpl::pause() {

@@ -191,6 +191,8 @@ TEST(UsageLog, OneTenantsFailureIsNotTheOthers) {
   EXPECT_EQ(w.requests().at({"default", 1}), 2u);
   EXPECT_EQ(logger.count("error: usage is not noted"), 1u);
   EXPECT_EQ(w.usage->noted().at("acme").requests, 1u);
+  ASSERT_TRUE(w.usage->append({w.delta(1, 1, "acme")}));
+  EXPECT_EQ(logger.count("info: usage is noted again tenant=acme"), 1u);
 }
 
 TEST(UsageLog, DamageIsSaidAndTheRestHandedOut) {
