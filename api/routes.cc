@@ -139,7 +139,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        [&keys](Call& c, Responder r) { keys.revoke(c, std::move(r)); }},
       {"GET", "/v1/limits", "", "application/json", "", Need::some_key(), "limits",
        [&limits](Call& c, Responder r) { limits.mine(c, std::move(r)); }},
-      {"GET", "/v1/limits/keys", "", "application/json", "after, limit", Need::server(admin), "limits_keys",
+      {"GET", "/v1/limits/keys", "", "application/json", "from, limit", Need::server(admin), "limits_keys",
        [&limits](Call& c, Responder r) { limits.list_keys(c, std::move(r)); }},
       {"GET", "/v1/limits/keys/{id}", "", "application/json", "", Need::server(admin), "limits_key",
        [&limits](Call& c, Responder r) { limits.get_key(c, std::move(r)); }},

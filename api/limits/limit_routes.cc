@@ -182,9 +182,10 @@ void LimitRoutes::remove_tenant(Call& call, http::Responder responder) {
 void LimitRoutes::list_keys(Call& call, http::Responder responder) {
   if (refuse(responder)) return;
   std::optional<KeyId> after;
-  if (const auto text = call.query.get("after")) {
+  if (const auto text = call.query.get("from")) {
     after = parse_key_id(*text);
-    if (!after) return responder.send(problem(ErrorId::invalid_parameter, "`after` is the id of a key."));
+    if (!after)
+      return responder.send(problem(ErrorId::invalid_parameter, "`from` is the id of a key, as `next` gives it."));
   }
   std::size_t limit = 100;
   if (const auto text = call.query.get("limit")) {

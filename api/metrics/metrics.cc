@@ -189,7 +189,7 @@ void add_limits(Families& out, const Limiter& limiter) {
   for (const Limiter::Refused& refused : limiter.refused())
     for (std::size_t i = 0; i < kLimitKinds; ++i)
       out.add("tidemill_limited_requests_total", number(refused.of[i]),
-              {{"tenant", refused.tenant}, {"reason", std::string(limit_kind_name(static_cast<LimitKind>(i)))}});
+              {{"reason", std::string(limit_kind_name(static_cast<LimitKind>(i)))}, {"tenant", refused.tenant}});
   out.add("tidemill_limit_accounts", number(limiter.accounts()));
 }
 

@@ -126,6 +126,21 @@ TEST_F(LimiterTest, TheTighterOfKeyAndTenantAnswers) {
   EXPECT_EQ(passing(20), 1u);
 }
 
+// A server without keys: nobody is counted, and what the tenant `default` may not, nobody may.
+TEST_F(LimiterTest, WithoutKeysTheTenantsLimitsHold) {
+  set(tenant("default"), R"({"requests":{"per_second":2},"connections":1})");
+  EXPECT_TRUE(limiter->admit(std::nullopt, "default").limited);
+  EXPECT_FALSE(limiter->admit(std::nullopt, "default").refused);
+  EXPECT_TRUE(limiter->admit(std::nullopt, "default").refused->of_tenant);
+  std::shared_ptr<void> a, b;
+  EXPECT_FALSE(limiter->hold(std::nullopt, "default", a));
+  EXPECT_TRUE(limiter->hold(std::nullopt, "default", b));
+  a.reset();
+  EXPECT_FALSE(limiter->hold(std::nullopt, "default", b));
+  sim.executor.run_for(10s);
+  EXPECT_TRUE(usage.deltas.empty());
+}
+
 TEST_F(LimiterTest, RecordsAndBytesAreAllOrNothing) {
   set(key(kTill), R"({"records":{"per_second":100},"bytes":{"per_second":1000}})");
   EXPECT_FALSE(request());

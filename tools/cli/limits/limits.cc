@@ -135,7 +135,7 @@ int limits_list(const LimitsOptions& options) {
   for (std::string after; code == kOk;) {
     const auto page = json_of(
         target->server, "limits list",
-        target->server.request("GET", "/v1/limits/keys?limit=1000" + (after.empty() ? "" : "&after=" + after)), code);
+        target->server.request("GET", "/v1/limits/keys?limit=1000" + (after.empty() ? "" : "&from=" + after)), code);
     if (!page) return code;
     for (const Json& one : page->value("keys", Json::array())) owners.push_back(one);
     const auto next = page->find("next");
