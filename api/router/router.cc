@@ -105,7 +105,8 @@ Router::Router(std::vector<Route> routes, Keys* keys, AuditTrail* audit, Limiter
 }
 
 std::string_view Router::label(std::uint16_t index) const {
-  return index == 0 || index > routes_.size() ? std::string_view("none") : routes_[index - 1].label;
+  if (index == 0 || index > routes_.size()) return "none";
+  return routes_[index - 1].label;
 }
 
 std::string Router::allow(std::string_view path) const {
