@@ -121,11 +121,19 @@ constexpr const Operation* find_operation(std::string_view label) {
   return found == std::end(operations::kTable) ? nullptr : found;
 }
 
+// clang 14 breaks down over consteval here. What it lets pass g++, which builds the product, does not.
+#ifdef __clang__
+#define TIDEMILL_CONSTEVAL constexpr
+#else
+#define TIDEMILL_CONSTEVAL consteval
+#endif
+
 // A route's label. One without a row in the table above does not compile: a route cannot be left out of the document.
 struct OperationName : std::string_view {
-  consteval OperationName(const char* label) : std::string_view(label) {  // NOLINT: as a literal in a Route
+  TIDEMILL_CONSTEVAL OperationName(const char* label) : std::string_view(label) {  // NOLINT: as a literal in a Route
     if (find_operation(label) == nullptr) throw "this route has no row in api/openapi/operations.h";
   }
 };
+#undef TIDEMILL_CONSTEVAL
 
 }  // namespace tidemill

@@ -62,6 +62,9 @@ class Router {
   // Answers by itself what no route does: 404, 405, OPTIONS, no key or one that does not allow it, a broken path or
   // query, parameters and bodies that the route does not take.
   void dispatch(const http::Request& request, http::Responder responder) const;
+  // Whether dispatch() would look at the body of this request: not where the key does not allow it. Notes and counts
+  // nothing, for dispatch() follows.
+  bool wants_body(const http::Request& head) const;
 
   std::span<const Route> routes() const { return routes_; }
   std::string_view label(std::uint16_t index) const;  // 0 is "none": refused before a route was found
