@@ -111,8 +111,7 @@ Json Document::body(const Route& route, const Operation& about) const {
   Json content = Json::object();
   for (const std::string_view type : parts(route.takes))
     content[std::string(type)]["schema"] = type == kJsonType ? reference("schemas", about.body) : text_schema(type);
-  // Where each member may be left out, so may all.
-  return {{"required", of_json.contains("required") || of_json.contains("anyOf")}, {"content", std::move(content)}};
+  return {{"required", !of_json.contains("default")}, {"content", std::move(content)}};
 }
 
 const char* said_by(int status) {
@@ -169,7 +168,8 @@ std::set<ErrorId> problems_of(const Route& route, const Operation& about) {
   const bool versioned = route.path.starts_with("/v1/");
   if (versioned || !route.query.empty()) out.insert({invalid_parameter, target_invalid});
   if (route.path.find('{') != std::string_view::npos) out.insert(target_invalid);
-  if (route.needs.needs_key()) out.insert({unauthorized, throttled, draining});
+  if (route.needs.needs_key())
+    out.insert({unauthorized, throttled, draining, rate_limited, quota_exceeded, connection_limit});
   if (route.needs.needs_key() && !route.needs.some()) out.insert(forbidden);
   if (route.path.starts_with("/readyz")) out.insert(draining);
   if (parts(route.gives).size() > 1 || route.gives == "text/event-stream") out.insert(not_acceptable);
@@ -194,6 +194,8 @@ void Document::add_problems(Json& responses, const Route& route, const Operation
     response["description"] = text;
     if (status == 401) response["headers"]["WWW-Authenticate"] = reference("headers", "WWW-Authenticate");
     if (status == 429 || status == 503) response["headers"]["Retry-After"] = reference("headers", "Retry-After");
+    if (status == 429)
+      for (const char* name : {"RateLimit", "RateLimit-Policy"}) response["headers"][name] = reference("headers", name);
     response["content"]["application/problem+json"]["schema"] = reference("schemas", "Problem");
     response["x-error-codes"] = std::move(codes);
   }
@@ -234,6 +236,9 @@ Json Document::components() const {
   out["headers"] = {
       {"Retry-After",
        {{"description", "Seconds to wait before the next try."}, {"schema", {{"type", "integer"}, {"minimum", 1}}}}},
+      {"RateLimit",
+       {{"description", "What is left of what limits the key or its tenant."}, {"schema", {{"type", "string"}}}}},
+      {"RateLimit-Policy", {{"description", "What limits the key or its tenant."}, {"schema", {{"type", "string"}}}}},
       {"WWW-Authenticate", {{"description", "How a key is sent."}, {"schema", {{"type", "string"}}}}}};
   out["responses"]["Problem"] = {
       {"description",

@@ -12,7 +12,7 @@ namespace tidemill {
 
 // The problems that an operation can answer with, beside those that follow from its route (api/openapi/document.cc).
 struct Problems {
-  std::array<ErrorId, 20> list{};
+  std::array<ErrorId, 32> list{};
   std::size_t count = 0;
 
   constexpr Problems() = default;

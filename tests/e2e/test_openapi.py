@@ -103,6 +103,7 @@ class OpenApi(TestCase):
         self.decisions(ask)
         self.sql(ask)
         self.rest(ask)
+        self.limits(ask)
         self.keys(ask, document)
         exchanges = self.directory / "exchanges.json"
         exchanges.write_text(json.dumps(ask.exchanges))
@@ -271,6 +272,41 @@ class OpenApi(TestCase):
         ask("GET", "/absent", None, 404, "not_found")
         ask("PATCH", "/v1/streams", None, 405, "method_not_allowed")
 
+    def limits(self, ask):
+        whole = {"requests": {"per_second": 1_000_000, "burst": 2_000_000, "per_day": 10_000_000, "per_month": 20_000_000},
+                 "records": {"per_second": 1_000_000}, "bytes": {"per_second": 1 << 40}, "connections": 500, "streams": 200,
+                 "disk_bytes": 1 << 50}
+        ask("PUT", "/v1/limits/tenants/default", whole)
+        ask("PUT", "/v1/limits/tenants/default", {"request": {}}, 400, "invalid_body")
+        ask("GET", "/v1/limits/tenants/default")
+        ask("GET", "/v1/limits/tenants/NO", None, 400)
+        ask("GET", "/v1/limits")
+        ask("GET", "/v1/limits/tenants")
+        ask("GET", "/v1/limits/tenants?x=1", None, 400)
+        ask("DELETE", "/v1/limits/tenants/default", None, 204)
+        ask("DELETE", "/v1/limits/tenants/NO", None, 400)
+
+    def limits_of_keys(self, ask, id):
+        ask("PUT", f"/v1/limits/keys/{id}", {"requests": {"per_second": 10_000}, "connections": 100})
+        ask("PUT", f"/v1/limits/keys/{id}", {"streams": 1}, 400, "invalid_body")
+        ask("GET", f"/v1/limits/keys/{id}")
+        ask("GET", "/v1/limits/keys/absent", None, 404, "key_not_found")
+        ask("GET", "/v1/limits/keys?limit=1")
+        ask("GET", f"/v1/limits/keys?after={id}")
+        ask("GET", "/v1/limits/keys?limit=0", None, 400)
+        ask("GET", "/v1/limits")
+        ask("GET", "/v1/limits?x=1", None, 400)
+        ask("DELETE", f"/v1/limits/keys/{id}", None, 204)
+        ask("DELETE", "/v1/limits/keys/absent", None, 404)
+
+    def audit(self, ask, id):
+        page = ask("GET", "/v1/audit?limit=1").json()
+        ask("GET", f"/v1/audit?cursor={page['next']}&from=2026-01-01T00:00:00Z&until=2099-01-01T00:00:00Z")
+        ask("GET", f"/v1/audit?key={id}&action=key.*")
+        ask("GET", "/v1/audit?limit=0", None, 400)
+        ask("GET", "/v1/audit/head")
+        ask("GET", "/v1/audit/head?x=1", None, 400)
+
     def keys(self, ask, document):
         ask("POST", "/v1/keys", {"name": "a", "scopes": ["server:read"]}, 400, "invalid_body")
         admin = ask("POST", "/v1/keys", {"name": "operator", "scopes": ["instance:admin"]}, 201).json()
@@ -289,6 +325,8 @@ class OpenApi(TestCase):
         ask("DELETE", f"/v1/keys/{aws.json()['id']}", None, 204)
         ask("DELETE", "/v1/keys/absent", None, 404)
         ask("POST", f"/v1/keys/{aws.json()['id']}/rotate", "", 409, "key_ended")
+        self.limits_of_keys(ask, narrow["id"])
+        self.audit(ask, narrow["id"])
         # What each asks for is what the server asks for: without a key, and with one that may do nothing here.
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
