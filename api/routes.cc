@@ -1,6 +1,7 @@
 #include "api/routes.h"
 
 #include "api/errors/problem.h"
+#include "api/openapi/document.h"
 #include "api/pages/index.h"
 
 namespace tidemill {
@@ -68,8 +69,10 @@ std::vector<Route> make_routes(const RouteTargets& t) {
     });
   };
 
+  const auto document = std::make_shared<OpenApi>();
+
   // The busiest first: they are looked for in this order.
-  return {
+  std::vector<Route> routes{
       {"POST", "/v1/streams/{stream}/records", kRecordTypes, "application/json", "atomic, ack, wait",
        Need::stream(write), "ingest", [&ingest](Call& c, Responder r) { ingest->post(c, std::move(r)); }},
       {"GET", "/v1/streams/{stream}/records", "", "application/json, text/event-stream",
@@ -159,6 +162,8 @@ std::vector<Route> make_routes(const RouteTargets& t) {
        Need::server_admin_or_instance_read(), "audit", [&audit](Call& c, Responder r) { audit.list(c, std::move(r)); }},
       {"GET", "/v1/audit/head", "", "application/json", "", Need::instance(read), "audit_head",
        [&audit](Call& c, Responder r) { audit.head(c, std::move(r)); }},
+      {"GET", "/openapi.json", "", "application/json", "", Need::nothing(), "openapi",
+       [document](Call& c, Responder r) { r.send(document->answer(c.request)); }},
       {"GET", "/healthz", "", "text/plain", "", Need::nothing(), "healthz", healthz},
       {"GET", "/readyz", "", "text/plain", "", Need::nothing(), "readyz", readyz},
       {"GET", "/readyz/ingest", "", "text/plain", "", Need::nothing(), "readyz_ingest", readyz_ingest},
@@ -166,6 +171,8 @@ std::vector<Route> make_routes(const RouteTargets& t) {
       {"GET", "/", "", "text/html", "", Need::some_key(), "index",
        [&context](Call& c, Responder r) { index_page(context, c, std::move(r)); }},
   };
+  document->make(routes);
+  return routes;
 }
 
 }  // namespace tidemill

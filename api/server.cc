@@ -90,6 +90,7 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   void handle(const http::Request& request, http::Responder responder) override {
     router_.dispatch(request, std::move(responder));
   }
+  bool wants_body(const http::Request& head) override { return router_.wants_body(head); }
   void answered(std::uint16_t label, int status, std::chrono::nanoseconds taken) override {
     requests_.count(label, status, taken);
   }

@@ -230,13 +230,30 @@ void Connection::waiting_for_more() {
     if (phase_ != Phase::header) set_phase(Phase::header);
     return;
   }
-  if (phase_ != Phase::body) set_phase(Phase::body);
+  if (phase_ != Phase::body) {
+    set_phase(Phase::body);
+    if (turned_away()) return;
+  }
   // Only when nothing else is to be answered before: the client waits for it, and a second at most.
   if (parser_.wants_continue() && !continue_sent_ && parser_.body_taken() == 0 && !head_) {
     continue_sent_ = true;
     append("HTTP/1.1 100 Continue\r\n\r\n");
     loop_.dirty(shared_from_this());
   }
+}
+
+// Whoever may not do what the head asks for is told so now: the body is neither waited for nor kept, nor asked for by a
+// 100. What comes of it is read over until the answer is taken, like behind any last answer.
+bool Connection::turned_away() {
+  if (tls_) parser_.set_peer(tls_->peer());
+  Handler& handler = loop_.shared().handler;
+  const Request* const head = parser_.head();
+  if (head == nullptr || handler.wants_body(*head)) return false;
+  stop_reading_ = true;
+  Exchange* e = new_exchange();
+  e->keep_alive = false;
+  handler.handle(*head, Responder(e));
+  return true;
 }
 
 Exchange* Connection::new_exchange() {

@@ -171,6 +171,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void resize(std::size_t capacity);
   void consume();
   void waiting_for_more();
+  bool turned_away();
   void dispatch();
   void refuse(ErrorId id, std::chrono::nanoseconds retry_after = {});
   Exchange* new_exchange();

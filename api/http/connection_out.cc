@@ -51,7 +51,7 @@ void Connection::append(Piece piece) {
 
 void Connection::write_head(std::string& to, Exchange* e, int status, std::string_view type, std::string_view headers,
                             std::ptrdiff_t length, bool close) {
-  to.append(status_line(status)).append("Date: ").append(loop_.date()).append("\r\n");
+  to.append(status_line(status)).append(kGuardHeaders).append("Date: ").append(loop_.date()).append("\r\n");
   if (!type.empty()) to.append("Content-Type: ").append(type).append("\r\n");
   to.append(headers).append(e->headers);
   if (length >= 0) {

@@ -27,7 +27,8 @@ struct Request {
   std::string_view address;  // whom the connection is with, without the port; good as long as `body` is
   // Whom the client's certificate names; nullptr: it showed none, or there is no TLS. Good as long as `body` is.
   const PeerCertificate* peer = nullptr;
-  bool has_length = false;  // it has a Content-Length, or is chunked: a body was meant, if perhaps an empty one
+  bool has_length = false;   // it has a Content-Length, or is chunked: a body was meant, if perhaps an empty one
+  bool body_unread = false;  // the body has not come and is not waited for (Handler::wants_body): `body` is empty
 
   // The value of the first header of that name (any case); empty when there is none.
   std::string_view header(std::string_view name) const;

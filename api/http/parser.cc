@@ -192,6 +192,9 @@ ErrorId refusal_of(const beast::error_code& ec) {
 }  // namespace
 
 struct RequestParser::Impl {
+  // Of the request line and the fields; false: it is no target of ours.
+  bool finish_head();
+
   Parsed parsed;
   std::optional<Parser> parser;
   std::size_t framing_taken = 0;  // of the header, or of the chunk's header or trailers, at hand
@@ -265,21 +268,34 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
   }
   if (!i.parser->is_done()) return Step::need_more;
 
-  Request& r = p.request;
-  r.headers = p.headers;
-  r.body = p.body ? std::string_view(p.body, p.body_size) : std::string_view();
-  std::string_view target = p.target;
-  const bool one_of_ours =
-      target.starts_with('/') || (target == "*" && r.method == "OPTIONS") || drop_authority(target);
-  if (!one_of_ours || target.find('#') != std::string_view::npos) {
+  if (!i.finish_head()) {
     p.refusal = ErrorId::target_invalid;
     return Step::refused;
   }
+  p.request.body = p.body ? std::string_view(p.body, p.body_size) : std::string_view();
+  p.request.body_unread = false;
+  return Step::complete;
+}
+
+bool RequestParser::Impl::finish_head() {
+  Request& r = parsed.request;
+  r.headers = parsed.headers;
+  std::string_view target = parsed.target;
+  const bool one_of_ours =
+      target.starts_with('/') || (target == "*" && r.method == "OPTIONS") || drop_authority(target);
+  if (!one_of_ours || target.find('#') != std::string_view::npos) return false;
   const std::size_t mark = target.find('?');
   r.path = target.substr(0, mark);
   if (r.path.empty()) r.path = "/";
   r.query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
-  return Step::complete;
+  return true;
+}
+
+const Request* RequestParser::head() {
+  if (!impl_->finish_head()) return nullptr;
+  impl_->parsed.request.body = {};
+  impl_->parsed.request.body_unread = true;
+  return &impl_->parsed.request;
 }
 
 void RequestParser::moved(const char* from, const char* to) {

@@ -29,6 +29,8 @@ class RequestParser {
   void moved(const char* from, const char* to);
 
   const Request& request() const;  // once complete
+  // Once the head has come and the body has not, as a request with `body_unread`; nullptr: its target cannot be read.
+  const Request* head();
   void set_peer(const PeerCertificate* peer);
   void set_address(std::string_view address);
   ErrorId refusal() const;  // why not; whatever follows on the connection cannot be understood

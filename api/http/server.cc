@@ -130,7 +130,7 @@ void ServerImpl::turn_away(Socket socket) {
   if (shared_.speaks_tls) return;  // to say why would take a handshake, which is what there is too much of
   const Response r = problem(ErrorId::too_many_connections);
   std::string text(status_line(r.status));
-  text.append("Content-Type: ").append(r.content_type).append("\r\n").append(r.headers);
+  text.append(kGuardHeaders).append("Content-Type: ").append(r.content_type).append("\r\n").append(r.headers);
   text.append("Content-Length: ").append(std::to_string(r.body.size())).append("\r\nConnection: close\r\n\r\n");
   text.append(r.body);
   ErrorCode ignored;

@@ -29,6 +29,9 @@ class Handler {
  public:
   virtual ~Handler() = default;
   virtual void handle(const Request& request, Responder responder) = 0;
+  // Asked once where the head of a request has come and its body has not: whether it is worth waiting for. False: the
+  // request is handed over with `body_unread`, to be refused, and the connection ends with that answer.
+  virtual bool wants_body([[maybe_unused]] const Request& head) { return true; }
   static constexpr std::uint16_t kRefused = 0;  // the label of requests that no handler saw
   // After each answer went into its connection, with the label that the Responder was given.
   virtual void answered(std::uint16_t label, int status, std::chrono::nanoseconds taken) = 0;

@@ -66,8 +66,6 @@ void index_page(ApiContext& context, Call& call, http::Responder responder) {
     out.append("</ul>\n<p>POST records to /v1/streams/{stream}/records, SQL to /v1/sql.</p>\n</body>\n</html>\n");
     http::Response response;
     response.content_type = "text/html; charset=utf-8";
-    response.add_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
-    response.add_header("X-Content-Type-Options", "nosniff");
     response.body = std::move(out);
     r.send(std::move(response));
   });

@@ -92,6 +92,17 @@ Admission Access::judge(const Need& need, const http::Request& request) const {
   return refused(Denial::unknown, "There is no such key.");
 }
 
+bool Access::may_pass(const Need& need, const http::Request& head, std::string_view param) const {
+  if (keys_ == nullptr || !keys_->any() || !need.needs_key()) return true;
+  std::string_view key;
+  std::string wrong;
+  if (!key_of(head, key, wrong)) return false;
+  // Without a key in the head a certificate may stand for one: whoever shows one is judged with the whole request.
+  if (key.empty()) return head.peer != nullptr;
+  const Keys::Found found = keys_->check(key);
+  return found.verdict == Keys::Verdict::good && need.met_by(*found.who, param);
+}
+
 std::optional<http::Response> Access::refuse(const Need& need, const Principal& who, std::string_view param) const {
   if (need.met_by(who, param)) return std::nullopt;
   count(Denial::forbidden);

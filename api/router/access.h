@@ -31,6 +31,8 @@ class Access {
   explicit Access(Keys* keys) : keys_(keys) {}
   // Looks for the key in Authorization and X-Api-Key, and judges it.
   Admission admit(const Need& need, const http::Request& request) const;
+  // Whether a request with this head can pass admit() and refuse(). False is certain. Counts and wipes nothing.
+  bool may_pass(const Need& need, const http::Request& head, std::string_view param) const;
   // 403, where the scope is missing. Before anybody looks whether the thing is there. `param`: the path's first,
   // decoded.
   std::optional<http::Response> refuse(const Need& need, const Principal& who, std::string_view param) const;

@@ -105,7 +105,8 @@ Router::Router(std::vector<Route> routes, Keys* keys, AuditTrail* audit, Limiter
 }
 
 std::string_view Router::label(std::uint16_t index) const {
-  return index == 0 || index > routes_.size() ? std::string_view("none") : routes_[index - 1].label;
+  if (index == 0 || index > routes_.size()) return "none";
+  return routes_[index - 1].label;
 }
 
 std::string Router::allow(std::string_view path) const {
@@ -136,6 +137,21 @@ void Router::note_admission(const Route& route, const http::Request& request, co
   if (!admission.key) return;  // none is needed
   noted.tenant = admission.who->tenant;
   audit_->accepted(noted);
+}
+
+bool Router::wants_body(const http::Request& head) const {
+  std::array<std::string_view, kSegmentsMax> segments;
+  const std::size_t n = split(head.path, segments);
+  for (std::size_t i = 0; i < routes_.size(); ++i) {
+    const auto& pattern = patterns_[i].segments;
+    if (routes_[i].method != head.method || !matches(pattern, {segments.data(), n})) continue;
+    const auto param = std::find_if(pattern.begin(), pattern.end(), [](auto part) { return part.starts_with('{'); });
+    std::optional<std::string> value(std::in_place);
+    if (param != pattern.end())
+      value = http::percent_decode(segments[static_cast<std::size_t>(param - pattern.begin())]);
+    return !value || access_.may_pass(routes_[i].needs, head, *value);
+  }
+  return true;
 }
 
 void Router::dispatch(const http::Request& request, http::Responder responder) const {
@@ -170,6 +186,8 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
       if (audit_) audit_->denied(audit_request(call), denial_name(Denial::forbidden), route.needs.text(call.params[0]));
       return responder.send(std::move(*refusal));
     }
+    // It was refused when its body was not waited for, and would not be now: a key was made in between.
+    if (request.body_unread) return responder.send(problem(ErrorId::throttled, "The key has only just been made."));
     auto query = http::Query::parse(request.query);
     if (!query) {
       return responder.send(problem(ErrorId::target_invalid, "The query is not valid percent-encoding."));

@@ -14,6 +14,7 @@
 #include "api/http/responder.h"
 #include "api/http/target.h"
 #include "api/limits/gate.h"
+#include "api/openapi/operations.h"
 #include "api/router/access.h"
 #include "api/router/need.h"
 #include "engine/audit/audit_trail.h"
@@ -41,15 +42,15 @@ struct Route {
   std::string_view gives;  // media types of the answer
   std::string_view query;  // parameters it knows, separated by ", "; others are refused, but by probes, /metrics and /
   Need needs;              // what the key must allow
-  std::string_view label;  // in metrics
+  OperationName label;     // in metrics; and of its row in api/openapi/operations.h, without which it does not compile
   std::function<void(Call&, http::Responder)> handle;
 
   // Something other than records: what the audit trail names each of.
   bool changes() const { return method != "GET" && needs.action() == Action::admin; }
 };
 
-// Finds who answers. The table is the only home of paths and methods: dispatch, 405 and Allow, metric labels and the
-// test of docs/http-api.md come from it. Immutable once made; any thread.
+// Finds who answers. The table is the only home of paths and methods: dispatch, 405 and Allow, metric labels, the
+// OpenAPI document and the test of docs/http-api.md come from it. Immutable once made; any thread.
 class Router {
  public:
   // `keys` may be nullptr: then everybody may do everything. `audit`: who comes, who is turned away and who asks for a
@@ -61,6 +62,9 @@ class Router {
   // Answers by itself what no route does: 404, 405, OPTIONS, no key or one that does not allow it, a broken path or
   // query, parameters and bodies that the route does not take.
   void dispatch(const http::Request& request, http::Responder responder) const;
+  // Whether dispatch() would look at the body of this request: not where the key does not allow it. Notes and counts
+  // nothing, for dispatch() follows.
+  bool wants_body(const http::Request& head) const;
 
   std::span<const Route> routes() const { return routes_; }
   std::string_view label(std::uint16_t index) const;  // 0 is "none": refused before a route was found

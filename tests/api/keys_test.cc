@@ -93,6 +93,7 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"limits_tenant_delete", "instance:admin"},
     {"audit", "server:admin instance:read instance:admin"},
     {"audit_head", "instance:read instance:admin"},
+    {"openapi", "open"},
     {"healthz", "open"},
     {"readyz", "open"},
     {"readyz_ingest", "open"},
