@@ -41,7 +41,8 @@ struct AuditApi : ::testing::Test {
     const ClientAnswer answer = send("GET", "/v1/audit?limit=1000&" + query, by);
     EXPECT_EQ(answer.status, 200) << answer.body;
     std::vector<Json> out;
-    for (const auto& e : answer.json()["events"]) out.push_back(e);
+    const Json body = answer.json();
+    for (const auto& e : body["events"]) out.push_back(e);
     return out;
   }
   static bool has(const std::vector<Json>& events, const Json& part) {

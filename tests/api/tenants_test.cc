@@ -240,8 +240,9 @@ TEST(TenantsApi, ListsAndPagesNameNothingOfAnothers) {
   int tried = 0;
   for (const Route& route : world.routes) {
     if (route.method != "GET" || route.path.find('{') != std::string_view::npos) continue;
-    if (route.label == "metrics" || route.label == "cut") continue;  // of the instance as a whole
-    if (route.label == "openapi") continue;                          // of the program, the same for everybody
+    // Of the instance as a whole; the audit trail is shown by tenant where there are keys (audit_test.cc).
+    if (route.label == "metrics" || route.label == "cut" || route.label.starts_with("audit")) continue;
+    if (route.label == "openapi") continue;  // of the program, the same for everybody
     ++tried;
     EXPECT_THAT(world.ask("bravo", "GET", std::string(route.path)).body, Not(HasSubstr("secret"))) << route.path;
   }
