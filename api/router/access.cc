@@ -43,11 +43,19 @@ void forget_keys(const http::Request& request) {
   }
 }
 
+Admission refused(http::Response response) {
+  return {nullptr, std::nullopt, std::move(response)};
+}
+
+KeyHash certificate_of(const http::Request& request) {
+  return parse_hash(request.peer->sha256).value_or(KeyHash{});
+}
+
 }  // namespace
 
 std::string_view denial_name(Denial denial) {
-  static constexpr std::array<std::string_view, kDenials> kNames{"no_key",  "malformed", "unknown",
-                                                                 "expired", "revoked",   "forbidden"};
+  static constexpr std::array<std::string_view, kDenials> kNames{"no_key",  "malformed", "unknown",  "expired",
+                                                                 "revoked", "mismatch",  "forbidden"};
   return kNames[static_cast<std::size_t>(denial)];
 }
 
@@ -69,12 +77,35 @@ Admission Access::admit(const Need& need, const http::Request& request) const {
 
 Admission Access::judge(const Need& need, const http::Request& request) const {
   if (!need.needs_key()) return {anybody_, std::nullopt, std::nullopt};
-  const auto refused = [](http::Response response) { return Admission{nullptr, std::nullopt, std::move(response)}; };
   std::string_view key;
   std::string wrong;
   if (!key_of(request, key, wrong)) return refused(unauthorized(Denial::malformed, wrong));
-  if (key.empty()) return refused(unauthorized(Denial::no_key, "No key came."));
+  if (key.empty()) {
+    // An empty header was meant as a key: an unset variable must not make somebody else of a client.
+    const bool came = request.count("X-Api-Key") + request.count("Authorization") != 0;
+    return came ? refused(unauthorized(Denial::no_key, "No key came.")) : judge_certificate(request);
+  }
   Keys::Found found = keys_->check(key);
+  // A key that somebody has taken is not good over the connection of somebody else.
+  if (found.verdict == Keys::Verdict::good && request.peer != nullptr) {
+    const auto of_peer = keys_->key_of_certificate(certificate_of(request));
+    if (of_peer && *of_peer != found.id)
+      return refused(unauthorized(Denial::mismatch,
+                                  "The client's certificate stands for another key than the one that came with it."));
+  }
+  return admit_found(std::move(found), false);
+}
+
+Admission Access::judge_certificate(const http::Request& request) const {
+  if (request.peer == nullptr) return refused(unauthorized(Denial::no_key, "No key came."));
+  auto found =
+      keys_->check_certificate(certificate_of(request), WallTime(std::chrono::seconds(request.peer->expires_s)));
+  if (found.verdict == Keys::Verdict::unknown)
+    return refused(unauthorized(Denial::no_key, "No key came, and the client's certificate stands for none."));
+  return admit_found(std::move(found), true);
+}
+
+Admission Access::admit_found(Keys::Found found, bool by_certificate) const {
   switch (found.verdict) {
     case Keys::Verdict::good:
       return {std::move(found.who), found.id, std::nullopt};
@@ -83,9 +114,15 @@ Admission Access::judge(const Need& need, const http::Request& request) const {
     case Keys::Verdict::unknown:
       break;
     case Keys::Verdict::expired:
-      return refused(unauthorized(Denial::expired, "The key has expired."));
+      return refused(unauthorized(Denial::expired, by_certificate
+                                                       ? "The key that the client's certificate stands for has expired."
+                                                       : "The key has expired."));
     case Keys::Verdict::revoked:
-      return refused(unauthorized(Denial::revoked, "The key was revoked."));
+      return refused(unauthorized(Denial::revoked, by_certificate
+                                                       ? "The key that the client's certificate stands for was revoked."
+                                                       : "The key was revoked."));
+    case Keys::Verdict::certificate_ended:
+      return refused(unauthorized(Denial::expired, "The client's certificate has expired."));
   }
   return refused(unauthorized(Denial::unknown, "There is no such key."));
 }

@@ -14,7 +14,7 @@
 namespace tidemill {
 
 // Why a request was turned away, for metrics.
-enum class Denial : std::uint8_t { no_key, malformed, unknown, expired, revoked, forbidden };
+enum class Denial : std::uint8_t { no_key, malformed, unknown, expired, revoked, mismatch, forbidden };
 inline constexpr std::size_t kDenials = static_cast<std::size_t>(Denial::forbidden) + 1;
 std::string_view denial_name(Denial denial);
 
@@ -28,7 +28,8 @@ struct Admission {
 class Access {
  public:
   explicit Access(Keys* keys) : keys_(keys) {}
-  // Looks for the key in Authorization and X-Api-Key, and judges it.
+  // Looks for the key in Authorization and X-Api-Key, and judges it. Where none came, the certificate that the client
+  // has shown may stand for one; where both do, they must be of one key.
   Admission admit(const Need& need, const http::Request& request) const;
   // 403, where the scope is missing. Before anybody looks whether the thing is there. `param`: the path's first,
   // decoded.
@@ -40,6 +41,8 @@ class Access {
 
  private:
   Admission judge(const Need& need, const http::Request& request) const;
+  Admission judge_certificate(const http::Request& request) const;
+  Admission admit_found(Keys::Found found, bool by_certificate) const;
   http::Response unauthorized(Denial denial, std::string_view detail) const;
 
   Keys* const keys_;

@@ -82,6 +82,8 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"key", "server:admin instance:admin"},
     {"key_rotate", "server:admin instance:admin"},
     {"key_revoke", "server:admin instance:admin"},
+    {"key_bind", "server:admin instance:admin"},
+    {"key_unbind", "server:admin instance:admin"},
     {"healthz", "open"},
     {"readyz", "open"},
     {"readyz_ingest", "open"},
@@ -102,8 +104,8 @@ Place place_of(Target target) {
 std::string path_of(std::string_view path, const Place& place) {
   std::string out(path);
   const std::map<std::string, std::string> values{
-      {"{stream}", place.stream}, {"{view}", place.view}, {"{key}", "1"}, {"{shard}", "0"}, {"{id}", "1"},
-      {"{sequence}", "1"},        {"{group}", "g"}};
+      {"{stream}", place.stream}, {"{view}", place.view}, {"{key}", "1"},   {"{shard}", "0"}, {"{id}", "1"},
+      {"{sequence}", "1"},        {"{group}", "g"},       {"{sha256}", "1"}};
   for (const auto& [name, value] : values)
     if (const auto at = out.find(name); at != std::string::npos) out.replace(at, name.size(), value);
   EXPECT_EQ(out.find('{'), std::string::npos) << out;
