@@ -41,7 +41,7 @@ class Parser final : public http::basic_parser<false> {
   void on_request_impl(http::verb, beast::string_view, beast::string_view, int, beast::error_code&) override {}
   void on_response_impl(int status, beast::string_view, int version, beast::error_code& ec) override {
     reply.status = status;
-    if (version != 10 && version != 11) refuse(OutboundErrc::reply_invalid, ec);
+    if ((version != 10 && version != 11) || status < 100 || status > 599) refuse(OutboundErrc::reply_invalid, ec);
   }
   void on_field_impl(http::field name, beast::string_view name_text, beast::string_view value,
                      beast::error_code& ec) override {

@@ -77,6 +77,8 @@ TEST(OutboundReply, LiesAndExcessesAreNamed) {
       {"SSH-2.0-OpenSSH_9.2\r\n", OutboundErrc::reply_invalid},
       {"HTTP/2.0 200 OK\r\n\r\n", OutboundErrc::reply_invalid},
       {"HTTP/1.1 20 OK\r\n\r\n", OutboundErrc::reply_invalid},
+      {"HTTP/1.1 099 OK\r\n\r\n", OutboundErrc::reply_invalid},
+      {"HTTP/1.1 600 OK\r\n\r\n", OutboundErrc::reply_invalid},
       {"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", OutboundErrc::reply_invalid},
       {interim, OutboundErrc::reply_invalid},
       {ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", OutboundErrc::reply_invalid},
