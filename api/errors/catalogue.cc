@@ -127,6 +127,13 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
     {key_ended, 409, "key_ended", "The key was revoked, or has expired.", "Make a new one."},
     {too_many_keys, 409, "too_many_keys", "The data directory has had as many keys as it can have.",
      "Rotate keys instead of making new ones, or use another data directory."},
+    {certificate_bound, 409, "certificate_bound", "The certificate stands for another key, or is another tenant's.",
+     "Use another certificate, or unbind it there first; one that was a tenant's only who has instance:admin gives to "
+     "another."},
+    {too_many_certificates, 409, "too_many_certificates", "The key has two certificates, as many as it can have.",
+     "Unbind the one that is not used any more; GET /v1/keys/{id} lists them."},
+    {certificate_not_found, 404, "certificate_not_found", "The key has no such certificate.",
+     "GET /v1/keys/{id} lists them, by their SHA-256 in lower-case hexadecimal digits."},
     {instance_key, 503, "instance_key", "The secrets of keys of kind aws cannot be kept or read.",
      "See the server's log: it says what is wrong with instance.key in its data directory."},
     {invalid_token, 400, "invalid_token", "`after` is not a token.", "Send a token as an answer gave it."},

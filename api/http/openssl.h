@@ -9,7 +9,10 @@
 #include <openssl/x509.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+
+#include "api/http/peer.h"
 
 namespace tidemill::http {
 
@@ -33,7 +36,8 @@ inline std::string openssl_reason() {
   return reason ? reason : "no reason given";
 }
 
-std::string fingerprint_of(const X509* certificate);  // SHA-256, lower-case hexadecimal
-std::string subject_of(const X509* certificate);      // RFC 2253
+std::optional<PeerCertificate> peer_of(const X509* certificate);  // nullopt: it does not say until when it is good
+std::string fingerprint_of(const X509* certificate);              // SHA-256, lower-case hexadecimal
+std::string subject_of(const X509* certificate);                  // RFC 2253
 
 }  // namespace tidemill::http

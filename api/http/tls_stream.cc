@@ -73,8 +73,7 @@ TlsStream::State TlsStream::handshake() {
   const State state = state_of(SSL_do_handshake(ssl_));
   if (state != State::done) return state == State::closed ? State::failed : state;
   ready_ = true;
-  if (const X509* shown = SSL_get0_peer_certificate(ssl_))
-    peer_ = PeerCertificate{fingerprint_of(shown), subject_of(shown)};
+  if (const X509* shown = SSL_get0_peer_certificate(ssl_)) peer_ = peer_of(shown);
   return state;
 }
 

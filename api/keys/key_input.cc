@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/http/certificate.h"
+
 namespace tidemill {
 namespace {
 
@@ -60,6 +62,25 @@ Input<WantedKey> parse_key_wanted(std::string_view text, std::string_view tenant
     }
   }
   return wanted;
+}
+
+Input<KeyCertificate> parse_key_certificate(std::string_view text, WallTime now) {
+  const auto json = object(text);
+  if (!json || !json->contains("certificate") || !(*json)["certificate"].is_string())
+    return InputError{
+        "The body must be a JSON object with the certificate in PEM, {\"certificate\":\"-----BEGIN ...\"}."};
+  for (const auto& [name, value] : json->items())
+    if (name != "certificate") return InputError{quoted(name) + " is not known here; there is certificate."};
+  std::string error;
+  const auto read = http::read_certificate((*json)["certificate"].get_ref<const std::string&>(), error);
+  if (!read) return InputError{"`certificate` cannot be taken: " + error + "."};
+  KeyCertificate certificate;
+  certificate.sha256 = parse_hash(read->sha256).value();
+  certificate.subject = read->subject;
+  certificate.expires = WallTime(std::chrono::seconds(read->expires_s));
+  if (certificate.expires <= now)
+    return InputError{"The certificate has expired at " + format_rfc3339(certificate.expires) + "."};
+  return certificate;
 }
 
 Input<std::chrono::seconds> parse_key_rotation(std::string_view text) {

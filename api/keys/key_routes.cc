@@ -31,6 +31,12 @@ void write_key(JsonWriter& json, const KeyRecord& key, WallTime now) {
   write_time(json, "revoked", key.revoked);
   write_time(json, "last_used", key.last_used);
   write_time(json, "older_until", key.older_until && *key.older_until > now ? key.older_until : std::nullopt);
+  json.name("certificates").begin_array();
+  for (const KeyCertificate& c : key.certificates) {
+    json.begin_object().field("sha256", hex_of(c.sha256)).field("subject", c.subject);
+    json.field("expires", format_rfc3339(c.expires)).field("bound", format_rfc3339(c.bound)).end_object();
+  }
+  json.end_array();
 }
 
 http::Response answer(std::string body, int status = 200) {
@@ -40,6 +46,15 @@ http::Response answer(std::string body, int status = 200) {
   response.add_header("Cache-Control", "no-store");
   response.body = std::move(body);
   return response;
+}
+
+http::Response key_answer(const KeyRecord& key, WallTime now) {
+  std::string out;
+  JsonWriter json(out);
+  write_key(json, key, now);
+  json.end_object();
+  out.push_back('\n');
+  return answer(std::move(out));
 }
 
 http::Response issued_answer(const Keys::Issued& issued, WallTime now, int status) {
@@ -62,6 +77,12 @@ http::Response key_problem(const ErrorCode& error) {
   if (error == KeyErrc::key_ended) return problem(ErrorId::key_ended);
   if (error == KeyErrc::too_many_keys) return problem(ErrorId::too_many_keys);
   if (error == KeyErrc::instance_key_open || error == KeyErrc::instance_key_gone) return problem(ErrorId::instance_key);
+  if (error == KeyErrc::certificate_bound) return problem(ErrorId::certificate_bound);
+  if (error == KeyErrc::too_many_certificates) return problem(ErrorId::too_many_certificates);
+  if (error == KeyErrc::no_such_certificate) return problem(ErrorId::certificate_not_found);
+  if (error == KeyErrc::not_for_kind)
+    return problem(ErrorId::invalid_body,
+                   "Keys of kind aws sign their requests: only those of kind api have certificates.");
   return problem(error_id(error));
 }
 
@@ -159,12 +180,7 @@ void KeyRoutes::get(Call& call, http::Responder responder) {
   if (refuse(responder)) return;
   const auto key = named(call);
   if (!key) return responder.send(problem(ErrorId::key_not_found));
-  std::string out;
-  JsonWriter json(out);
-  write_key(json, *key, context_.env.clock.wall());
-  json.end_object();
-  out.push_back('\n');
-  responder.send(answer(std::move(out)));
+  responder.send(key_answer(*key, context_.env.clock.wall()));
 }
 
 void KeyRoutes::rotate(Call& call, http::Responder responder) {
@@ -200,6 +216,45 @@ void KeyRoutes::revoke(Call& call, http::Responder responder) {
     response.status = 204;
     r.send(std::move(response));
   });
+}
+
+void KeyRoutes::bind(Call& call, http::Responder responder) {
+  if (refuse(responder)) return;
+  const auto input = parse_key_certificate(call.request.body, context_.env.clock.wall());
+  if (const auto* error = std::get_if<InputError>(&input)) {
+    return responder.send(problem(ErrorId::invalid_body, error->message));
+  }
+  const auto key = named(call);
+  if (!key) return responder.send(problem(ErrorId::key_not_found));
+  // Whoever has the certificate is given all that the key may do.
+  if (!may_give_all(*call.who, *key))
+    return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
+  on_worker(context_, std::move(responder),
+            [&context = context_, keys = keys_, id = key->id, by = call.key,
+             of_any_tenant = call.who->may(Action::admin, Thing::instance),
+             certificate = std::get<KeyCertificate>(input)](http::Responder r) {
+              const auto bound = keys->bind(id, certificate, of_any_tenant, by);
+              if (!bound) return r.send(key_problem(bound.error()));
+              r.send(key_answer(*bound, context.env.clock.wall()));
+            });
+}
+
+void KeyRoutes::unbind(Call& call, http::Responder responder) {
+  if (refuse(responder)) return;
+  const auto key = named(call);
+  if (!key) return responder.send(problem(ErrorId::key_not_found));
+  if (!may_give_all(*call.who, *key))
+    return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
+  const auto sha256 = parse_hash(call.params[1]);
+  if (!sha256) return responder.send(problem(ErrorId::certificate_not_found));
+  on_worker(context_, std::move(responder),
+            [keys = keys_, id = key->id, sha256 = *sha256, by = call.key](http::Responder r) {
+              const auto unbound = keys->unbind(id, sha256, by);
+              if (!unbound) return r.send(key_problem(unbound.error()));
+              http::Response response;
+              response.status = 204;
+              r.send(std::move(response));
+            });
 }
 
 }  // namespace tidemill

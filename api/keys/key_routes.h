@@ -6,8 +6,8 @@
 
 namespace tidemill {
 
-// Keys are made, listed, rotated and revoked. Of another tenant's keys only who has `instance:admin` knows. A secret
-// stands in the one answer that made it and nowhere else.
+// Keys are made, listed, rotated and revoked, and certificates bound to them. Of another tenant's keys only who has
+// `instance:admin` knows. A secret stands in the one answer that made it and nowhere else.
 class KeyRoutes {
  public:
   // `keys` may be nullptr: then there are none to be made.
@@ -17,6 +17,8 @@ class KeyRoutes {
   void get(Call& call, http::Responder responder);
   void rotate(Call& call, http::Responder responder);
   void revoke(Call& call, http::Responder responder);
+  void bind(Call& call, http::Responder responder);
+  void unbind(Call& call, http::Responder responder);
 
  private:
   // The key that the path names, where the one who asks may know of it.

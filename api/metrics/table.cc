@@ -27,7 +27,7 @@ constexpr MetricDescription kTable[] = {
      "Requests answered, by route and status. Route none: refused before a route was found."},
     {"tidemill_http_request_duration_seconds", "histogram", "route", "From the whole request to its answer."},
     {"tidemill_requests_denied_total", "counter", "reason",
-     "Requests turned away: no_key, malformed, unknown, expired, revoked (401), forbidden (403)."},
+     "Requests turned away: no_key, malformed, unknown, expired, revoked, mismatch (401), forbidden (403)."},
     {"tidemill_keys", "gauge", "state", "Keys: active, expired, revoked."},
     {"tidemill_keys_bytes", "gauge", "", "Memory for keys."},
     {"tidemill_usage_requests_total", "counter", "tenant",

@@ -102,6 +102,11 @@ inline constexpr Operation kTable[] = {
      "", Problems{invalid_body, key_not_found, key_ended, not_supported, instance_key} + kStores},
     {"key_revoke", "keys", "Revoke a key, at once and for good", "", "204", "",
      Problems{key_not_found, not_supported} + kStores},
+    {"key_bind", "keys", "Let a client's certificate stand for a key", "Certificate", "200 Key", "",
+     Problems{invalid_body, key_not_found, key_ended, certificate_bound, too_many_certificates, not_supported} +
+         kStores},
+    {"key_unbind", "keys", "Take a client's certificate from a key", "", "204", "",
+     Problems{key_not_found, certificate_not_found, not_supported} + kStores},
     {"limits", "limits", "What limits the key that asks, and what is left", "", "200 MyLimits", "", {not_supported}},
     {"limits_keys", "limits", "List the keys that have limits", "", "200 LimitedKeys", "", {not_supported}},
     {"limits_key",

@@ -43,11 +43,15 @@ void forget_keys(const http::Request& request) {
   }
 }
 
+KeyHash certificate_of(const http::Request& request) {
+  return parse_hash(request.peer->sha256).value_or(KeyHash{});
+}
+
 }  // namespace
 
 std::string_view denial_name(Denial denial) {
-  static constexpr std::array<std::string_view, kDenials> kNames{"no_key",  "malformed", "unknown",
-                                                                 "expired", "revoked",   "forbidden"};
+  static constexpr std::array<std::string_view, kDenials> kNames{"no_key",  "malformed", "unknown",  "expired",
+                                                                 "revoked", "mismatch",  "forbidden"};
   return kNames[static_cast<std::size_t>(denial)];
 }
 
@@ -67,16 +71,41 @@ Admission Access::admit(const Need& need, const http::Request& request) const {
   return admission;
 }
 
+Admission Access::refused(Denial denial, std::string_view detail, std::optional<KeyId> key) const {
+  return {nullptr, key, unauthorized(denial, detail), denial};
+}
+
 Admission Access::judge(const Need& need, const http::Request& request) const {
   if (!need.needs_key()) return {anybody_, std::nullopt, std::nullopt};
-  const auto refused = [this](Denial denial, std::string_view detail, std::optional<KeyId> id = {}) {
-    return Admission{nullptr, id, unauthorized(denial, detail), denial};
-  };
   std::string_view key;
   std::string wrong;
   if (!key_of(request, key, wrong)) return refused(Denial::malformed, wrong);
-  if (key.empty()) return refused(Denial::no_key, "No key came.");
+  if (key.empty()) {
+    // An empty header was meant as a key: an unset variable must not make somebody else of a client.
+    const bool came = request.count("X-Api-Key") + request.count("Authorization") != 0;
+    return came ? refused(Denial::no_key, "No key came.") : judge_certificate(request);
+  }
   Keys::Found found = keys_->check(key);
+  // A key that somebody has taken is not good over the connection of somebody else.
+  if (found.verdict == Keys::Verdict::good && request.peer != nullptr) {
+    const auto of_peer = keys_->key_of_certificate(certificate_of(request));
+    if (of_peer && *of_peer != found.id)
+      return refused(Denial::mismatch,
+                     "The client's certificate stands for another key than the one that came with it.", found.id);
+  }
+  return admit_found(std::move(found), false);
+}
+
+Admission Access::judge_certificate(const http::Request& request) const {
+  if (request.peer == nullptr) return refused(Denial::no_key, "No key came.");
+  auto found =
+      keys_->check_certificate(certificate_of(request), WallTime(std::chrono::seconds(request.peer->expires_s)));
+  if (found.verdict == Keys::Verdict::unknown)
+    return refused(Denial::no_key, "No key came, and the client's certificate stands for none.");
+  return admit_found(std::move(found), true);
+}
+
+Admission Access::admit_found(Keys::Found found, bool by_certificate) const {
   switch (found.verdict) {
     case Keys::Verdict::good:
       return {std::move(found.who), found.id, std::nullopt};
@@ -85,9 +114,17 @@ Admission Access::judge(const Need& need, const http::Request& request) const {
     case Keys::Verdict::unknown:
       break;
     case Keys::Verdict::expired:
-      return refused(Denial::expired, "The key has expired.", found.id);
+      return refused(
+          Denial::expired,
+          by_certificate ? "The key that the client's certificate stands for has expired." : "The key has expired.",
+          found.id);
     case Keys::Verdict::revoked:
-      return refused(Denial::revoked, "The key was revoked.", found.id);
+      return refused(
+          Denial::revoked,
+          by_certificate ? "The key that the client's certificate stands for was revoked." : "The key was revoked.",
+          found.id);
+    case Keys::Verdict::certificate_ended:
+      return refused(Denial::expired, "The client's certificate has expired.", found.id);
   }
   return refused(Denial::unknown, "There is no such key.");
 }

@@ -14,7 +14,7 @@
 namespace tidemill {
 
 // Why a request was turned away, for metrics.
-enum class Denial : std::uint8_t { no_key, malformed, unknown, expired, revoked, forbidden };
+enum class Denial : std::uint8_t { no_key, malformed, unknown, expired, revoked, mismatch, forbidden };
 inline constexpr std::size_t kDenials = static_cast<std::size_t>(Denial::forbidden) + 1;
 std::string_view denial_name(Denial denial);
 
@@ -29,7 +29,8 @@ struct Admission {
 class Access {
  public:
   explicit Access(Keys* keys) : keys_(keys) {}
-  // Looks for the key in Authorization and X-Api-Key, and judges it.
+  // Looks for the key in Authorization and X-Api-Key, and judges it. Where none came, the certificate that the client
+  // has shown may stand for one; where both do, they must be of one key.
   Admission admit(const Need& need, const http::Request& request) const;
   // Whether a request with this head can pass admit() and refuse(). False is certain. Counts and wipes nothing.
   bool may_pass(const Need& need, const http::Request& head, std::string_view param) const;
@@ -43,6 +44,9 @@ class Access {
 
  private:
   Admission judge(const Need& need, const http::Request& request) const;
+  Admission refused(Denial denial, std::string_view detail, std::optional<KeyId> key = {}) const;
+  Admission judge_certificate(const http::Request& request) const;
+  Admission admit_found(Keys::Found found, bool by_certificate) const;
   http::Response unauthorized(Denial denial, std::string_view detail) const;
 
   Keys* const keys_;

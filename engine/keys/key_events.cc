@@ -2,8 +2,6 @@
 
 #include <simdjson.h>
 
-#include <cstring>
-
 #include "engine/json/writer.h"
 #include "storage/base/text.h"
 
@@ -11,10 +9,6 @@ namespace tidemill {
 namespace {
 
 namespace dom = simdjson::dom;
-
-std::string hex_of(const KeyHash& hash) {
-  return to_hex(std::string_view(reinterpret_cast<const char*>(hash.data()), sizeof hash));
-}
 
 bool get(const dom::element& object, std::string_view name, std::string& out) {
   std::string_view text;
@@ -39,6 +33,14 @@ bool get(const dom::element& object, std::string_view name, KeyId& out) {
   return id.has_value();
 }
 
+bool get(const dom::element& object, std::string_view name, KeyHash& out) {
+  std::string_view text;
+  if (object[name].get(text) != simdjson::SUCCESS) return false;
+  const auto hash = parse_hash(text);
+  if (hash) out = *hash;
+  return hash.has_value();
+}
+
 bool has(const dom::element& object, std::string_view name) {
   return object[name].error() == simdjson::SUCCESS;
 }
@@ -52,10 +54,8 @@ std::optional<KeyId> get_by(const dom::element& object) {
 bool get_proof(const dom::element& object, KeyProof& out) {
   std::string_view text;
   if (object["sha256"].get(text) == simdjson::SUCCESS) {
-    const auto bytes = from_hex(text);
-    if (!bytes || bytes->size() != sizeof(KeyHash)) return false;
-    std::memcpy(out.hash.emplace().data(), bytes->data(), sizeof(KeyHash));
-    return true;
+    out.hash = parse_hash(text);
+    return out.hash.has_value();
   }
   if (object["sealed"].get(text) != simdjson::SUCCESS) return false;
   auto bytes = from_hex(text);
@@ -107,6 +107,27 @@ std::string encode(const KeyRevoked& event) {
   std::string out;
   JsonWriter json(out);
   json.begin_object().field("id", to_text(event.id)).field("revoked", format_rfc3339(event.at));
+  write_by(json, event.by);
+  json.end_object();
+  return out;
+}
+
+std::string encode(const KeyBound& event) {
+  const KeyCertificate& c = event.certificate;
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("id", to_text(event.id)).field("certificate", hex_of(c.sha256));
+  json.field("subject", c.subject).field("expires", format_rfc3339(c.expires)).field("bound", format_rfc3339(c.bound));
+  write_by(json, event.by);
+  json.end_object();
+  return out;
+}
+
+std::string encode(const KeyUnbound& event) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("id", to_text(event.id)).field("certificate", hex_of(event.sha256));
+  json.field("unbound", format_rfc3339(event.at));
   write_by(json, event.by);
   json.end_object();
   return out;
@@ -170,6 +191,27 @@ std::optional<KeyRevoked> KeyEventReader::revoked(std::string_view json) {
   dom::element root;
   KeyRevoked event;
   if (!parser_->parse(json, root) || !get(root, "id", event.id) || !get(root, "revoked", event.at)) return std::nullopt;
+  event.by = get_by(root);
+  return event;
+}
+
+std::optional<KeyBound> KeyEventReader::bound(std::string_view json) {
+  dom::element root;
+  KeyBound event;
+  KeyCertificate& c = event.certificate;
+  if (!parser_->parse(json, root) || !get(root, "id", event.id) || !get(root, "certificate", c.sha256) ||
+      !get(root, "subject", c.subject) || !get(root, "expires", c.expires) || !get(root, "bound", c.bound))
+    return std::nullopt;
+  event.by = get_by(root);
+  return event;
+}
+
+std::optional<KeyUnbound> KeyEventReader::unbound(std::string_view json) {
+  dom::element root;
+  KeyUnbound event;
+  if (!parser_->parse(json, root) || !get(root, "id", event.id) || !get(root, "certificate", event.sha256) ||
+      !get(root, "unbound", event.at))
+    return std::nullopt;
   event.by = get_by(root);
   return event;
 }

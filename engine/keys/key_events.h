@@ -32,6 +32,17 @@ struct KeyRevoked {
   WallTime at{};
   std::optional<KeyId> by;
 };
+struct KeyBound {
+  KeyId id;
+  KeyCertificate certificate;
+  std::optional<KeyId> by;
+};
+struct KeyUnbound {
+  KeyId id;
+  KeyHash sha256{};
+  WallTime at{};
+  std::optional<KeyId> by;
+};
 struct KeysUsed {
   std::vector<std::pair<KeyId, std::uint32_t>> minutes;  // since 1970
 };
@@ -39,6 +50,8 @@ struct KeysUsed {
 std::string encode(const KeyCreated& event);
 std::string encode(const KeyRotated& event);
 std::string encode(const KeyRevoked& event);
+std::string encode(const KeyBound& event);
+std::string encode(const KeyUnbound& event);
 std::string encode(const KeysUsed& event);
 
 // One thread at a time: a start may read millions.
@@ -49,6 +62,8 @@ class KeyEventReader {
   std::optional<KeyCreated> created(std::string_view json);
   std::optional<KeyRotated> rotated(std::string_view json);
   std::optional<KeyRevoked> revoked(std::string_view json);
+  std::optional<KeyBound> bound(std::string_view json);
+  std::optional<KeyUnbound> unbound(std::string_view json);
   std::optional<KeysUsed> used(std::string_view json);
 
  private:

@@ -55,9 +55,31 @@ bool KeyFold::apply(const SystemStream::Event& event) {
     table.at(*at).revoked_s.compare_exchange_strong(never, seconds_of(revoked->at));
     return true;
   }
+  if (event.type == "key.bound") {
+    const auto bound_now = reader_.bound(event.json);
+    return bound_now && bound(*bound_now);
+  }
+  if (event.type == "key.unbound") {
+    const auto unbound_now = reader_.unbound(event.json);
+    return unbound_now && unbound(*unbound_now);
+  }
   if (event.type != "key.used") return false;
   const auto some = reader_.used(event.json);
   return some && used(*some);
+}
+
+bool KeyFold::bound(const KeyBound& event) {
+  const auto at = table.find(event.id);
+  if (!at || certificates.full()) return false;
+  const auto has_it = certificates.key_of(event.certificate.sha256);
+  if (has_it && *has_it != *at) return false;
+  certificates.bind(*at, event.certificate);
+  return true;
+}
+
+bool KeyFold::unbound(const KeyUnbound& event) {
+  const auto at = table.find(event.id);
+  return at && certificates.unbind(*at, event.sha256);
 }
 
 bool KeyFold::used(const KeysUsed& event) {
@@ -73,7 +95,7 @@ bool KeyFold::used(const KeysUsed& event) {
 
 std::uint64_t KeyFold::bytes() const {
   const std::lock_guard lock(mutex_);
-  return table.bytes() + aws_.size() * 200;
+  return table.bytes() + certificates.bytes() + aws_.size() * 200;
 }
 
 std::optional<std::vector<std::string>> KeyFold::sealed(KeyId id) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/keys/certificate_table.h"
 #include "engine/keys/key_events.h"
 #include "engine/keys/key_table.h"
 
@@ -21,7 +22,8 @@ class KeyFold final : public std::enable_shared_from_this<KeyFold> {
   KeyFold(Env& env, SystemStream& system) : env_(env), system_(system) {}
 
   KeyTable table;
-  bool unreadable = false;  // an event was: it has been said which
+  CertificateTable certificates;  // by the indexes of `table`
+  bool unreadable = false;        // an event was: it has been said which
   std::atomic<bool> closed{false};
 
   void fold(const SystemStream::Event& event);
@@ -43,6 +45,8 @@ class KeyFold final : public std::enable_shared_from_this<KeyFold> {
     WallTime until{};
   };
   bool apply(const SystemStream::Event& event);
+  bool bound(const KeyBound& event);
+  bool unbound(const KeyUnbound& event);
   bool used(const KeysUsed& event);
 
   Env& env_;

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "storage/base/check.h"
+#include "storage/base/text.h"
 
 namespace tidemill {
 namespace {
@@ -146,6 +147,18 @@ KeyHash hash_of_key(std::string_view text) {
   KeyHash hash;
   static_assert(sizeof hash == sizeof digest);
   std::memcpy(hash.data(), digest.data(), digest.size());
+  return hash;
+}
+
+std::string hex_of(const KeyHash& hash) {
+  return to_hex(std::string_view(reinterpret_cast<const char*>(hash.data()), sizeof hash));
+}
+
+std::optional<KeyHash> parse_hash(std::string_view hex) {
+  const auto bytes = from_hex(hex);
+  if (!bytes || bytes->size() != sizeof(KeyHash)) return std::nullopt;
+  KeyHash hash;
+  std::memcpy(hash.data(), bytes->data(), sizeof hash);
   return hash;
 }
 

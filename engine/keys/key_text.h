@@ -45,6 +45,8 @@ using KeyHash = std::array<std::uint64_t, 4>;  // SHA-256 of the whole text
 SecretText make_key_text(KeyId id, Random& random);
 std::optional<KeyId> key_id_of(std::string_view text);  // nullopt: no key looks like that
 KeyHash hash_of_key(std::string_view text);
+std::string hex_of(const KeyHash& hash);  // 64 lower-case hexadecimal digits
+std::optional<KeyHash> parse_hash(std::string_view hex);
 bool same_hash(const KeyHash& a, const KeyHash& b);  // takes as long wherever they differ
 
 // Of kind `aws`, 20 characters: `TMAK` and 16 of base 32, upper case; the secret has 40, of 200 random bits.

@@ -21,6 +21,10 @@ std::uint32_t minutes_of(WallTime time) {
   return static_cast<std::uint32_t>(std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count());
 }
 
+std::uint32_t whole_seconds(WallTime now) {
+  return static_cast<std::uint32_t>(std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count());
+}
+
 class KeysImpl final : public Keys {
  public:
   KeysImpl(Env& env, SystemStream& system, const Options& options)
@@ -41,14 +45,22 @@ class KeysImpl final : public Keys {
 
   bool any() const override { return table().size() != 0; }
   Found check(std::string_view text) override;
+  Found check_certificate(const KeyHash& sha256, WallTime expires) override;
+  std::optional<KeyId> key_of_certificate(const KeyHash& sha256) const override {
+    const auto at = folded_->certificates.key_of(sha256);
+    return at ? std::optional(table().at(*at).id) : std::nullopt;
+  }
   Result<Issued> create(const WantedKey& wanted, std::optional<KeyId> by) override;
   Result<Issued> rotate(KeyId id, std::chrono::seconds grace, std::optional<KeyId> by) override;
   Result<KeyRecord> revoke(KeyId id, std::optional<KeyId> by) override;
+  Result<KeyRecord> bind(KeyId id, const KeyCertificate& certificate, bool of_any_tenant,
+                         std::optional<KeyId> by) override;
+  Result<KeyRecord> unbind(KeyId id, const KeyHash& sha256, std::optional<KeyId> by) override;
 
   std::optional<KeyRecord> find(KeyId id) const override {
     const auto at = table().find(id);
     if (!at) return std::nullopt;
-    KeyRecord key = table().record(table().at(*at));
+    KeyRecord key = record(*at);
     if (key.kind == KeyKind::aws) key.older_until = folded_->aws_older_until(id);
     return key;
   }
@@ -64,6 +76,14 @@ class KeysImpl final : public Keys {
 
  private:
   const KeyTable& table() const { return folded_->table; }
+  KeyRecord record(KeyTable::Index at) const {
+    KeyRecord key = table().record(table().at(at));
+    key.certificates = folded_->certificates.of(at);
+    return key;
+  }
+  // The verdict about a key that somebody has proved to have.
+  Found judge(KeyTable::Index at);
+  bool may_have(KeyId id, const KeyHash& certificate, bool of_any_tenant) const;
   Result<KeyProof> make_secret(Issued& issued);
   Result<void> note(bool all) {
     for (const std::string& event : folded_->unnoted(all)) RETURN_IF_ERROR(system_.append("key.used", event));
@@ -88,17 +108,28 @@ Keys::Found KeysImpl::check(std::string_view text) {
   if (!id) return {Verdict::malformed, {}, nullptr};
   const auto at = table().find(*id);
   if (!at) return {Verdict::unknown, {}, nullptr};
-  auto& entry = table().at(*at);
+  if (!table().has_secret(table().at(*at), hash_of_key(text), whole_seconds(env_.clock.wall())))
+    return {Verdict::unknown, {}, nullptr};
+  return judge(*at);
+}
+
+Keys::Found KeysImpl::judge(KeyTable::Index at) {
+  auto& entry = table().at(at);
   const WallTime now = env_.clock.wall();
-  const auto now_s =
-      static_cast<std::uint32_t>(std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count());
-  if (!table().has_secret(entry, hash_of_key(text), now_s)) return {Verdict::unknown, {}, nullptr};
-  if (entry.revoked_s.load(std::memory_order_acquire) != 0) return {Verdict::revoked, *id, nullptr};
-  if (entry.expires_s != 0 && entry.expires_s <= now_s) return {Verdict::expired, *id, nullptr};
+  if (entry.revoked_s.load(std::memory_order_acquire) != 0) return {Verdict::revoked, entry.id, nullptr};
+  if (entry.expires_s != 0 && entry.expires_s <= whole_seconds(now)) return {Verdict::expired, entry.id, nullptr};
   const std::uint32_t minute = minutes_of(now);
   // Once a minute, so that a busy key's cache line stays shared.
   if (entry.used_min.load(std::memory_order_relaxed) < minute) entry.used_min.store(minute, std::memory_order_relaxed);
-  return {Verdict::good, *id, table().principal(entry)};
+  return {Verdict::good, entry.id, table().principal(entry)};
+}
+
+Keys::Found KeysImpl::check_certificate(const KeyHash& sha256, WallTime expires) {
+  const auto at = folded_->certificates.key_of(sha256);
+  if (!at) return {Verdict::unknown, {}, nullptr};
+  // The handshake has looked at that; the connection may have outlived the certificate.
+  if (expires <= env_.clock.wall()) return {Verdict::certificate_ended, table().at(*at).id, nullptr};
+  return judge(*at);
 }
 
 Result<KeyProof> KeysImpl::make_secret(Issued& issued) {
@@ -161,6 +192,42 @@ Result<KeyRecord> KeysImpl::revoke(KeyId id, std::optional<KeyId> by) {
   return *find(id);
 }
 
+bool KeysImpl::may_have(KeyId id, const KeyHash& certificate, bool of_any_tenant) const {
+  const auto at = table().find(id);
+  const auto last = folded_->certificates.last_key_of(certificate);
+  if (!at || !last) return at.has_value();
+  if (const auto now = folded_->certificates.key_of(certificate)) return *now == *at;
+  return of_any_tenant || table().principal(table().at(*last))->tenant == table().principal(table().at(*at))->tenant;
+}
+
+Result<KeyRecord> KeysImpl::bind(KeyId id, const KeyCertificate& certificate, bool of_any_tenant,
+                                 std::optional<KeyId> by) {
+  ASSIGN_OR_RETURN(const KeyRecord key, live(id));
+  if (key.kind != KeyKind::api) return KeyErrc::not_for_kind;
+  if (key_of_certificate(certificate.sha256) == id) return key;
+  KeyBound event{id, certificate, by};
+  event.certificate.bound = env_.clock.wall();
+  RETURN_IF_ERROR(system_.append("key.bound", encode(event), [&]() -> Result<void> {
+    if (auto now = live(id); !now) return now.error();
+    if (!may_have(id, certificate.sha256, of_any_tenant)) return KeyErrc::certificate_bound;
+    if (key_of_certificate(certificate.sha256) == id) return {};
+    if (folded_->certificates.full() || folded_->certificates.count_of(*table().find(id)) >= kCertificatesOfKeyMax)
+      return KeyErrc::too_many_certificates;
+    return {};
+  }));
+  return *find(id);
+}
+
+Result<KeyRecord> KeysImpl::unbind(KeyId id, const KeyHash& sha256, std::optional<KeyId> by) {
+  if (!table().find(id)) return KeyErrc::no_such_key;
+  const std::string event = encode(KeyUnbound{id, sha256, env_.clock.wall(), by});
+  RETURN_IF_ERROR(system_.append("key.unbound", event, [&]() -> Result<void> {
+    if (key_of_certificate(sha256) != id) return KeyErrc::no_such_certificate;
+    return {};
+  }));
+  return *find(id);
+}
+
 Keys::Page KeysImpl::list(std::string_view tenant, std::uint64_t from, std::size_t limit) const {
   Page page;
   const std::size_t size = table().size();
@@ -171,7 +238,7 @@ Keys::Page KeysImpl::list(std::string_view tenant, std::uint64_t from, std::size
       page.next = i;
       break;
     }
-    page.keys.push_back(table().record(entry));
+    page.keys.push_back(record(static_cast<KeyTable::Index>(i)));
   }
   return page;
 }
@@ -215,6 +282,14 @@ class KeyCategory final : public boost::system::error_category {
         return "others than its owner may read instance.key";
       case KeyErrc::instance_key_gone:
         return "instance.key is missing, or is another one";
+      case KeyErrc::certificate_bound:
+        return "the certificate stands for another key";
+      case KeyErrc::too_many_certificates:
+        return "the key has as many certificates as it can have";
+      case KeyErrc::no_such_certificate:
+        return "the key does not have this certificate";
+      case KeyErrc::not_for_kind:
+        return "only keys of kind api have certificates";
     }
     return "unknown error of keys";
   }

@@ -26,6 +26,15 @@ enum class KeyKind : std::uint8_t {
 };
 std::string_view key_kind_name(KeyKind kind);
 
+// A client certificate that stands for a key: a request over TLS that shows it, and no key, is that key's.
+struct KeyCertificate {
+  KeyHash sha256{};     // of the whole certificate (DER)
+  std::string subject;  // RFC 2253, at most 255 bytes; for people
+  WallTime expires{};   // the certificate's own end
+  WallTime bound{};
+};
+inline constexpr std::size_t kCertificatesOfKeyMax = 2;  // the one of now, and the next
+
 // What is known of a key, but its secret.
 struct KeyRecord {
   KeyId id;
@@ -38,6 +47,7 @@ struct KeyRecord {
   std::optional<WallTime> revoked;
   std::optional<WallTime> last_used;    // to the minute; after a crash as it was noted, up to a day before
   std::optional<WallTime> older_until;  // the secret of before the last rotation is taken until then
+  std::vector<KeyCertificate> certificates;
 
   enum class State { active, expired, revoked };
   State state(WallTime now) const {
@@ -52,6 +62,10 @@ enum class KeyErrc {
   too_many_keys,      // 32 million in the life of a data directory
   instance_key_open,  // others may read DATA/instance.key; the log names it
   instance_key_gone,  // it is missing, or not the one that the secrets of kind aws were encrypted with
+  certificate_bound,  // it stands for another key, or has stood for one of another tenant
+  too_many_certificates,
+  no_such_certificate,  // the key does not have it
+  not_for_kind,         // only keys of kind api have certificates
 };
 ErrorCode make_error_code(KeyErrc e);
 
@@ -88,6 +102,7 @@ class Keys {
     unknown,    // no such key, or a wrong secret: nobody is told which
     expired,    // the secret is right
     revoked,    // the secret is right
+    certificate_ended,
   };
   struct Found {
     Verdict verdict = Verdict::unknown;
@@ -96,6 +111,9 @@ class Keys {
   };
   // Judges the text of a key of kind `api`, and notes that it was used. Never blocks.
   virtual Found check(std::string_view text) = 0;
+  // The same of a certificate, which whoever asks has verified. Never blocks. unknown: it stands for no key.
+  virtual Found check_certificate(const KeyHash& sha256, WallTime expires) = 0;
+  virtual std::optional<KeyId> key_of_certificate(const KeyHash& sha256) const = 0;  // in whatever state the key is
 
   // The changes are durable when they return; they block, and never run inside an executor's task that the system
   // stream needs (env.background) nor on a network thread. `by`: the key that asks for it; none: somebody on the
@@ -109,6 +127,12 @@ class Keys {
   // A new secret; the one of now is taken for `grace` more, one of an earlier rotation not any more.
   virtual Result<Issued> rotate(KeyId id, std::chrono::seconds grace, std::optional<KeyId> by) = 0;
   virtual Result<KeyRecord> revoke(KeyId id, std::optional<KeyId> by) = 0;  // a revoked one stays as it is
+
+  // The certificate stands for the key from now on; where it does already nothing happens. One stands for one key only,
+  // and one that has stood for a key of a tenant is that tenant's for good, unless `of_any_tenant`.
+  virtual Result<KeyRecord> bind(KeyId id, const KeyCertificate& certificate, bool of_any_tenant,
+                                 std::optional<KeyId> by) = 0;
+  virtual Result<KeyRecord> unbind(KeyId id, const KeyHash& sha256, std::optional<KeyId> by) = 0;
 
   virtual std::optional<KeyRecord> find(KeyId id) const = 0;
   // In the order of their making: those of one tenant, or of all (empty), from the `from`th key of the directory on.

@@ -82,6 +82,8 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"key", "server:admin instance:admin"},
     {"key_rotate", "server:admin instance:admin"},
     {"key_revoke", "server:admin instance:admin"},
+    {"key_bind", "server:admin instance:admin"},
+    {"key_unbind", "server:admin instance:admin"},
     {"limits", "*"},
     {"limits_keys", "server:admin instance:admin"},
     {"limits_key", "server:admin instance:admin"},
@@ -114,8 +116,9 @@ Place place_of(Target target) {
 std::string path_of(std::string_view path, const Place& place) {
   std::string out(path);
   const std::map<std::string, std::string> values{
-      {"{stream}", place.stream}, {"{view}", place.view}, {"{key}", "1"},      {"{shard}", "0"}, {"{id}", "1"},
-      {"{sequence}", "1"},        {"{group}", "g"},       {"{tenant}", "acme"}};
+      {"{stream}", place.stream}, {"{view}", place.view}, {"{key}", "1"},
+      {"{shard}", "0"},           {"{id}", "1"},          {"{sequence}", "1"},
+      {"{group}", "g"},           {"{tenant}", "acme"},   {"{sha256}", std::string(64, 'a')}};
   for (const auto& [name, value] : values)
     if (const auto at = out.find(name); at != std::string::npos) out.replace(at, name.size(), value);
   EXPECT_EQ(out.find('{'), std::string::npos) << out;

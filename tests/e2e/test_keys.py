@@ -13,6 +13,7 @@ import unittest
 
 from harness import TestCase, exchange, need, program, root
 from operations_page import check_output
+from test_tls import TlsServer
 
 PAGE = root / "docs/keys.md"
 
@@ -39,9 +40,11 @@ class KeysPage(TestCase):
                "API_URL": host.url}
         env.pop("TIDEMILL_KEY", None)
         text = PAGE.read_text()
-        section = re.search(r"(?ms)^## From nothing\n(.*?)^## ", text).group(1)
+        # The second goes on with the keys and the server of the first.
+        section = "".join(re.search(rf"(?ms)^## {heading}\n(.*?)^## ", text).group(1)
+                          for heading in ("From nothing", "A tenant, a producer, an analyst"))
         blocks = re.findall(r"(?m)^```(sh|text)\n((?:.*\n)*?)```$", section)
-        self.assertGreater(len(blocks), 8)
+        self.assertGreater(len(blocks), 20)
         # One shell for all, for they set variables; a line between the blocks tells what each printed.
         script = "set -eu\n" + "".join(f"{body}echo '---8<---'\n" for kind, body in blocks if kind == "sh")
         script = script.replace("127.0.0.1:7077", f"127.0.0.1:{host.port}")
@@ -55,6 +58,57 @@ class KeysPage(TestCase):
                 at += 1
             else:
                 check_output(self, "From nothing", body, said[at])
+                if body.startswith(("403", "404")):  # nothing but these lines
+                    self.assertEqual(len(said[at].splitlines()), len(body.splitlines()), said[at])
+
+    def test_certificates(self):
+        """The page's authority and client, and a server that believes them."""
+        need("curl")
+        text = PAGE.read_text()
+        section = re.search(r"(?ms)^## Certificates instead of a key\n(.*?)^## ", text).group(1)
+        blocks = re.findall(r"(?m)^```(sh|text)\n((?:.*\n)*?)```$", section)
+        [(_, making), (_, using), (_, expected)] = blocks
+        run = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+                   cwd=self.directory)
+        subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "server.key", "-out",
+                        "server.pem"], check=True, **run)
+        done = subprocess.run(["bash", "-eu", "-c", making], **run)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        host = TlsServer(self.directory, "--tls-cert", str(self.directory / "server.pem"), "--tls-key",
+                         str(self.directory / "server.key"),
+                         env={"TIDEMILL_SERVER_TLS_CLIENT": "optional",
+                              "TIDEMILL_SERVER_TLS_CLIENT_CA": str(self.directory / "clients-ca.pem")})
+        self.servers.append(host)
+        data = str(host.data)
+        made = self.tidemill("keys", "create", "operator", "--admin", "--data", data)
+        (self.directory / "operator.key").write_text(made.stdout)
+        host.start()
+        env = {**os.environ, "PATH": f"{pathlib.Path(program).parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
+               "API_URL": host.url, "TIDEMILL_CA_FILE": "server.pem"}
+        using = using.replace("127.0.0.1:7077", f"127.0.0.1:{host.port}")
+        done = subprocess.run(["bash", "-eu", "-c", using], **run, env=env)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        check_output(self, "Certificates instead of a key", expected, done.stdout)
+        # Bound by file while no server runs, shown by the list, unbound by what it shows; the chain and the key in the
+        # file stay at home.
+        self.assertEqual(host.stop(), 0)
+        id = (self.directory / "till-3.key").read_text().split("_")[1]
+        whole = self.directory / "whole.pem"
+        whole.write_text("".join((self.directory / f).read_text() for f in ("till-3.key.pem", "till-3.pem", "clients-ca.pem")))
+        bound = self.tidemill("keys", "bind", id, "--certificate", "whole.pem", "--data", data)
+        self.assertEqual(bound.returncode, 0, bound.stderr)
+        shown = subprocess.run([need("openssl"), "x509", "-in", "till-3.pem", "-noout", "-fingerprint", "-sha256"], check=True,
+                               **run).stdout.strip().partition("=")[2]
+        listed = self.tidemill("keys", "list", "--data", data).stdout
+        self.assertIn(shown.replace(":", "").lower(), listed)
+        twice = self.tidemill("keys", "bind", made.stdout.split("_")[1], "--certificate", "till-3.pem", "--data", data)
+        self.assertEqual(twice.returncode, 2)
+        self.assertIn("stands for another key", twice.stderr)
+        unbound = self.tidemill("keys", "unbind", id, "--certificate", shown, "--data", data)
+        self.assertEqual(unbound.returncode, 0, unbound.stderr)
+        nothing = self.tidemill("keys", "bind", id, "--certificate", "till-3.csr", "--data", data)
+        self.assertIn("no certificate in PEM", nothing.stderr)
 
     def test_its_links_lead_somewhere(self):
         for target in re.findall(r"\]\(([^)]+)\)", PAGE.read_text()):

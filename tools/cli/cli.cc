@@ -473,7 +473,7 @@ class Program {
   }
 
   void add_keys() {
-    CLI::App* c = app_.add_subcommand("keys", "Make, list, rotate and revoke keys");
+    CLI::App* c = app_.add_subcommand("keys", "Make, list, rotate and revoke keys; bind clients' certificates to them");
     c->require_subcommand(1);
     const auto add_data = [this](CLI::App* sub) {
       add_remote(sub, keys_.remote);
@@ -515,6 +515,22 @@ class Program {
     add_data(revoke);
     revoke->footer("Examples:\n  tidemill keys revoke 1qxy7r0m3n5p2");
     revoke->callback([this] { chosen_ = [this] { return keys_revoke(keys_); }; });
+    CLI::App* bind = c->add_subcommand("bind", "Let a client's certificate stand for a key");
+    bind->add_option("id", keys_.id, "Which key")->required();
+    bind->add_option("--certificate", keys_.certificate, "The certificate, in PEM; its private key stays where it is")
+        ->required()
+        ->type_name("FILE");
+    add_data(bind);
+    bind->footer("Examples:\n  tidemill keys bind 1qxy7r0m3n5p2 --certificate till-3.pem");
+    bind->callback([this] { chosen_ = [this] { return keys_bind(keys_); }; });
+    CLI::App* unbind = c->add_subcommand("unbind", "Take a certificate from a key, at once");
+    unbind->add_option("id", keys_.id, "Which key")->required();
+    unbind->add_option("--certificate", keys_.certificate, "The certificate, or its SHA-256 as `keys list` shows it")
+        ->required()
+        ->type_name("FILE|SHA256");
+    add_data(unbind);
+    unbind->footer("Examples:\n  tidemill keys unbind 1qxy7r0m3n5p2 --certificate till-3-old.pem");
+    unbind->callback([this] { chosen_ = [this] { return keys_unbind(keys_); }; });
   }
 
   void add_limits() {

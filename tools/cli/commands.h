@@ -173,11 +173,14 @@ struct KeysOptions {
   bool admin = false;
   std::string id;
   std::string grace = "1d";
+  std::string certificate;  // a file, or to unbind also a fingerprint
 };
 int keys_create(const KeysOptions& options);
 int keys_list(const KeysOptions& options);
 int keys_rotate(const KeysOptions& options);
 int keys_revoke(const KeysOptions& options);
+int keys_bind(const KeysOptions& options);
+int keys_unbind(const KeysOptions& options);
 
 struct AuditOptions {
   Remote remote;

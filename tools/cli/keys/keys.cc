@@ -64,6 +64,10 @@ Json shown(const Json& key) {
   for (const Json& scope : key.value("scopes", Json::array()))
     if (scope.is_string()) scopes += (scopes.empty() ? "" : " ") + scope.get<std::string>();
   row["scopes"] = scopes;
+  std::string certificates;
+  for (const Json& c : key.value("certificates", Json::array()))
+    certificates += (certificates.empty() ? "" : " ") + c.value("sha256", std::string());
+  row["certificates"] = certificates;
   return row;
 }
 
@@ -80,6 +84,8 @@ Json as_json(const KeyRecord& key, WallTime now) {
   time("expires", key.expires);
   row["scopes"] = Json::array();
   for (const Scope& scope : key.scopes) row["scopes"].push_back(scope_text(scope));
+  row["certificates"] = Json::array();
+  for (const KeyCertificate& c : key.certificates) row["certificates"].push_back(Json{{"sha256", hex_of(c.sha256)}});
   return row;
 }
 

@@ -1,0 +1,184 @@
+// Clients' certificates in the place of keys, over real TLS.
+#include <gmock/gmock.h>
+
+#include "tests/api/api_world.h"
+#include "tests/api/tls_client.h"
+
+namespace tidemill {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct CertificatesApi : ::testing::Test {
+  const ClientCertificate till{"till-3"}, next{"till-4"}, third{"till-5"};
+  const ClientCertificate stranger{"till-3"};  // of an authority that is not believed
+  std::unique_ptr<ApiWorld> world;
+  std::string operator_key;
+
+  CertificatesApi() {
+    auto material = server_material();
+    material.client_ca = till.pem() + next.pem() + third.pem();
+    material.clients = http::ClientCertificates::optional;
+    ApiOptions options;
+    options.tls = context_of(material);
+    world = std::make_unique<ApiWorld>(options, null_logger(), true);
+    operator_key = text_of(create({"instance:admin"}));
+  }
+  Keys::Issued create(const std::vector<std::string>& scopes, std::string tenant = "default") {
+    WantedKey wanted;
+    wanted.name = "test";
+    wanted.tenant = std::move(tenant);
+    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
+    return std::move(*world->keys->create(wanted, {}));
+  }
+  static std::string text_of(const Keys::Issued& issued) { return std::string(issued.secret.view()); }
+  static std::string with(const std::string& key) {
+    return key.empty() ? std::string() : "Authorization: Bearer " + key + "\r\n";
+  }
+  struct Said {
+    int status = 0;
+    std::string body;
+    std::string code() const { return nlohmann::json::parse(body, nullptr, false).value("code", ""); }
+  };
+  Said ask(const std::string& request, const ClientCertificate* certificate, SSL_SESSION* resume = nullptr) {
+    TlsClient client(world->server->port(),
+                     {.version = resume ? TLS1_2_VERSION : 0, .certificate = certificate, .resume = resume});
+    Said said;
+    client.send(request);
+    said.status = client.answer(&said.body);
+    return said;
+  }
+  Said post(const ClientCertificate* certificate, const std::string& headers = {}) {
+    return ask(ApiWorld::request("POST", "/v1/streams/retail/records", std::string(kGood),
+                                 headers + "Content-Type: application/json\r\n"),
+               certificate);
+  }
+  Said bind(KeyId id, const std::string& pem, const std::string& key) {
+    return ask(ApiWorld::request("POST", "/v1/keys/" + to_text(id) + "/certificates",
+                                 nlohmann::json{{"certificate", pem}}.dump(),
+                                 with(key) + "Content-Type: application/json\r\n"),
+               nullptr);
+  }
+  Said unbind(KeyId id, const ClientCertificate& certificate, const std::string& key) {
+    return ask(ApiWorld::request(
+                   "DELETE",
+                   "/v1/keys/" + to_text(id) + "/certificates/" + http::fingerprint_of(certificate.certificate.get()),
+                   {}, with(key)),
+               nullptr);
+  }
+};
+
+TEST_F(CertificatesApi, OneStandsForItsKeyAndForNothingElse) {
+  const auto producer = create({"stream:retail:write"});
+  EXPECT_EQ(post(&till).status, 401);
+  EXPECT_THAT(post(&till).body, HasSubstr("the client's certificate stands for none"));
+  const Said bound = bind(producer.key.id, till.pem(), operator_key);
+  ASSERT_EQ(bound.status, 200) << bound.body;
+  EXPECT_THAT(bound.body, HasSubstr("CN=till-3,O=Example"));
+  EXPECT_THAT(bound.body, HasSubstr(http::fingerprint_of(till.certificate.get())));
+  EXPECT_EQ(bind(producer.key.id, till.pem(), operator_key).status, 200) << "once more is no error";
+
+  EXPECT_EQ(post(&till).status, 200);
+  EXPECT_EQ(ask(ApiWorld::request("GET", "/v1/streams/retail/records"), &till).code(), "forbidden");
+  EXPECT_EQ(ask(ApiWorld::request("GET", "/v1/keys"), &till).code(), "forbidden");
+  EXPECT_EQ(post(&next).status, 401);
+  EXPECT_EQ(post(nullptr).status, 401);
+  EXPECT_EQ(post(&stranger).status, 0) << "not verified: no handshake";
+  EXPECT_TRUE(world->keys->find(producer.key.id)->last_used);
+
+  ASSERT_EQ(unbind(producer.key.id, till, operator_key).status, 204);
+  EXPECT_EQ(post(&till).status, 401);
+  EXPECT_EQ(unbind(producer.key.id, till, operator_key).code(), "certificate_not_found");
+}
+
+TEST_F(CertificatesApi, AKeyAndACertificateOfTwoKeysAreNobodys) {
+  const auto a = create({"stream:retail:write"}), b = create({"stream:retail:write"});
+  ASSERT_EQ(bind(a.key.id, till.pem(), operator_key).status, 200);
+  EXPECT_EQ(post(&till, with(text_of(a))).status, 200);
+  const Said said = post(&till, with(text_of(b)));
+  EXPECT_EQ(said.status, 401);
+  EXPECT_THAT(said.body, HasSubstr("stands for another key"));
+  EXPECT_EQ(post(&next, with(text_of(b))).status, 200) << "one that stands for none says nothing";
+  // A header is never passed over in favour of the certificate.
+  EXPECT_EQ(post(&till, "Authorization: Bearer \r\n").status, 401);
+  EXPECT_EQ(post(&till, "X-Api-Key: \r\n").status, 401);
+  EXPECT_EQ(post(&till, "X-Api-Key: nonsense\r\n").status, 401);
+  EXPECT_EQ(post(&till, "Authorization: Basic abc\r\n").status, 401);
+  EXPECT_EQ(post(&till, with(text_of(a)) + "X-Api-Key: " + text_of(a) + "\r\n").status, 401);
+  std::string metrics = ask(ApiWorld::request("GET", "/metrics", {}, with(operator_key)), nullptr).body;
+  EXPECT_THAT(metrics, HasSubstr("tidemill_requests_denied_total{reason=\"mismatch\"} 1\n"));
+}
+
+TEST_F(CertificatesApi, OneEndsWithItsKeyAlsoOnAnOpenConnectionAndAResumedOne) {
+  const auto producer = create({"stream:retail:write"});
+  ASSERT_EQ(bind(producer.key.id, till.pem(), operator_key).status, 200);
+  const std::string request =
+      ApiWorld::request("POST", "/v1/streams/retail/records", std::string(kGood), "Content-Type: application/json\r\n");
+  TlsClient open(world->server->port(), {.version = TLS1_2_VERSION, .certificate = &till});
+  open.send(request);
+  EXPECT_EQ(open.answer(), 200);
+  const std::unique_ptr<SSL_SESSION, http::OpensslFree<SSL_SESSION_free>> session(SSL_get1_session(open.native()));
+  EXPECT_EQ(ask(request, nullptr, session.get()).status, 200) << "resumed as who began";
+  ASSERT_TRUE(world->keys->revoke(producer.key.id, {}));
+  open.send(request);
+  std::string body;
+  EXPECT_EQ(open.answer(&body), 401);
+  EXPECT_THAT(body, HasSubstr("stands for was revoked"));
+  EXPECT_EQ(ask(request, nullptr, session.get()).status, 401);
+  const auto other = create({"stream:retail:write"});
+  EXPECT_EQ(bind(other.key.id, till.pem(), operator_key).code(), "certificate_bound") << "until it is taken from it";
+  EXPECT_EQ(bind(producer.key.id, next.pem(), operator_key).code(), "key_ended");
+}
+
+TEST_F(CertificatesApi, ATenantsAdministratorBindsToItsOwnKeysOnly) {
+  const auto ours = create({"stream:retail:write"}), theirs = create({"stream:retail:write"}, "acme");
+  const std::string acme = text_of(create({"server:admin"}, "acme"));
+  ASSERT_EQ(bind(ours.key.id, till.pem(), operator_key).status, 200);
+  EXPECT_EQ(bind(ours.key.id, next.pem(), acme).code(), "key_not_found");
+  EXPECT_EQ(unbind(ours.key.id, till, acme).code(), "key_not_found");
+  EXPECT_EQ(bind(theirs.key.id, till.pem(), acme).code(), "certificate_bound");
+  EXPECT_EQ(bind(theirs.key.id, next.pem(), acme).status, 200);
+  // What ours gave up acme does not get, or a till that was not told would send it its records.
+  ASSERT_EQ(unbind(ours.key.id, till, operator_key).status, 204);
+  EXPECT_EQ(bind(theirs.key.id, till.pem(), acme).code(), "certificate_bound");
+  EXPECT_EQ(post(&till).status, 401);
+  EXPECT_EQ(bind(theirs.key.id, till.pem(), operator_key).status, 200) << "the operator decides";
+  // A key with scopes that its administrator may not give would be given by binding to it.
+  const auto above = create({"instance:read"}, "acme");
+  EXPECT_EQ(bind(above.key.id, third.pem(), acme).code(), "forbidden");
+  EXPECT_EQ(bind(theirs.key.id, third.pem(), text_of(create({"stream:*:admin"}, "acme"))).code(), "forbidden");
+}
+
+TEST_F(CertificatesApi, ABodyThatIsNoCertificateIsRefusedWithAReason) {
+  const auto producer = create({"stream:retail:write"});
+  const auto said = [&](const std::string& pem) { return bind(producer.key.id, pem, operator_key); };
+  for (const std::string pem : {"", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}) {
+    EXPECT_EQ(said(pem).code(), "invalid_body") << pem;
+    EXPECT_THAT(said(pem).body, HasSubstr("holds no certificate in PEM")) << pem;
+  }
+  const Said with_key = said(till.pem() + "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n");
+  EXPECT_EQ(with_key.code(), "invalid_body");
+  EXPECT_THAT(with_key.body, HasSubstr("private key in it"));
+  for (const char* body : {"", "[]", "{}", R"({"certificate":1})", R"({"certificate":"x","more":1})"}) {
+    const Said answer = ask(ApiWorld::request("POST", "/v1/keys/" + to_text(producer.key.id) + "/certificates", body,
+                                              with(operator_key) + "Content-Type: application/json\r\n"),
+                            nullptr);
+    EXPECT_EQ(answer.code(), "invalid_body") << body;
+  }
+  ClientCertificate past("past");
+  X509_gmtime_adj(X509_getm_notAfter(past.certificate.get()), -30);
+  X509_sign(past.certificate.get(), past.key.get(), EVP_sha256());
+  EXPECT_THAT(said(past.pem()).body, HasSubstr("has expired at"));
+  ASSERT_EQ(said(till.pem()).status, 200);
+  ASSERT_EQ(said(next.pem()).status, 200);
+  EXPECT_EQ(said(third.pem()).code(), "too_many_certificates");
+  WantedKey aws;
+  aws.name = "k";
+  aws.kind = KeyKind::aws;
+  aws.scopes = {*parse_scope("stream:retail:write")};
+  EXPECT_THAT(bind(world->keys->create(aws, {})->key.id, third.pem(), operator_key).body,
+              HasSubstr("only those of kind api"));
+}
+
+}  // namespace
+}  // namespace tidemill
