@@ -293,7 +293,7 @@ class OpenApi(TestCase):
         ask("GET", f"/v1/limits/keys/{id}")
         ask("GET", "/v1/limits/keys/absent", None, 404, "key_not_found")
         ask("GET", "/v1/limits/keys?limit=1")
-        ask("GET", f"/v1/limits/keys?after={id}")
+        ask("GET", f"/v1/limits/keys?from={id}")
         ask("GET", "/v1/limits/keys?limit=0", None, 400)
         ask("GET", "/v1/limits")
         ask("GET", "/v1/limits?x=1", None, 400)
