@@ -116,14 +116,14 @@ class Hostile(TestCase):
                                 [("Content-Type", "application/json"), ("Tidemill-Partition-Key", "k")])
                 self.assertEqual(sent.status, 200, (name, sent))
             else:
-                self.assertIn(answer.status, (200, 400, 404), (name, answer))
+                self.assertIn(answer.status, (200, 400, 404, 409) if name[0] == "_" else (200, 400, 404), (name, answer))
             # Unencoded, as far as a request line can have it.
             if name.isascii() and name.isprintable() and " " not in name and not name.startswith("/"):
                 self.sane(self.ask("GET", "/v1/streams/" + name + "/records?limit=1"), name)
         self.assertGreater(len(made), 10)
         self.assertNotIn("..", made)
-        listed = {s["name"] for s in self.ask("GET", "/v1/streams").json()["streams"]}
-        self.assertEqual(listed, set(made) | {"retail"})
+        streams = lambda: {s["name"] for s in self.ask("GET", "/v1/streams").json()["streams"] if s["name"][0] != "_"}
+        self.assertEqual(streams(), set(made) | {"retail"})
         for name in made:
             records = self.ask("GET", f"/v1/streams/{name}/records").json()["records"]
             self.assertEqual([r["data"] for r in records], [{"v": name}])
@@ -136,7 +136,7 @@ class Hostile(TestCase):
             self.assertEqual(texts, [json.dumps({"v": name}, separators=(",", ":"), ensure_ascii=False) + "\n"], name)
         host.start()
         self.ask = Client(host.port)
-        self.assertEqual({s["name"] for s in self.ask("GET", "/v1/streams").json()["streams"]}, set(made) | {"retail"})
+        self.assertEqual(streams(), set(made) | {"retail"})
 
     def test_names_of_views_keys_and_tenants(self):
         host = self.serve()

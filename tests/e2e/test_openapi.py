@@ -274,8 +274,8 @@ class OpenApi(TestCase):
 
     def limits(self, ask):
         whole = {"requests": {"per_second": 1_000_000, "burst": 2_000_000, "per_day": 10_000_000, "per_month": 20_000_000},
-                 "records": {"per_second": 1_000_000}, "bytes": {"per_second": 1 << 40}, "connections": 500, "streams": 200,
-                 "disk_bytes": 1 << 50}
+                 "records": {"per_second": 1_000_000}, "bytes": {"per_second": 1_000_000_000}, "connections": 500, "streams": 200,
+                 "disk_bytes": 1 << 49}
         ask("PUT", "/v1/limits/tenants/default", whole)
         ask("PUT", "/v1/limits/tenants/default", {"request": {}}, 400, "invalid_body")
         ask("GET", "/v1/limits/tenants/default")
@@ -287,12 +287,13 @@ class OpenApi(TestCase):
         ask("DELETE", "/v1/limits/tenants/NO", None, 400)
 
     def limits_of_keys(self, ask, id):
-        ask("PUT", f"/v1/limits/keys/{id}", {"requests": {"per_second": 10_000}, "connections": 100})
+        ask("PUT", f"/v1/limits/keys/{id}", {"requests": {"per_second": 10_000}, "records": {"per_day": 10_000_000},
+                                             "bytes": {"per_month": 1 << 40}, "connections": 100})
         ask("PUT", f"/v1/limits/keys/{id}", {"streams": 1}, 400, "invalid_body")
         ask("GET", f"/v1/limits/keys/{id}")
         ask("GET", "/v1/limits/keys/absent", None, 404, "key_not_found")
         ask("GET", "/v1/limits/keys?limit=1")
-        ask("GET", f"/v1/limits/keys?after={id}")
+        ask("GET", f"/v1/limits/keys?from={id}")
         ask("GET", "/v1/limits/keys?limit=0", None, 400)
         ask("GET", "/v1/limits")
         ask("GET", "/v1/limits?x=1", None, 400)
