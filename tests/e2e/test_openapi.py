@@ -6,7 +6,7 @@ import time
 import unittest
 import urllib.parse
 
-from harness import TestCase, request, root
+from harness import TestCase, need, request, root
 
 TOOLS = root / "build/python/bin"  # made by tools/setup --tests
 CONFIG = """
@@ -308,6 +308,18 @@ class OpenApi(TestCase):
         ask("GET", "/v1/audit/head")
         ask("GET", "/v1/audit/head?x=1", None, 400)
 
+    def certificates(self, ask, id):
+        subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                        "2", "-subj", "/CN=till-3", "-keyout", "till-3.key", "-out", "till-3.pem"],
+                       check=True, capture_output=True, cwd=self.directory)
+        path = f"/v1/keys/{id}/certificates"
+        bound = ask("POST", path, {"certificate": (self.directory / "till-3.pem").read_text()}).json()
+        self.assertEqual([c["subject"] for c in bound["certificates"]], ["CN=till-3"])
+        ask("POST", path, {"certificate": "none"}, 400, "invalid_body")
+        ask("POST", "/v1/keys/absent/certificates", {"certificate": (self.directory / "till-3.pem").read_text()}, 404, "key_not_found")
+        ask("DELETE", f"{path}/{bound['certificates'][0]['sha256']}", None, 204)
+        ask("DELETE", f"{path}/{'a' * 64}", None, 404, "certificate_not_found")
+
     def keys(self, ask, document):
         ask("POST", "/v1/keys", {"name": "a", "scopes": ["server:read"]}, 400, "invalid_body")
         admin = ask("POST", "/v1/keys", {"name": "operator", "scopes": ["instance:admin"]}, 201).json()
@@ -320,6 +332,7 @@ class OpenApi(TestCase):
         ask("POST", f"/v1/keys/{narrow['id']}/rotate", {"grace_seconds": -1}, 400)
         ask("POST", "/v1/keys/absent/rotate", "", 404, "key_not_found")
         ask("GET", f"/v1/keys/{narrow['id']}")
+        self.certificates(ask, narrow["id"])
         ask("GET", "/v1/keys?from=0&limit=2")
         ask("GET", "/v1/keys?limit=0", None, 400)
         ask("GET", "/v1/keys/absent", None, 404)
