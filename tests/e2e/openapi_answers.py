@@ -69,7 +69,7 @@ class Checker:
         self.trouble = []
         self.members = set()  # of schemas, that were seen
         self.statuses = set()
-        self.paths = [(re.compile(re.sub(r"\\\{[a-z]+\\\}", "[^/]+", re.escape(path)) + "$"), path.count("{"), path)
+        self.paths = [(re.compile(re.sub(r"\\\{[a-z0-9]+\\\}", "[^/]+", re.escape(path)) + "$"), path.count("{"), path)
                       for path in document["paths"]]
         self.paths.sort(key=lambda p: p[1])  # a path without parameters comes first
 
