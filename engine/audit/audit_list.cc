@@ -19,9 +19,10 @@ constexpr std::uint32_t kReadMax = 2'000;
 
 // What is shown of the system stream's events, whatever their type: nothing that is, or comes of, a secret, and no text
 // of unbounded length.
-constexpr std::string_view kShown[] = {"id",      "kind",   "name",     "tenant",    "scopes", "expires", "older_until",
-                                       "revoked", "closed", "opened",   "at",        "stream", "key",     "decision",
-                                       "derived", "built",  "requests", "sequences", "limit"};
+constexpr std::string_view kShown[] = {"id",          "kind",     "name",        "tenant",  "scopes",   "expires",
+                                       "older_until", "revoked",  "closed",      "opened",  "at",       "stream",
+                                       "key",         "decision", "derived",     "built",   "requests", "sequences",
+                                       "limit",       "limits",   "certificate", "subject", "bound",    "unbound"};
 constexpr std::size_t kShownMax = 2'000;  // bytes of one member
 
 bool fits(std::string_view wanted, std::string_view action) {
