@@ -112,7 +112,7 @@ TEST(Usage, IsInTheMetricsByTenant) {
   EXPECT_THAT(text, HasSubstr("tidemill_usage_records_total{tenant=\"acme\"} 80\n"));
   EXPECT_THAT(text, HasSubstr("tidemill_usage_bytes_total{tenant=\"default\"} 500\n"));
   EXPECT_THAT(text, HasSubstr("tidemill_usage_refused_requests_total{tenant=\"default\"} 6\n"));
-  EXPECT_THAT(text, Not(HasSubstr("0000000000001"))) << "no keys";
+  EXPECT_THAT(text, Not(HasSubstr("\"0000000000001\""))) << "no keys";
 }
 
 }  // namespace

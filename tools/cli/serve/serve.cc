@@ -49,6 +49,13 @@ void limit_heaps() {
 #endif
 }
 
+// What the start needed for a while, as to read a million keys, is the kernel's again: 13 of 146 MiB.
+void give_back_memory() {
+#ifdef M_ARENA_MAX
+  ::malloc_trim(0);
+#endif
+}
+
 // SIGHUP: what can be changed while the server runs is taken over, the rest is named.
 void reload(const ServeOptions& options, Config& config, RunningServer& server, ProgramLogger& logger) {
   ConfigErrors errors;
@@ -96,6 +103,7 @@ int serve(const ServeOptions& options) {
     server.stop();
     return server.is_hopeless() ? kWrongUse : kNotReached;
   }
+  give_back_memory();
   const ServiceManager manager(std::getenv("NOTIFY_SOCKET"));
   manager.ready(server.url());
   while (true) {
