@@ -139,7 +139,10 @@ bool Context::take_clients(const TlsMaterial& material, std::string& error) {
   const auto last = ERR_peek_last_error();
   if (found == 0 || (last != 0 && ERR_GET_REASON(last) != PEM_R_NO_START_LINE)) {
     ERR_clear_error();
-    return error = "the file of the clients' authority holds no certificate in PEM, or one that cannot be read", false;
+    return error =
+               "the file of server.tls_client_ca holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or one "
+               "that cannot be read",
+           false;
   }
   ERR_clear_error();
   const bool required = material.clients == ClientCertificates::required;

@@ -69,7 +69,8 @@ ErrorId error_of(LimitKind kind) {
 std::string sentence(const Refusal& r) {
   const std::string most = std::to_string(r.most);
   const std::string of = r.of_tenant ? "the tenant" : "the key";
-  const std::string measure(measure_name(r.measure));
+  std::string measure(measure_name(r.measure));
+  if (r.most == 1) measure.pop_back();  // of requests, records, bytes
   switch (r.kind) {
     case LimitKind::rate:
       return "The limit of " + of + " is " + most + " " + measure + " a second.";

@@ -62,7 +62,8 @@ void index_page(ApiContext& context, Call& call, http::Responder responder) {
       }
     }
     out.append("</ul>\n<h2>State</h2>\n<ul>\n");
-    for (const char* path : {"/v1/groups", "/healthz", "/readyz", "/readyz/ingest", "/metrics"}) link(out, path, path);
+    for (const char* path : {"/v1/groups", "/healthz", "/readyz", "/readyz/ingest", "/metrics", "/openapi.json"})
+      link(out, path, path);
     out.append("</ul>\n<p>POST records to /v1/streams/{stream}/records, SQL to /v1/sql.</p>\n</body>\n</html>\n");
     http::Response response;
     response.content_type = "text/html; charset=utf-8";

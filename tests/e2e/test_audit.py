@@ -190,6 +190,13 @@ class Audit(TestCase):
         self.assertRegex(heads.read_text(), r"^_system \d+ [0-9a-f]{64}\n_audit \d+ [0-9a-f]{64}\n$")
         code, lines, done = self.verify(host, "--url", host.url, key=admin)
         self.assertEqual((code, self.damages(lines)), (0, []), done)
+        # What is wrong with the logs of the instance keeps nobody from the streams.
+        wrong = self.directory / "wrong.txt"
+        wrong.write_text(re.sub(r"[0-9a-f]{8}$", "00000000", heads.read_text(), flags=re.M))
+        code, lines, done = self.verify(host, "--url", host.url, "--heads", str(wrong), key=admin)
+        self.assertEqual((code, [d["kind"] for d in self.damages(lines)]), (1, ["chain", "chain"]), done)
+        self.assertIn("retail", [p["name"] for p in lines if p["type"] == "log"], done)
+        self.assertEqual([p for p in lines if p.get("kind") == "stranger"], [], done)
         self.assertEqual(host.stop(), 0)
         self.assertEqual(self.verify(host, "--heads", str(heads))[0], 0)
 
@@ -258,6 +265,13 @@ class Audit(TestCase):
         done = self.tidemill("verify", "--data", str(host.data), "--heads", str(heads))
         self.assertEqual(done.returncode, 2)
         self.assertIn("does not print", done.stderr)
+        heads.write_text("")
+        done = self.tidemill("verify", "--data", str(host.data), "--heads", str(heads))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("has no line of", done.stderr)
+        for words in (["--limit", "0"], ["--limit", "x"], ["--limit", "-1"]):
+            done = self.tidemill("audit", *words)
+            self.assertEqual((done.returncode, "--limit" in done.stderr), (2, True), done)
 
     def test_the_trail_is_in_a_backup(self):
         host, admin, till = self.with_denials()

@@ -109,6 +109,17 @@ class KeysPage(TestCase):
         self.assertEqual(unbound.returncode, 0, unbound.stderr)
         nothing = self.tidemill("keys", "bind", id, "--certificate", "till-3.csr", "--data", data)
         self.assertIn("no certificate in PEM", nothing.stderr)
+        nothing = self.tidemill("keys", "bind", id, "--certificate", "gone.pem", "--data", data)
+        self.assertIn("gone.pem: No such file", nothing.stderr)
+        nothing = self.tidemill("keys", "unbind", id, "--certificate", "gone.pem", "--data", data)
+        self.assertIn("or the SHA-256", nothing.stderr)
+        # Who looks for a key in a directory that is none has mistyped it: none is made.
+        other = str(self.directory / "other")
+        for command in (["list"], ["revoke", id], ["rotate", id], ["bind", id, "--certificate", "till-3.pem"]):
+            done = self.tidemill("keys", *command, "--data", other)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+            self.assertIn("there is no data directory", done.stderr)
+            self.assertFalse(pathlib.Path(other).exists())
 
     def test_its_links_lead_somewhere(self):
         for target in re.findall(r"\]\(([^)]+)\)", PAGE.read_text()):

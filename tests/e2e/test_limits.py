@@ -79,6 +79,7 @@ class Limits(TestCase):
                                 (["set", "--tenant", "a", "--day-records", "1.5"], "--day-records takes a number"),
                                 (["set", "--tenant", "a", "--requests", "0/s"], "from 1 to 1,000,000,000"),
                                 (["set", "--tenant", "a", "--key", "b"], "say --key or --tenant, not both"),
+                                (["set", "--tenant", "a"], "say what to limit"),
                                 (["show", "--key", "0000000000000"], "There is no key of that id.")):
             self.assertIn(said, self.limits(*arguments, code=2))
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "storage/seam/clock.h"
@@ -29,8 +30,9 @@ std::vector<Cell> row_of(const Json& event) {
     const auto it = event.find(name);
     return it == event.end() ? Cell() : cell_of(*it);
   };
-  Cell key = take("key");
-  if (key.text.empty()) key = take("by");
+  // Who asked; `key` is that in the audit trail, and whose limits were changed in the system stream.
+  Cell key = take("by");
+  if (key.text.empty() && event.value("log", "") != "_system") key = take("key");
   std::string rest;
   for (const auto& [name, value] : event.items()) {
     static constexpr std::string_view kColumns[] = {"time",  "action", "by",       "tenant", "address",
@@ -48,6 +50,7 @@ int audit(const AuditOptions& options) {
   std::string error;
   const auto server = resolve(options.remote, error);
   if (!server) return wrong_use("audit", error);
+  if (options.limit == 0) return wrong_use("audit", "--limit takes a number from 1 on");
   std::string query;
   const auto add = [&](const char* name, const std::string& value) {
     query += std::string("&") + name + "=" + percent_encode(value);
@@ -62,9 +65,10 @@ int audit(const AuditOptions& options) {
                                     " takes a time such as 2026-01-31T00:00:00Z, or how long ago, such as 24h");
     add(name, format_rfc3339(*time));
   }
-  std::uint64_t left = options.limit == 0 ? ~std::uint64_t{0} : options.limit;
+  std::uint64_t left = options.limit;
   RunningTable table({{"time"}, {"action"}, {"key"}, {"tenant"}, {"address"}, {"count", true}, {"what"}});
   bool whole = true;
+  bool any = false;
   for (std::string cursor; left != 0;) {
     std::string path = "/v1/audit?limit=" + std::to_string(std::min(left, kPage)) + query;
     if (!cursor.empty()) path += "&cursor=" + cursor;
@@ -74,6 +78,7 @@ int audit(const AuditOptions& options) {
     if (!json.is_object() || !json.contains("events") || !json["events"].is_array())
       return wrong_use("audit", "the answer is not understood; is the server of another version?");
     whole = whole && json.value("lost", Json::array()).empty();
+    any = any || !json["events"].empty();
     std::vector<std::vector<Cell>> rows;
     for (const Json& event : json["events"]) {
       if (options.json) {
@@ -88,6 +93,7 @@ int audit(const AuditOptions& options) {
     if (next == json.end() || !next->is_string()) break;
     cursor = next->get<std::string>();
   }
+  if (!any && !options.json) std::fputs("no events of that kind\n", stderr);
   if (whole) return kOk;
   (void)wrong_use("audit", "some events cannot be read: the logs are damaged; `tidemill verify` says where");
   return kPartly;

@@ -115,6 +115,11 @@ CLI::Option* Program::setting(CLI::App* command, const char* flag, const char* k
 void Program::add_config() {
   CLI::App* c = app_.add_subcommand("config", "Check a configuration, or compare it with a server");
   c->require_subcommand(1);
+  c->footer(
+      "Examples:\n"
+      "  tidemill config check tidemill.toml\n"
+      "  tidemill config diff tidemill.toml\n"
+      "`tidemill config COMMAND --help` says more of each.");
   CLI::App* check = c->add_subcommand("check", "Say all that is wrong with a file, without a server");
   check->add_option("file", config_.file, "The TOML file (else the built-in configuration and the environment)");
   check->footer("Examples:\n  tidemill config check tidemill.toml");

@@ -185,7 +185,7 @@ int keys_unbind(const KeysOptions& options);
 struct AuditOptions {
   Remote remote;
   std::string key, from, until, action;
-  std::uint64_t limit = 0;  // 0: all
+  std::uint64_t limit = ~std::uint64_t{0};  // from 1; all, where nothing is said
   bool json = false;
 };
 int audit(const AuditOptions& options);

@@ -1,5 +1,6 @@
 // The commands that look after a server, its directory and who may use it.
 #include "tools/cli/grammar.h"
+#include "tools/cli/usage.h"
 
 namespace tidemill::cli {
 
@@ -62,6 +63,11 @@ void Program::add_backup() {
 void Program::add_keys() {
   CLI::App* c = app_.add_subcommand("keys", "Make, list, rotate and revoke keys; bind clients' certificates to them");
   c->require_subcommand(1);
+  c->footer(
+      "Examples:\n"
+      "  tidemill keys create operator --admin > operator.key\n"
+      "  tidemill keys list\n"
+      "`tidemill keys COMMAND --help` says more of each.");
   const auto add_data = [this](CLI::App* sub) {
     add_remote(sub, keys_.remote);
     sub->add_option("--data", keys_.data, "Instead of a server: a data directory that none uses, on this machine")
@@ -123,6 +129,11 @@ void Program::add_keys() {
 void Program::add_limits() {
   CLI::App* c = app_.add_subcommand("limits", "Set, show and remove limits of keys and tenants");
   c->require_subcommand(1);
+  c->footer(
+      "Examples:\n"
+      "  tidemill limits set --tenant acme --requests 100/s\n"
+      "  tidemill limits show --tenant acme\n"
+      "`tidemill limits COMMAND --help` says more of each.");
   const auto add_owner = [this](CLI::App* sub) {
     add_remote(sub, limits_.remote);
     sub->add_option("--key", limits_.key, "Of the key with this id")->type_name("ID");
@@ -176,7 +187,9 @@ void Program::add_audit() {
   c->add_option("--until", audit_.until, "Before then")->type_name("TIME");
   c->add_option("--action", audit_.action, "Only this action, such as auth.denied; `key.*`: those that begin so")
       ->type_name("ACTION");
-  c->add_option("--limit", audit_.limit, "So many events at most")->type_name("N");
+  c->add_option("--limit", audit_.limit, "So many events at most, from the oldest on")
+      ->check(refuse_number)
+      ->type_name("N");
   c->add_flag("--json", audit_.json, "One JSON object a line");
   CLI::App* head = c->add_subcommand("head", "Print how far the hash chains of both logs are");
   add_remote(head, audit_.remote);

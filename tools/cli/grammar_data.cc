@@ -113,7 +113,8 @@ void Program::add_tail() {
       {"earliest", "latest"}, false);
   c->add_option("--shard", tail_.shard, "Only this one")->type_name("SHARD");
   c->add_option("--limit", tail_.limit, "Stop after so many records")->check(refuse_number)->type_name("N");
-  c->add_flag("!--no-follow", tail_.follow, "Stop at the end instead of waiting for more");
+  c->add_flag_callback(
+      "--no-follow", [this] { tail_.follow = false; }, "Stop at the end instead of waiting for more");
   c->add_flag("--data-only", tail_.data_only, "Only the records' own JSON");
 }
 

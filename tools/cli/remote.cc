@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "api/http/tls_trust.h"
 #include "storage/base/build_info.h"
 
 namespace tidemill::cli {
@@ -76,6 +77,10 @@ std::optional<Server> resolve(const Remote& remote, std::string& error) {
   };
   parsed->trust.ca_file = or_setting(remote.ca_file, "TIDEMILL_CA_FILE");
   parsed->trust.fingerprint = or_setting(remote.tls_fingerprint, "TIDEMILL_TLS_FINGERPRINT");
+  // Here, because it is a wrong option, not a server that is away. The system's authorities are read when they are
+  // needed.
+  const bool named = !parsed->trust.ca_file.empty() || !parsed->trust.fingerprint.empty();
+  if (parsed->tls && named && !http::TlsTrustContext::make(parsed->trust, error)) return std::nullopt;
   Server server{std::move(*parsed), {}};
   if (!remote.key_file.empty()) {
     if (!read_key(remote.key_file, server.key, error)) return std::nullopt;

@@ -1,3 +1,5 @@
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -18,6 +20,10 @@ constexpr std::size_t kFileMax = 1 << 20;
 // not travel. Empty: `error` says why.
 std::string certificate_in(const std::string& path, std::string& error) {
   std::ifstream in(path, std::ios::binary);
+  if (!in.is_open()) {
+    error = "cannot read " + path + ": " + std::strerror(errno);
+    return {};
+  }
   std::string text(kFileMax, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
@@ -25,8 +31,9 @@ std::string certificate_in(const std::string& path, std::string& error) {
   constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
   const std::size_t begin = text.find(kBegin);
   const std::size_t end = begin == std::string::npos ? begin : text.find(kEnd, begin);
-  if (!in.is_open() || end == std::string::npos) {
-    error = "no certificate in PEM (" + std::string(kBegin) + ") can be read from " + path;
+  if (end == std::string::npos) {
+    error = path + " holds no certificate in PEM (" + std::string(kBegin) +
+            "); `openssl x509 -inform DER -in FILE -out FILE.pem` makes one of DER";
     return {};
   }
   return text.substr(begin, end + kEnd.size() - begin) + "\n";
@@ -63,7 +70,7 @@ int keys_bind(const KeysOptions& options) {
   if (!options.data.empty()) {
     if (certificate->expires <= system_clock().wall())
       return wrong_use(kCommand, "the certificate has expired at " + format_rfc3339(certificate->expires));
-    const auto local = LocalKeys::open(options.data, error);
+    const auto local = LocalKeys::open(options.data, LocalKeys::Missing::refuse, error);
     if (!local) return wrong_use(kCommand, error);
     const auto bound = local->keys().bind(*id, *certificate, true, {});
     if (!bound) return wrong_use(kCommand, bound.error().message());
@@ -89,11 +96,13 @@ int keys_unbind(const KeysOptions& options) {
   if (!sha256) {
     const std::string pem = certificate_in(options.certificate, error);
     const auto certificate = pem.empty() ? std::nullopt : parse(pem, error);
-    if (!certificate) return wrong_use(kCommand, error);
+    if (!certificate)
+      return wrong_use(kCommand,
+                       error + "; --certificate takes the file, or the SHA-256 that `tidemill keys list` shows");
     sha256 = certificate->sha256;
   }
   if (!options.data.empty()) {
-    const auto local = LocalKeys::open(options.data, error);
+    const auto local = LocalKeys::open(options.data, LocalKeys::Missing::refuse, error);
     if (!local) return wrong_use(kCommand, error);
     const auto unbound = local->keys().unbind(*id, *sha256, {});
     if (!unbound) return wrong_use(kCommand, unbound.error().message());

@@ -20,7 +20,9 @@ std::optional<WallTime> when(const std::string& text) {
   if (const auto time = parse_rfc3339(text)) return time;
   const auto duration = parse_duration(text);
   if (!duration || duration->count() <= 0) return std::nullopt;
-  return system_clock().wall() + *duration;
+  constexpr WallTime kEnd = std::chrono::sys_days(std::chrono::year(10'000) / 1 / 1);  // RFC 3339 has four digits
+  const WallTime now = system_clock().wall();
+  return *duration < kEnd - now ? std::optional(now + *duration) : std::nullopt;
 }
 
 // The secret on standard output and nothing else, so that it can be sent on; the rest is for who looks on.
@@ -93,7 +95,7 @@ int create_local(const KeysOptions& options, const WantedKey& wanted) {
   if (const std::string fault = fault_of(wanted, system_clock().wall()); !fault.empty())
     return wrong_use("keys create", fault);
   std::string error;
-  const auto local = LocalKeys::open(options.data, error);
+  const auto local = LocalKeys::open(options.data, LocalKeys::Missing::make, error);
   if (!local) return wrong_use("keys create", error);
   const auto issued = local->keys().create(wanted, {});
   if (!issued) return wrong_use("keys create", "the key was not made: " + issued.error().message());
@@ -139,7 +141,7 @@ int keys_create(const KeysOptions& options) {
     if (!wanted.expires)
       return wrong_use("keys create",
                        "--expires takes how long from now, such as 90d, or a time such as "
-                       "2027-01-31T00:00:00Z");
+                       "2027-01-31T00:00:00Z, before the year 10000");
   }
   if (!options.data.empty()) return create_local(options, wanted);
 
@@ -169,7 +171,7 @@ int keys_list(const KeysOptions& options) {
   Json rows = Json::array();
   if (!options.data.empty()) {
     std::string error;
-    const auto local = LocalKeys::open(options.data, error);
+    const auto local = LocalKeys::open(options.data, LocalKeys::Missing::refuse, error);
     if (!local) return wrong_use("keys list", error);
     const WallTime now = system_clock().wall();
     for (const KeyRecord& key : local->keys().list("", 0, ~std::size_t{0}).keys)
@@ -202,7 +204,7 @@ int keys_rotate(const KeysOptions& options) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(*grace);
   if (!options.data.empty()) {
     std::string error;
-    const auto local = LocalKeys::open(options.data, error);
+    const auto local = LocalKeys::open(options.data, LocalKeys::Missing::refuse, error);
     if (!local) return wrong_use("keys rotate", error);
     const auto issued = local->keys().rotate(*id, seconds, {});
     if (!issued) return wrong_use("keys rotate", issued.error().message());
@@ -227,7 +229,7 @@ int keys_revoke(const KeysOptions& options) {
   if (!id) return code;
   if (!options.data.empty()) {
     std::string error;
-    const auto local = LocalKeys::open(options.data, error);
+    const auto local = LocalKeys::open(options.data, LocalKeys::Missing::refuse, error);
     if (!local) return wrong_use("keys revoke", error);
     if (const auto revoked = local->keys().revoke(*id, {}); !revoked)
       return wrong_use("keys revoke", revoked.error().message());

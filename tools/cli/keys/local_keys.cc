@@ -36,9 +36,13 @@ LocalKeys::~LocalKeys() {
   flush_.stop();
 }
 
-std::unique_ptr<LocalKeys> LocalKeys::open(const std::string& data, std::string& error) {
+std::unique_ptr<LocalKeys> LocalKeys::open(const std::string& data, Missing missing, std::string& error) {
   // What this process makes in it, the server must be able to write.
   struct stat info {};
+  if (missing == Missing::refuse && ::stat((data + "/TIDEMILL").c_str(), &info) != 0 && errno != EACCES) {
+    error = "there is no data directory " + data + "; say which with --data";
+    return nullptr;
+  }
   if (::stat(data.c_str(), &info) == 0 && info.st_uid != ::geteuid()) {
     error = data +
             " belongs to another user: run this as the server's user (sudo -u NAME tidemill keys ...), whose "

@@ -16,8 +16,10 @@ namespace tidemill::cli {
 // the directory's lock as long as it lives.
 class LocalKeys {
  public:
-  // nullptr: `error` says why, and what to do.
-  static std::unique_ptr<LocalKeys> open(const std::string& data, std::string& error);
+  // A directory that is none yet is made by `Missing::make` only: who looks for a key has mistyped it. nullptr: `error`
+  // says why, and what to do.
+  enum class Missing : bool { refuse, make };
+  static std::unique_ptr<LocalKeys> open(const std::string& data, Missing missing, std::string& error);
   ~LocalKeys();
   Keys& keys() { return *keys_; }
 

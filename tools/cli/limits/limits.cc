@@ -43,6 +43,12 @@ std::optional<Target> target_of(const LimitsOptions& options, const char* comman
   return target;
 }
 
+bool says_nothing(const LimitsOptions& o) {
+  for (const LimitsOptions::Of* of : {&o.requests, &o.records, &o.bytes})
+    if (of->rate || of->day || of->month) return false;
+  return !o.connections && !o.streams && !o.disk;
+}
+
 // One line for each limit: what it is, and what is left.
 void add_rows(Json& rows, const Json& owner) {
   if (!owner.is_object()) return;
@@ -90,6 +96,8 @@ std::optional<Json> json_of(const Server& server, const char* command, const Htt
 }  // namespace
 
 int limits_set(const LimitsOptions& options) {
+  if (says_nothing(options))
+    return wrong_use("limits set", "say what to limit, such as --requests 100/s; see `tidemill limits set --help`");
   int code = kOk;
   const auto target = target_of(options, "limits set", true, code);
   if (!target) return code;

@@ -138,8 +138,10 @@ int verify_views_by(const Server& server, VerifyReport& report) {
   return kOk;
 }
 
-// What `audit head` prints: LOG SEQUENCE SHA256, a line each. False: a line is something else.
+// What `audit head` prints: LOG SEQUENCE SHA256, a line each. False: a line is something else, or (`wrong` is empty)
+// there is none: a head that was not kept must not pass for one that fits.
 bool take_heads(std::istream& in, VerifyDataOptions& into, std::string& wrong) {
+  bool any = false;
   for (std::string line; std::getline(in, line);) {
     if (line.empty() || line.starts_with('#')) continue;
     std::istringstream words(line);
@@ -151,9 +153,10 @@ bool take_heads(std::istream& in, VerifyDataOptions& into, std::string& wrong) {
       wrong = line;
       return false;
     }
+    any = true;
     if (sequence != 0) into.heads[log].push_back({Sequence(sequence), *parsed});
   }
-  return true;
+  return any;
 }
 
 // What the server knows of its own logs. It is asked before the cut, so that all of it is below.
@@ -191,8 +194,11 @@ int verify(const VerifyOptions& options) {
     if (!file) return wrong_use("verify", "cannot read " + options.heads + ", the file of --heads");
     std::string wrong;
     if (!take_heads(file, what, wrong))
-      return wrong_use(
-          "verify", options.heads + " has a line that `tidemill audit head` does not print: " + wrong.substr(0, 100));
+      return wrong_use("verify",
+                       options.heads + (wrong.empty() ? " has no line of `tidemill audit head`, so it proves nothing"
+                                                      : " has a line that `tidemill audit head` does not "
+                                                        "print: " +
+                                                            wrong.substr(0, 100)));
   }
   if (online)
     if (const int code = ask_heads(*server, what); code != kOk) return code;

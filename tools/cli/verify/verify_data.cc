@@ -49,6 +49,7 @@ class DataVerifier {
     }
     say("_system", looked);
     const auto known = reader_->read_definitions();
+    known_ = known.has_value();
     if (known) return true;
     if (known.error() != StorageErrc::damaged) return known.error();
     report_.finding({Finding::Grade::damage,
@@ -88,6 +89,7 @@ class DataVerifier {
     ASSIGN_OR_RETURN(Looked looked, look(kAuditStream, nullptr));
     if (looked.damaged() && options_.cut) {
       RETURN_IF_ERROR(open());
+      if (known_) RETURN_IF_ERROR(reader_->read_definitions());  // streams() and strangers() go by them
       ASSIGN_OR_RETURN(looked, look(kAuditStream, nullptr));
     }
     say("_audit", looked);
@@ -226,6 +228,7 @@ class DataVerifier {
   const VerifyDataOptions& options_;
   VerifyReport& report_;
   std::unique_ptr<DataReader> reader_;
+  bool known_ = false;  // what streams there are
 };
 
 }  // namespace
