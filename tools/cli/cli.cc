@@ -82,17 +82,17 @@ void Program::words(CLI::Option* option, std::vector<std::string> known, bool ch
   words_[option] = std::move(known);
 }
 
-void Program::add_key_file(CLI::App* command, Remote& remote) {
+void Program::add_remote(CLI::App* command, Remote& remote) {
+  command->add_option("--url", remote.url, "The server (else API_URL, also from .env; else http://127.0.0.1:7077)")
+      ->type_name("URL");
+  add_access(command, remote);
+}
+
+void Program::add_access(CLI::App* command, Remote& remote) {
   command
       ->add_option("--key-file", remote.key_file,
                    "A file that holds the key (else TIDEMILL_KEY or API_KEY, also from .env)")
       ->type_name("FILE");
-}
-
-void Program::add_remote(CLI::App* command, Remote& remote) {
-  command->add_option("--url", remote.url, "The server (else API_URL, also from .env; else http://127.0.0.1:7077)")
-      ->type_name("URL");
-  add_key_file(command, remote);
   command
       ->add_option("--ca-file", remote.ca_file,
                    "Of https: the authority to believe, in PEM (else TIDEMILL_CA_FILE, also from .env; else the "

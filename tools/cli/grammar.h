@@ -25,7 +25,8 @@ class Program {
   static void take_last(CLI::App& app);
   // What may be said here; `checked` where nobody else says so. Completion offers these words.
   void words(CLI::Option* option, std::vector<std::string> known, bool checked = true);
-  static void add_key_file(CLI::App* command, Remote& remote);
+  // The key, and which server of https to believe.
+  static void add_access(CLI::App* command, Remote& remote);
   static void add_remote(CLI::App* command, Remote& remote);
   CLI::Option* setting(CLI::App* command, const char* flag, const char* key, const char* help, const char* type);
 

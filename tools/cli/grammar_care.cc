@@ -23,7 +23,7 @@ void Program::add_verify() {
   c->add_option("--data", verify_.data, "The data directory")->capture_default_str()->type_name("DIR");
   c->add_option("--url", verify_.remote.url, "The server that uses the directory; without it none may")
       ->type_name("URL");
-  add_key_file(c, verify_.remote);
+  add_access(c, verify_.remote);
   c->add_option("--scratch", verify_.scratch, "Where views are made anew to compare (else TMPDIR, else /tmp)")
       ->type_name("DIR");
   c->add_flag("--no-views", verify_.no_views, "Leave the views out");
@@ -45,7 +45,7 @@ void Program::add_backup() {
   c->add_option("--data", backup_.data, "The data directory")->capture_default_str()->type_name("DIR");
   c->add_option("--url", backup_.remote.url, "The server that uses the directory; without it none may")
       ->type_name("URL");
-  add_key_file(c, backup_.remote);
+  add_access(c, backup_.remote);
   c->add_flag("--copy", backup_.copy, "Never link");
   c->add_flag("--with-instance-key", backup_.with_instance_key,
               "Also what encrypts the secrets of keys of kind aws: the backup is then as secret as they are");
