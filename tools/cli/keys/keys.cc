@@ -141,7 +141,7 @@ int keys_create(const KeysOptions& options) {
     if (!wanted.expires)
       return wrong_use("keys create",
                        "--expires takes how long from now, such as 90d, or a time such as "
-                       "2027-01-31T00:00:00Z, before the year 10000");
+                       "2027-01-31T00:00:00Z, before 2106");
   }
   if (!options.data.empty()) return create_local(options, wanted);
 
