@@ -96,11 +96,11 @@ std::optional<Json> json_of(const Server& server, const char* command, const Htt
 }  // namespace
 
 int limits_set(const LimitsOptions& options) {
-  if (says_nothing(options))
-    return wrong_use("limits set", "say what to limit, such as --requests 100/s; see `tidemill limits set --help`");
   int code = kOk;
   const auto target = target_of(options, "limits set", true, code);
   if (!target) return code;
+  if (says_nothing(options))
+    return wrong_use("limits set", "say what to limit, such as --requests 100/s; see `tidemill limits set --help`");
   Json said = Json::object();
   if (const std::string wrong = change_limits(options, said); !wrong.empty()) return wrong_use("limits set", wrong);
   // What is not said stays as it is.
