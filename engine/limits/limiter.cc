@@ -164,7 +164,7 @@ class LimiterImpl final : public Limiter {
     // keeps one worker busy, and not all of them. The tenant's own is the operator's, whom nobody may keep from it.
     const Reading reading(*this, owner.key && limits.has_quota() ? owner.tenant : std::string());
     if (reading.busy) return StorageErrc::throttled;
-    core_->write_usage();  // so that what was used today is in the log, which alone knows it
+    if (limits.has_quota()) core_->write_usage();  // what was used today must be in the log, which alone knows it
     RETURN_IF_ERROR(core_->system().append("limits.set", encode(LimitsSet{owner, limits, by})));
     core_->measure_disks();
     if (!limits.has_quota()) return {};
