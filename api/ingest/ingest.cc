@@ -201,6 +201,18 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
     }
   }
 
+  // A body that was read is work, whatever is in it: who sends nothing but bad records must not pass its rates.
+  const auto spent = [&] {
+    if (!call.limited) return;
+    Amounts read;
+    read[Measure::bytes] = request.body.size();
+    context_.limiter->spend(call.key, call.who->tenant, read);
+  };
+  const auto refuse_read = [&](ErrorId id, std::string_view detail = {}) {
+    spent();
+    refuse(id, detail);
+  };
+
   const auto limits = context_.limits();
   std::string_view body = request.body;
   const std::string_view packed = request.header("Content-Encoding");
@@ -211,10 +223,10 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
       case http::Unpacked::unknown_encoding:
         return refuse(ErrorId::unsupported_encoding);
       case http::Unpacked::broken:
-        return refuse(ErrorId::broken_encoding);
+        return refuse_read(ErrorId::broken_encoding);
       case http::Unpacked::too_large:
         unpacked_ = {};
-        return refuse(ErrorId::body_too_large);
+        return refuse_read(ErrorId::body_too_large);
     }
     body = unpacked_;
   }
@@ -246,7 +258,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
     const CsvBody rows = read_csv_body(body, encoding, stream->definition().fields, limits->record_bytes);
     if (rows.failed) {
       give_back(slot);
-      return refuse(ErrorId::invalid_body, *rows.failed);
+      return refuse_read(ErrorId::invalid_body, *rows.failed);
     }
     fits = parser_.parse(rows.ndjson, BodyFormat::ndjson, parse, slot->body);
     if (fits) merge_rejected(rows, slot->body.rejected);
@@ -255,7 +267,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   }
   if (!fits) {
     give_back(slot);
-    return refuse(ErrorId::too_many_records);
+    return refuse_read(ErrorId::too_many_records);
   }
 
   const auto& rejected = slot->body.rejected;
@@ -273,6 +285,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
     slot->identity = identity;
   }
   if (unpacked_.capacity() > (1u << 20)) unpacked_ = {};
+  if (slot->body.records.empty()) spent();
   if (slot->body.records.empty() && (!slot->identity || rejected.empty())) {
     count(rejected);
     if (!rejected.empty()) {
@@ -325,8 +338,11 @@ void Ingest::PerLoop::drain() {
 
 void Ingest::PerLoop::finish(Slot* slot, MonotonicTime now) {
   // What is not stored was not used, nor what a request before it had stored. After a failed flush nobody knows.
-  if (slot->charged && (slot->replayed || (slot->error && slot->error != StorageErrc::flush_failed)))
+  if (slot->charged && (slot->replayed || slot->error == StorageErrc::key_reused)) {
+    context_.limiter->replayed(slot->key, slot->stream->tenant(), *slot->charged);
+  } else if (slot->charged && slot->error && slot->error != StorageErrc::flush_failed) {
     context_.limiter->give_back(slot->key, slot->stream->tenant(), *slot->charged);
+  }
   if (slot->error) {
     const ErrorId id = error_id(slot->error);
     http::Response response =

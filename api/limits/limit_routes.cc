@@ -5,11 +5,13 @@
 #include "api/errors/problem.h"
 #include "engine/json/writer.h"
 #include "engine/qualified_name.h"
+#include "storage/base/errors.h"
 
 namespace tidemill {
 namespace {
 
 constexpr std::size_t kListMax = 1'000;
+constexpr std::chrono::seconds kReadAgain{5};  // a month of usage may take longer, mostly it does not
 
 http::Response answer(std::string body) {
   http::Response response;
@@ -38,13 +40,19 @@ void write_left(JsonWriter& json, const std::vector<Standing>& standings, bool o
   }
 }
 
+std::uint64_t streams_of(const ApiContext& context, const std::string& tenant) {
+  std::uint64_t n = 0;
+  for (const auto& stream : context.engine.list(tenant)) n += !stream->name().starts_with('_');
+  return n;
+}
+
 void write_rest(JsonWriter& json, std::string_view name, std::optional<std::uint64_t> most, std::uint64_t used) {
   if (most) json.field(name, *most - std::min(*most, used));
 }
 
 // The caller ends the object.
-void write_owner(JsonWriter& json, Limiter& limiter, const LimitOwner& owner, const std::string& tenant,
-                 std::uint64_t streams) {
+void write_owner(JsonWriter& json, const ApiContext& context, const LimitOwner& owner, const std::string& tenant) {
+  Limiter& limiter = *context.limiter;
   const auto limits = limiter.find(owner);
   const LimitSet none;
   const LimitSet& set = limits ? *limits : none;
@@ -58,21 +66,15 @@ void write_owner(JsonWriter& json, Limiter& limiter, const LimitOwner& owner, co
   write_left(json, standings, !owner.key);
   const Limiter::Used used = limiter.used(owner);
   write_rest(json, "connections", set.connections, used.connections);
-  write_rest(json, "streams", set.streams, streams);
+  if (set.streams) write_rest(json, "streams", set.streams, streams_of(context, tenant));
   write_rest(json, "disk_bytes", set.disk_bytes, used.disk_bytes);
   json.end_object();
-}
-
-std::uint64_t streams_of(const ApiContext& context, const std::string& tenant) {
-  std::uint64_t n = 0;
-  for (const auto& stream : context.engine.list(tenant)) n += !stream->name().starts_with('_');
-  return n;
 }
 
 std::string shown(ApiContext& context, const LimitOwner& owner, const std::string& tenant) {
   std::string out;
   JsonWriter json(out);
-  write_owner(json, *context.limiter, owner, tenant, streams_of(context, tenant));
+  write_owner(json, context, owner, tenant);
   json.end_object();
   return out;
 }
@@ -96,7 +98,7 @@ std::optional<LimitOwner> LimitRoutes::key_of(const Call& call, http::Responder&
     return std::nullopt;
   }
   if (tenant) *tenant = key->tenant;
-  return LimitOwner{*id, {}};
+  return LimitOwner{*id, key->tenant};
 }
 
 std::optional<LimitOwner> LimitRoutes::tenant_of(const Call& call, http::Responder& responder) const {
@@ -111,13 +113,12 @@ std::optional<LimitOwner> LimitRoutes::tenant_of(const Call& call, http::Respond
 
 void LimitRoutes::mine(Call& call, http::Responder responder) {
   if (refuse(responder)) return;
-  on_worker(context_, std::move(responder),
-            [&context = context_, key = call.key, tenant = call.who->tenant](http::Responder r) {
-              std::string out = "{\"key\":";
-              out += key ? shown(context, {key, {}}, tenant) : "null";
-              out += ",\"tenant\":" + shown(context, {std::nullopt, tenant}, tenant) + "}";
-              r.send(answer(std::move(out)));
-            });
+  // Not limited itself, so it must be cheap: all of it is in memory, and no worker is kept from others' requests.
+  const std::string& tenant = call.who->tenant;
+  std::string out = "{\"key\":";
+  out += call.key ? shown(context_, {call.key, {}}, tenant) : "null";
+  out += ",\"tenant\":" + shown(context_, {std::nullopt, tenant}, tenant) + "}";
+  responder.send(answer(std::move(out)));
 }
 
 void LimitRoutes::get_key(Call& call, http::Responder responder) {
@@ -146,7 +147,10 @@ void LimitRoutes::put(const LimitOwner& owner, const std::string& tenant, Call& 
             [&context = context_, owner, tenant, by = call.key, limits = std::get<LimitSet>(input)](http::Responder r) {
               const auto done =
                   limits.empty() ? context.limiter->remove(owner, by) : context.limiter->set(owner, limits, by);
-              if (!done) return r.send(problem(error_id(done.error())));
+              if (!done) {
+                const bool again = done.error() == StorageErrc::throttled;
+                return r.send(problem(error_id(done.error()), {}, {}, again ? kReadAgain : std::chrono::seconds(0)));
+              }
               r.send(answer(shown(context, owner, tenant)));
             });
 }

@@ -47,6 +47,13 @@ std::string quoted(std::string_view name) {
   return "`" + std::string(name.substr(0, 60)) + (name.size() > 60 ? "..." : "") + "`";
 }
 
+// Who is shut out can ask why, and the operator can change it. All else about limits is a request like others: what a
+// tenant's admin sets costs events and reading of usage.
+bool never_limited(const Route& route, const Principal& who) {
+  return route.path == "/v1/limits" ||
+         (route.path.starts_with("/v1/limits/") && who.may(Action::admin, Thing::instance));
+}
+
 std::optional<http::Response> refuse_query(const Route& route, const http::Query& query) {
   if (const std::string* twice = query.repeated()) {
     return problem(ErrorId::invalid_parameter, quoted(*twice) + " comes twice; send it once.");
@@ -168,8 +175,8 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     if (audit_) note_admission(route, request, admission);
     if (admission.refusal) return responder.send(std::move(*admission.refusal));
     Call call{route, request, {}, {}, {}, std::move(admission.who), admission.key};
-    // What is above its limits goes before anything is made of it. Limits themselves can always be asked for and set.
-    if (gate_.on() && route.needs.needs_key() && !route.path.starts_with("/v1/limits")) {
+    // What is above its limits goes before anything is made of it.
+    if (gate_.on() && route.needs.needs_key() && !never_limited(route, *call.who)) {
       if (auto refusal = gate_.admit(call.key, call.who->tenant, responder, call.limited)) {
         return responder.send(std::move(*refusal));
       }

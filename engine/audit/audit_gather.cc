@@ -45,6 +45,21 @@ bool AuditGather::accepted(const AuditRequest& request, WallTime now) {
   return wake();
 }
 
+bool AuditGather::room(const AuditNote& note) {
+  const bool denied = note.kind == AuditNote::Kind::denied;
+  std::size_t& all = denied ? denied_ : asked_;
+  const bool many = all >= (denied ? kDeniedMax : kAskedMax);
+  // What has no tenant came without a good key: anybody can send that.
+  if (many && (note.tenant.empty() || notes_.size() >= kNotesMax)) return false;
+  if (!note.tenant.empty()) {
+    std::size_t& own = of_tenants_[note.tenant][denied ? 0 : 1];
+    if (many && own >= kOfTenantMin) return false;
+    ++own;
+  }
+  ++all;
+  return true;
+}
+
 bool AuditGather::denied(const AuditRequest& request, std::string_view reason, std::string_view needs, WallTime now) {
   AuditNote note{
       AuditNote::Kind::denied,     std::string(reason),         audit_text(needs),          request.key,
@@ -53,8 +68,7 @@ bool AuditGather::denied(const AuditRequest& request, std::string_view reason, s
   const std::lock_guard lock(mutex_);
   if (const auto it = notes_.find(note); it != notes_.end()) {
     it->second.add(1, now, now);
-  } else if (denied_ < kDeniedMax) {
-    ++denied_;
+  } else if (room(note)) {
     notes_[std::move(note)].add(1, now, now);
   } else {
     denied_beyond_[std::move(note.reason)].add(1, now, now);
@@ -75,8 +89,7 @@ bool AuditGather::asked(const AuditRequest& request, WallTime now) {
   const std::lock_guard lock(mutex_);
   if (const auto it = notes_.find(note); it != notes_.end()) {
     it->second.add(1, now, now);
-  } else if (asked_ < kAskedMax) {
-    ++asked_;
+  } else if (room(note)) {
     notes_[std::move(note)].add(1, now, now);
   } else {
     asked_beyond_.add(1, now, now);
@@ -106,6 +119,7 @@ AuditGather::Gathered AuditGather::take() {
   out.denied_beyond = std::exchange(denied_beyond_, {});
   out.asked_beyond = std::exchange(asked_beyond_, {});
   denied_ = asked_ = 0;
+  of_tenants_.clear();
   return out;
 }
 

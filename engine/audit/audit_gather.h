@@ -53,8 +53,11 @@ class AuditGather {
  public:
   static constexpr std::size_t kDeniedMax = 32;
   static constexpr std::size_t kAskedMax = 64;
-  static constexpr std::size_t kKeysMax = 1'024;  // of each part
-  static constexpr std::size_t kTextMax = 200;    // bytes of a name or a scope
+  // Of each tenant's so many stand whatever the others do: nobody hides what a key does behind a flood of their own.
+  static constexpr std::size_t kOfTenantMin = 4;
+  static constexpr std::size_t kNotesMax = 1'024;  // of all tenants
+  static constexpr std::size_t kKeysMax = 1'024;   // of each part
+  static constexpr std::size_t kTextMax = 200;     // bytes of a name or a scope
 
   struct User {
     KeyId key;
@@ -102,11 +105,14 @@ class AuditGather {
   };
   Part& own();
   bool wake();
+  // Under mutex_. Whether one more may be an event of its own.
+  bool room(const AuditNote& note);
 
   std::array<Part, 8> parts_;
   std::mutex mutex_;
   std::map<AuditNote, AuditTimes> notes_;
-  std::size_t denied_ = 0, asked_ = 0;  // of notes_
+  std::size_t denied_ = 0, asked_ = 0;                                         // of notes_
+  std::map<std::string, std::array<std::size_t, 2>, std::less<>> of_tenants_;  // the same, of each tenant
   std::map<std::string, AuditTimes> denied_beyond_;
   AuditTimes asked_beyond_;
   std::atomic<bool> woken_{false};

@@ -32,6 +32,11 @@ void Both::take(const Moment& now, const Amounts& amounts) {
   if (of_tenant_ != nullptr) tenant_->meter.take(*of_tenant_, now, amounts);
 }
 
+void Both::spend(const Moment& now, const Amounts& amounts) {
+  if (auto* mine = own()) mine->meter.spend(*mine->limits, now, amounts);
+  if (of_tenant_ != nullptr) tenant_->meter.spend(*of_tenant_, now, amounts);
+}
+
 void Both::give_back(const Amounts& amounts) {
   if (auto* mine = own()) mine->meter.give_back(*mine->limits, amounts);
   if (of_tenant_ != nullptr) tenant_->meter.give_back(*of_tenant_, amounts);

@@ -103,15 +103,16 @@ Result<void> Core::read_back(const LimitOwner* only) {
   {
     const std::lock_guard lock(writing_);
     if (closed_) return {};
-    // Where some of it is damaged the rest counts all the same.
-    result = options_.usage->read(month, [&](const UsageDelta& delta) {
-      if (const auto key = keys.find(delta.key); key != keys.end()) {
-        key->second.add(now, delta);
-        of[delta.key] = delta.tenant;
-      }
-      if (const auto tenant = tenants.find(delta.tenant); tenant != tenants.end()) tenant->second.add(now, delta);
-    });
   }
+  // Not under the lock: a month of a tenant that is used much takes its time, and others' use is noted meanwhile.
+  // Where some of it is damaged the rest counts all the same.
+  result = options_.usage->read(month, only ? only->tenant : std::string(), [&](const UsageDelta& delta) {
+    if (const auto key = keys.find(delta.key); key != keys.end()) {
+      key->second.add(now, delta);
+      of[delta.key] = delta.tenant;
+    }
+    if (const auto tenant = tenants.find(delta.tenant); tenant != tenants.end()) tenant->second.add(now, delta);
+  });
   for (const auto& [key, tenant] : of) {
     Both both(accounts, key, tenant);
     if (both.own()) keys[key].give(both.own()->meter, now);

@@ -12,7 +12,7 @@ namespace tidemill {
 // Whose limits: a key's or a tenant's.
 struct LimitOwner {
   std::optional<KeyId> key;
-  std::string tenant;  // where it is no key
+  std::string tenant;  // whose they are where it is no key; of a key where it is known, which is never needed
 };
 
 // The `limits.*` events as JSON (docs/formats/system-stream.md). What `limits.set` says is all that the owner has from

@@ -1,6 +1,9 @@
 #include "engine/limits/limiter.h"
 
+#include <set>
+
 #include "engine/limits/limiter_impl.h"
+#include "storage/base/errors.h"
 #include "storage/base/logger.h"
 
 namespace tidemill {
@@ -110,6 +113,17 @@ class LimiterImpl final : public Limiter {
     both.count(0, amounts, -1);
   }
 
+  void replayed(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) override {
+    Both both(accounts_, key, tenant);
+    both.give_back_quota(amounts);
+    both.count(0, amounts, -1);
+  }
+
+  void spend(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) override {
+    Both both(accounts_, key, tenant);
+    both.spend(core_->now(), amounts);
+  }
+
   std::optional<Refusal> hold(const std::optional<KeyId>& key, const std::string& tenant,
                               std::shared_ptr<void>& held) override {
     auto* connection = static_cast<Connection*>(held.get());
@@ -146,7 +160,11 @@ class LimiterImpl final : public Limiter {
   }
 
   Result<void> set(const LimitOwner& owner, const LimitSet& limits, std::optional<KeyId> by) override {
-    core_->write_usage();  // so that what was used today is in the log, which alone knows it
+    // A quota reads the month's usage. One of a tenant's keys at a time: its admin, who sets them again and again,
+    // keeps one worker busy, and not all of them. The tenant's own is the operator's, whom nobody may keep from it.
+    const Reading reading(*this, owner.key && limits.has_quota() ? owner.tenant : std::string());
+    if (reading.busy) return StorageErrc::throttled;
+    if (limits.has_quota()) core_->write_usage();  // what was used today must be in the log, which alone knows it
     RETURN_IF_ERROR(core_->system().append("limits.set", encode(LimitsSet{owner, limits, by})));
     core_->measure_disks();
     if (!limits.has_quota()) return {};
@@ -208,6 +226,21 @@ class LimiterImpl final : public Limiter {
   void close() override { core_->close(); }
 
  private:
+  // While it lives nobody else sets a quota of a key of this tenant. No tenant: nobody is kept from it.
+  struct Reading {
+    Reading(LimiterImpl& of, const std::string& wanted) : limiter(of), tenant(wanted) {
+      const std::lock_guard lock(limiter.reading_mutex_);
+      busy = !tenant.empty() && !limiter.reading_.insert(tenant).second;
+    }
+    ~Reading() {
+      const std::lock_guard lock(limiter.reading_mutex_);
+      if (!busy) limiter.reading_.erase(tenant);
+    }
+    LimiterImpl& limiter;
+    const std::string tenant;
+    bool busy = false;
+  };
+
   static std::optional<Refusal> refuse(Both& both, const Moment& now, const Amounts& amounts) {
     auto refusal = both.refuses(now, amounts);
     // The disk was full before the records are counted; a disk has no time at which it would do.
@@ -221,6 +254,8 @@ class LimiterImpl final : public Limiter {
   const std::shared_ptr<Core> core_;
   Accounts& accounts_;
   std::mutex creating_;
+  std::mutex reading_mutex_;
+  std::set<std::string> reading_;  // tenants
 };
 
 }  // namespace

@@ -57,6 +57,11 @@ class Limiter {
                                         const Amounts& amounts) = 0;
   // What was charged and is not stored after all.
   virtual void give_back(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) = 0;
+  // What was charged and was stored before: quotas and usage do not count it. The rates do, or whoever sends the same
+  // again and again would pass them.
+  virtual void replayed(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) = 0;
+  // A body that was read and of which nothing is stored: the rates take it, into debt where they must.
+  virtual void spend(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) = 0;
   // Counts the connection that the request came on, as long as `held`, which is the connection's, lives. A connection
   // counts for the key of its latest request.
   virtual std::optional<Refusal> hold(const std::optional<KeyId>& key, const std::string& tenant,
@@ -71,6 +76,7 @@ class Limiter {
 
   // --- Definitions. Changes are durable, and hold for the next request, when they return; they block, and never run
   // inside a task that the system stream needs (env.background), on `writer`, nor on a network thread.
+  // StorageErrc::throttled: a quota of another key of this tenant is being set, for which its usage is read.
   virtual Result<void> set(const LimitOwner& owner, const LimitSet& limits, std::optional<KeyId> by) = 0;
   virtual Result<void> remove(const LimitOwner& owner, std::optional<KeyId> by) = 0;
   virtual std::shared_ptr<const LimitSet> find(const LimitOwner& owner) const = 0;  // nullptr: it has none

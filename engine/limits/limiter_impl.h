@@ -51,6 +51,7 @@ class Both {
 
   std::optional<Refusal> refuses(const Moment& now, const Amounts& amounts);
   void take(const Moment& now, const Amounts& amounts);
+  void spend(const Moment& now, const Amounts& amounts);
   void give_back(const Amounts& amounts);
   void give_back_quota(const Amounts& amounts);
   void standings(const Moment& now, std::vector<Standing>& out);

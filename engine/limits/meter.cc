@@ -31,9 +31,13 @@ std::optional<Refusal> Meter::refuses(const LimitSet& limits, const Moment& now,
   return found;
 }
 
-void Meter::take(const LimitSet& limits, const Moment& now, const Amounts& amounts) {
+void Meter::spend(const LimitSet& limits, const Moment& now, const Amounts& amounts) {
   for (const Measure m : kAllMeasures)
     if (limits[m].rate && amounts[m] != 0) bucket(m).take(*limits[m].rate, now.monotonic, amounts[m]);
+}
+
+void Meter::take(const LimitSet& limits, const Moment& now, const Amounts& amounts) {
+  spend(limits, now, amounts);
   day_.add(amounts);
   month_.add(amounts);
 }
@@ -63,7 +67,8 @@ bool Meter::blank(const LimitSet& limits, const Moment& now) {
   look(now);
   for (const Measure m : kAllMeasures)
     if (limits[m].rate && bucket(m).left(*limits[m].rate, now.monotonic) < limits[m].rate->burst) return false;
-  return connections == 0 && month_.unused();  // the month has all that the day has
+  if (connections != 0) return false;
+  return !limits.has_quota() || month_.unused();  // the month has all that the day has
 }
 
 }  // namespace tidemill

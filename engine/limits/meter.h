@@ -19,6 +19,8 @@ class Meter {
   std::optional<Refusal> refuses(const LimitSet& limits, const Moment& now, const Amounts& amounts);
   // What has passed. After refuses(), with the same moment.
   void take(const LimitSet& limits, const Moment& now, const Amounts& amounts);
+  // Work for which nothing is stored: the rates take it, whatever is left of them; quotas do not count it.
+  void spend(const LimitSet& limits, const Moment& now, const Amounts& amounts);
   void give_back(const LimitSet& limits, const Amounts& amounts);
   // Of a request that was let in and refused later: its token stays used, the quota does not count it.
   void give_back_quota(const Amounts& amounts);

@@ -88,7 +88,8 @@ class UsageLogImpl final : public UsageLog {
   UsageLogImpl(Env& env, Engine& engine) : env_(env), engine_(engine) {}
 
   Result<void> append(const std::vector<UsageDelta>& deltas) override;
-  Result<void> read(WallTime since, const std::function<void(const UsageDelta&)>& each) override;
+  Result<void> read(WallTime since, const std::string& tenant,
+                    const std::function<void(const UsageDelta&)>& each) override;
   std::map<std::string, UsageCounts> noted() const override {
     const std::lock_guard lock(mutex_);
     return noted_;
@@ -199,10 +200,11 @@ void UsageLogImpl::pause() {
   signal->wait();
 }
 
-Result<void> UsageLogImpl::read(WallTime since, const std::function<void(const UsageDelta&)>& each) {
+Result<void> UsageLogImpl::read(WallTime since, const std::string& tenant,
+                                const std::function<void(const UsageDelta&)>& each) {
   ErrorCode failed;
   for (const auto& stream : engine_.list()) {
-    if (stream->name() != kUsageStream) continue;
+    if (stream->name() != kUsageStream || (!tenant.empty() && stream->tenant() != tenant)) continue;
     const auto done = read(*stream, since, each);
     if (!done && !failed) failed = done.error();
   }

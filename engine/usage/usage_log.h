@@ -51,10 +51,12 @@ class UsageLog {
   // caller does not give them again. One tenant's failure, which is logged, does not keep the others' from being noted.
   virtual Result<void> append(const std::vector<UsageDelta>& deltas) = 0;
 
-  // All that begins at `since` or later, in any order, in as many pieces as were noted. Looks for the place by time,
+  // All of `tenant`, or of all where that is empty, that begins at `since` or later, in any order, in as many pieces as
+  // were noted. Looks for the place by time,
   // and reads on from there. StorageErrc::damaged: some cannot be read, the log says where; all the rest has been
   // handed out, so that whoever would rather count too little than not at all can.
-  virtual Result<void> read(WallTime since, const std::function<void(const UsageDelta&)>& each) = 0;
+  virtual Result<void> read(WallTime since, const std::string& tenant,
+                            const std::function<void(const UsageDelta&)>& each) = 0;
 
   // By tenant, what was noted since this was opened.
   virtual std::map<std::string, UsageCounts> noted() const = 0;

@@ -128,9 +128,61 @@ TEST_F(LimitsApi, ABodyThatIsRefusedIsNotRead) {
   const std::string till = key({"stream:retail:write"});
   limit(till, R"({"bytes":{"per_second":100},"records":{"per_second":1}})");
   const std::string junk(90, '{');
-  EXPECT_EQ(world.ask(ApiWorld::post(junk, with(till) + std::string(kJsonHeader))).status, 400);  // nothing is charged
+  EXPECT_EQ(world.ask(ApiWorld::post(junk, with(till) + std::string(kJsonHeader))).status, 400);
+  EXPECT_EQ(world.ask(ApiWorld::post(junk, with(till) + std::string(kJsonHeader))).status, 429);
+  clock.advance(1s);
   EXPECT_EQ(post(till, 1).status, 200);
   EXPECT_EQ(world.ask(ApiWorld::post(junk, with(till) + std::string(kJsonHeader))).status, 429);
+}
+
+// Reading a body is work, also where nothing of it is stored: of bad records, of what is sent again, of a key that came
+// with something else. The rate of bytes holds for all of them; quotas and usage count none.
+TEST_F(LimitsApi, WhatStoresNothingPassesNoRate) {
+  const std::string till = key({"stream:retail:write"});
+  const std::string line = std::string(kGood) + "\n";
+  const std::string bytes = std::to_string(2 * line.size());
+  const auto send_lines = [&](const std::string& lines, const std::string& more = {}, const std::string& target = {}) {
+    return world.ask(ApiWorld::request("POST", "/v1/streams/retail/records" + target, lines,
+                                       with(till) + std::string(kNdjsonHeader) + more));
+  };
+  const auto limit_anew = [&] {
+    limit(till, R"({"bytes":{"per_second":)" + bytes + R"(,"burst":)" + bytes + R"(,"per_day":100000}})");
+  };
+  const std::string bad(line.size(), '[');
+  const auto until_refused = [&](const std::string& lines, const std::string& more = {},
+                                 const std::string& target = {}) {
+    limit_anew();
+    int passed = 0;
+    while (passed < 10 && send_lines(lines, more, target).status != 429) ++passed;
+    return passed;
+  };
+  EXPECT_EQ(until_refused(bad), 2);
+  EXPECT_EQ(until_refused(line.substr(0, line.size() - 1) + "\n", "Content-Encoding: gzip\r\n"), 2);
+  EXPECT_EQ(until_refused(bad, "Idempotency-Key: bad\r\n"), 2);
+  EXPECT_EQ(until_refused(line + bad, {}, "?atomic=true"), 1);
+  EXPECT_EQ(get("/v1/limits", till).json()["key"]["left"]["bytes"]["this_day"], 100'000);
+  EXPECT_EQ(until_refused(line, "Idempotency-Key: one\r\n"), 2);
+  std::string other = line;
+  other[other.find('1')] = '2';
+  EXPECT_EQ(until_refused(other, "Idempotency-Key: one\r\n"), 2);
+  EXPECT_EQ(get("/v1/limits", till).json()["key"]["left"]["bytes"]["this_day"],
+            100'000 - static_cast<int>(line.size()));
+}
+
+// Only `GET /v1/limits`, and the operator, pass without a token: what a tenant's admin asks for about its keys costs
+// events and reading, and is a request like any other.
+TEST_F(LimitsApi, ATenantsAdminIsLimitedWhereItSetsLimits) {
+  const std::string theirs = key({"server:admin"}, "acme");
+  const std::string worker = key({"server:read"}, "acme");
+  limit_tenant(R"({"requests":{"per_second":2}})", "acme");
+  const std::string path = "/v1/limits/keys/" + id(worker);
+  for (const char* day : {"5", "6"})
+    EXPECT_EQ(send("PUT", path, std::string(R"({"requests":{"per_day":)") + day + "}}", theirs).status, 200);
+  EXPECT_EQ(send("PUT", path, R"({"requests":{"per_day":7}})", theirs).code(), "rate_limited");
+  EXPECT_EQ(get("/v1/limits/keys", theirs).status, 429);
+  EXPECT_EQ(send("DELETE", path, "", theirs).status, 429);
+  EXPECT_EQ(get("/v1/limits", theirs).status, 200);
+  EXPECT_EQ(send("PUT", path, R"({"requests":{"per_day":7}})", admin).status, 200);
 }
 
 TEST_F(LimitsApi, QuotasAnswerUntilTheNextDay) {

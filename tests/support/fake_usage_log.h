@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -19,11 +20,13 @@ struct FakeUsageLog final : UsageLog {
     deltas.insert(deltas.end(), some.begin(), some.end());
     return {};
   }
-  Result<void> read(WallTime since, const std::function<void(const UsageDelta&)>& each) override {
+  Result<void> read(WallTime since, const std::string& tenant,
+                    const std::function<void(const UsageDelta&)>& each) override {
+    if (reading) reading(tenant);
     const std::lock_guard lock(mutex);
     if (failing) return StorageErrc::damaged;
     for (const UsageDelta& delta : deltas)
-      if (delta.hour >= since) each(delta);
+      if (delta.hour >= since && (tenant.empty() || delta.tenant == tenant)) each(delta);
     if (damaged) return StorageErrc::damaged;
     return {};
   }
@@ -40,6 +43,8 @@ struct FakeUsageLog final : UsageLog {
     }
     return all;
   }
+
+  std::function<void(const std::string& tenant)> reading;  // called before it is read
 
   std::mutex mutex;
   std::vector<UsageDelta> deltas;

@@ -375,5 +375,34 @@ TEST_F(AuditListWorld, NothingThatComesOfASecretIsShown) {
   for (const Json& e : ask({})) EXPECT_THAT(e.dump(), Not(HasSubstr("5ec3e7")));
 }
 
+// Who floods from outside, or from another tenant, does not hide what a key does.
+TEST_F(AuditWorld, AFloodHidesNoOtherTenant) {
+  const auto of_acme = [](std::string_view name) {
+    return AuditRequest{kBoard, "acme", "DELETE", "stream_delete", name, "10.0.0.9"};
+  };
+  for (std::size_t i = 0; i < 2 * AuditGather::kDeniedMax; ++i)
+    audit->denied(request({}, "10.0.0." + std::to_string(i)), "no_key", {});
+  for (std::size_t i = 0; i < 2 * AuditGather::kAskedMax; ++i)
+    audit->asked(request(kTill, "10.0.0.1", "n" + std::to_string(i)));
+  for (int i = 0; i < 6; ++i) {
+    const std::string name = "orders" + std::to_string(i);
+    audit->denied(of_acme(name), "forbidden", "stream:orders:admin");
+    audit->asked(of_acme(name));
+  }
+  audit->flush();
+  std::size_t denied = 0, asked = 0, others = 0;
+  for (const Json& e : events()) {
+    const bool acme = e.value("tenant", "") == "acme";
+    denied += acme && e["action"] == "auth.denied";
+    asked += acme && e["action"] == "change.asked";
+    others += !acme && e["action"] != "audit.summed";
+  }
+  EXPECT_EQ(denied, AuditGather::kOfTenantMin);
+  EXPECT_EQ(asked, AuditGather::kOfTenantMin);
+  EXPECT_EQ(others, AuditGather::kDeniedMax + AuditGather::kAskedMax);
+  EXPECT_EQ(requests("auth.denied"), 2 * AuditGather::kDeniedMax + 6);
+  EXPECT_EQ(requests("change.asked"), 2 * AuditGather::kAskedMax + 6);
+}
+
 }  // namespace
 }  // namespace tidemill

@@ -157,6 +157,49 @@ TEST_F(LimiterTest, RecordsAndBytesAreAllOrNothing) {
   EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(40, 500)));
 }
 
+// Of what an earlier request had stored, and of what could not be read, the rates are used, the quotas and usage not.
+TEST_F(LimiterTest, WorkForNothingUsesRatesOnly) {
+  set(key(kTill), R"({"bytes":{"per_second":1000,"per_day":5000}})");
+  set(tenant(kAcme), R"({"bytes":{"per_second":2000,"per_day":5000}})");
+  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(1, 600)));
+  limiter->replayed(kTill, kAcme, amounts(1, 600));
+  limiter->spend(kTill, kAcme, amounts(0, 600));  // in debt
+  EXPECT_EQ(limiter->foresee(kTill, kAcme, amounts(1, 1))->retry_after, 201ms);
+  std::vector<Standing> standings;
+  limiter->standings(kTill, kAcme, standings);
+  ASSERT_EQ(standings.size(), 4u);
+  EXPECT_EQ(standings[1].left, 5000u);
+  EXPECT_EQ(standings[2].left, 800u);
+  EXPECT_EQ(standings[3].left, 5000u);
+  limiter->close();
+  EXPECT_EQ(usage.sum(kTill).bytes, 0u);
+  EXPECT_EQ(usage.sum(kTill).records, 0u);
+}
+
+// Setting a quota reads a month of usage: the tenant's only, one at a time, and what others use is noted meanwhile.
+TEST_F(LimiterTest, ReadingForAQuotaHoldsNobodyUp) {
+  const LimitOwner till{kTill, kAcme};
+  std::vector<std::string> read;
+  Result<void> second, other, rate;
+  usage.reading = [&](const std::string& of) {
+    read.push_back(of);
+    if (read.size() != 1) return;
+    second = limiter->set({kBoard, kAcme}, limits(R"({"records":{"per_day":5}})"), {});
+    other = limiter->set(tenant(kAcme), limits(R"({"records":{"per_day":5}})"), {});
+    rate = limiter->set({kBoard, kAcme}, limits(R"({"records":{"per_second":5}})"), {});
+    EXPECT_FALSE(request());
+    limiter->write_usage();
+    EXPECT_EQ(usage.appends, 1u);
+  };
+  EXPECT_TRUE(limiter->set(till, limits(R"({"records":{"per_day":5}})"), {}));
+  EXPECT_EQ(read, (std::vector<std::string>{kAcme, kAcme}));
+  EXPECT_FALSE(second);
+  EXPECT_EQ(second.error(), StorageErrc::throttled);
+  EXPECT_TRUE(other);
+  EXPECT_TRUE(rate);
+  EXPECT_TRUE(limiter->set(till, limits(R"({"records":{"per_day":6}})"), {}));
+}
+
 // A refused request has used its token and no quota, and is counted as refused.
 TEST_F(LimiterTest, WhatIsRefusedIsNotUsed) {
   set(key(kTill), R"({"requests":{"per_day":3},"records":{"per_day":10}})");

@@ -40,7 +40,7 @@ class UsageWorld : public EngineWorld {
   std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> requests(WallTime since = {}) {
     std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> sums;
     pieces = 0;
-    said = usage->read(since, [&](const UsageDelta& d) {
+    said = usage->read(since, of, [&](const UsageDelta& d) {
       ++pieces;
       sums[{d.tenant, d.key.value}] += d.counts.requests;
     });
@@ -49,6 +49,7 @@ class UsageWorld : public EngineWorld {
   Log& log(const std::string& tenant = "default") { return engine->find(usage_of(tenant))->log(); }
 
   std::unique_ptr<UsageLog> usage;
+  std::string of;  // whose is read; empty: all
   std::size_t pieces = 0;
   Result<void> said;
 };
@@ -116,6 +117,9 @@ TEST(UsageLog, WhatWasNotedIsReadBackOverStarts) {
   ASSERT_TRUE(w.usage->append({}));
   const decltype(w.requests()) wanted{{{"default", 1}, 6}, {{"default", 2}, 3}, {{"acme", 1}, 5}, {{"acme", 7}, 6}};
   EXPECT_EQ(w.requests(), wanted);
+  w.of = "acme";
+  EXPECT_EQ(w.requests(), (decltype(wanted){{{"acme", 1}, 5}, {{"acme", 7}, 6}}));
+  w.of.clear();
   EXPECT_EQ(w.usage->noted().at("default").requests, 9u);
   EXPECT_EQ(w.usage->noted().at("acme").bytes, 1100u);
   for (const bool killed : {false, true}) {
