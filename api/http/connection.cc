@@ -246,6 +246,7 @@ void Connection::waiting_for_more() {
 // 100. What comes of it is read over until the answer is taken, like behind any last answer.
 bool Connection::turned_away() {
   if (tls_) parser_.set_peer(tls_->peer());
+  parser_.set_address(address());
   Handler& handler = loop_.shared().handler;
   const Request* const head = parser_.head();
   if (head == nullptr || handler.wants_body(*head)) return false;

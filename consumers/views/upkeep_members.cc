@@ -99,7 +99,11 @@ Result<void> Upkeep::put_highest(std::uint32_t group, std::uint32_t aggregate) {
   if (const ErrorCode error = stored->error()) return error;
   for (const auto& [key, value] : added) set_.put(key, value);
   if (lowest_.size() >= kLowestMax) lowest_.clear();
-  if (any && stored->valid()) lowest_[space] = stored->key();
+  if (any && stored->valid()) {
+    // One that came late may lie below those that stayed.
+    const bool below = !added.empty() && added.begin()->first < stored->key();
+    lowest_[space] = below ? added.begin()->first : std::string(stored->key());
+  }
   return {};
 }
 

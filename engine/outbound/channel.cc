@@ -115,13 +115,18 @@ class TlsChannel final : public Channel {
         return OutboundErrc::tls_failed;
     }
     SSL_set_connect_state(s);
-    RETURN_IF_ERROR(drive([s] { return SSL_do_handshake(s); }));
+    // Who takes leave in the middle of it has not made one.
+    ASSIGN_OR_RETURN(const bool made, drive([s] { return SSL_do_handshake(s); }));
+    if (!made) return OutboundErrc::tls_failed;
     return {};
   }
   Result<void> write(std::string_view bytes) override {
     while (!bytes.empty()) {
       std::size_t n = 0;
-      RETURN_IF_ERROR(drive([&] { return SSL_write_ex(ssl_.get(), bytes.data(), std::min(bytes.size(), kPart), &n); }));
+      ASSIGN_OR_RETURN(const bool done, drive([&] {
+                         return SSL_write_ex(ssl_.get(), bytes.data(), std::min(bytes.size(), kPart), &n);
+                       }));
+      if (!done) return OutboundErrc::cut_off;
       bytes.remove_prefix(n);
     }
     return {};

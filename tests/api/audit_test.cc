@@ -93,6 +93,21 @@ TEST_F(AuditApi, EveryKindOfDenialIsNoted) {
   EXPECT_TRUE(has(all, {{"action", "auth.accepted"}, {"key", till.id}, {"address", "127.0.0.1"}}));
 }
 
+// Before its body has come, too.
+TEST_F(AuditApi, WhoIsRefusedByTheHeadIsNotedWithTheAddress) {
+  const OneKey admin = key({"instance:admin"});
+  const OneKey reader = key({"stream:retail:read"});
+  for (const std::string& sent : {std::string(), "Authorization: Bearer " + reader.text + "\r\n"}) {
+    RawClient client(world.server->port());
+    client.send("POST /v1/streams/retail/records HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + sent +
+                "Content-Length: 1000\r\n\r\n");
+    EXPECT_EQ(client.answer().status, sent.empty() ? 401 : 403);
+  }
+  const auto all = events(admin);
+  EXPECT_TRUE(has(all, {{"reason", "no_key"}, {"method", "POST"}, {"address", "127.0.0.1"}}));
+  EXPECT_TRUE(has(all, {{"reason", "forbidden"}, {"key", reader.id}, {"address", "127.0.0.1"}}));
+}
+
 TEST_F(AuditApi, WhoAskedForAChangeIsNoted) {
   const OneKey admin = key({"instance:admin"});
   EXPECT_EQ(send("PUT", "/v1/streams/other", admin, R"({"shards":1})").status, 201);

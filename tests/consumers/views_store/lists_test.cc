@@ -85,5 +85,55 @@ TEST_F(Lists, AreTheSameBytesHoweverCutAndTried) {
   }
 }
 
+// Records that left quarantine after others had come behind them, `late` batches later; 0: in their turn.
+Bytes members_with_late(std::uint64_t late) {
+  constexpr std::uint64_t kAll = 600;
+  configure_sqlite();
+  SimEnv sim(1);
+  auto database = std::move(*Database::open(sim.env, "/data/views", 24 << 20));
+  const Definition definition = std::get<Definition>(
+      split("SELECT k, sum(n) AS s, collect(v, 3) AS newest, collect(v, 20) AS more FROM t GROUP BY k", {}));
+  FieldSet fields;
+  const auto shard = [](HashKey, Sequence) { return ShardId(0); };
+  const auto family = *database->family("v1");
+  const auto decisions = std::make_shared<Decisions>();
+  auto upkeep =
+      std::move(std::get<0>(Upkeep::open(sim.env, definition, *database, family, fields, 1 << 20, {decisions, shard})));
+  ParsedBatch batch(fields, shard);
+  std::mt19937_64 random(5), when(late);
+  std::map<std::uint64_t, std::vector<Decided>> due;  // by the record after which they are made
+  for (std::uint64_t s = 1; s <= kAll; ++s) {
+    const std::string rest = R"("v":)" + std::to_string(s) + R"(,"k":"k)" + std::to_string(random() % 2) + "\"}";
+    const bool bad = random() % 7 == 0;
+    Record record;
+    record.sequence = Sequence(s);
+    const std::string text = "{\"n\":" + std::string(bad ? "\"many\"," : "1,") + rest;
+    record.data = text;
+    const Decided edit{Sequence(s), {Decision::Kind::edit, "{\"n\":1," + rest}};
+    if (bad && late == 0) decisions->add(edit.sequence, edit.decision);
+    if (bad && late != 0) due[s + 1 + when() % late].push_back(edit);
+    batch.parse({&record, 1});
+    EXPECT_TRUE(upkeep->apply(batch, Position::through(Sequence(s))));
+    for (const Decided& d : due[s]) decisions->add(d.sequence, d.decision);
+    EXPECT_TRUE(upkeep->settle(due[s]));
+    due.erase(s);
+  }
+  for (const auto& [s, left] : due) {
+    for (const Decided& d : left) decisions->add(d.sequence, d.decision);
+    EXPECT_TRUE(upkeep->settle(left));
+  }
+  Bytes out;
+  const auto snapshot = database->snapshot();
+  for (const auto cursor = snapshot->cursor(*family, "\x03", "\x04"); cursor->valid(); cursor->next())
+    out.emplace(cursor->key(), cursor->value());
+  return out;
+}
+
+TEST_F(Lists, AreTheSameBytesWhateverCameLate) {
+  const Bytes in_turn = members_with_late(0);
+  EXPECT_EQ(in_turn.size(), 2 * (3 + 20u));
+  for (const std::uint64_t late : {1u, 4u, 12u, 60u}) EXPECT_EQ(members_with_late(late), in_turn) << late;
+}
+
 }  // namespace
 }  // namespace tidemill::views

@@ -256,6 +256,15 @@ TEST_F(OutboundClient, WhatHasNoEndIsLeft) {
   EXPECT_EQ(ask()->body.size(), 10'000u);
 }
 
+TEST_F(OutboundClient, AHandshakeThatEndsWithAWordIsNone) {
+  options.total_timeout = 500ms;
+  // An alert in the middle of it: close_notify, which is no error where a reply ends.
+  serve({.certificate = &own, .instead_of_tls = std::string("\x15\x03\x03\x00\x02\x01\x00", 7)});
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(why(ask()), OutboundErrc::tls_failed);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
 TEST_F(OutboundClient, WhatWasCutOffIsNotWhole) {
   answers([](const Peer::Send& send) { send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"); });
   EXPECT_EQ(why(ask()), OutboundErrc::cut_off);

@@ -70,6 +70,7 @@ class Peer {
     const Certificate* certificate = nullptr;  // nullptr: without TLS
     int tls_max = 0;
     bool says_nothing = false;     // accepts, and that is all
+    std::string instead_of_tls;    // the first bytes of what should be a handshake, and then nothing more
     bool ends_with_a_word = true;  // close_notify
     std::function<void(const Send&)> answer = [](const Send& send) {
       send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
@@ -123,6 +124,13 @@ class Peer {
   }
   void serve(int client) {
     if (behaviour_.says_nothing) {
+      while (!stop_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      return;
+    }
+    if (!behaviour_.instead_of_tls.empty()) {
+      char part[4096];
+      ::recv(client, part, sizeof part, 0);
+      ::send(client, behaviour_.instead_of_tls.data(), behaviour_.instead_of_tls.size(), MSG_NOSIGNAL);
       while (!stop_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
       return;
     }
