@@ -229,6 +229,11 @@ void KeyRoutes::bind(Call& call, http::Responder responder) {
   // Whoever has the certificate is given all that the key may do.
   if (!may_give_all(*call.who, *key))
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
+  // Certificates are no secret: who could bind one without having it would make another tenant's client their own.
+  const auto& certificate = std::get<KeyCertificate>(input);
+  const bool shown = call.request.peer != nullptr && parse_hash(call.request.peer->sha256) == certificate.sha256;
+  if (!shown && !call.who->may(Action::admin, Thing::instance))
+    return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
   on_worker(context_, std::move(responder),
             [&context = context_, keys = keys_, id = key->id, by = call.key,
              of_any_tenant = call.who->may(Action::admin, Thing::instance),

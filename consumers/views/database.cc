@@ -121,6 +121,8 @@ class CursorImpl final : public Cursor {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
+constexpr std::size_t kMomentBytes = 64 << 10;  // what takes longer than a moment to make an answer of
+
 class SnapshotImpl final : public Snapshot {
  public:
   SnapshotImpl(std::shared_ptr<Handle> handle, Database::Reads from)
@@ -136,6 +138,8 @@ class SnapshotImpl final : public Snapshot {
     if (status.IsNotFound()) return std::optional<std::string>();
     if (status.IsIncomplete()) return ErrorCode(EAGAIN, boost::system::generic_category());
     if (!status.ok()) return code_of(status);
+    if (from_ == Database::Reads::memory && value.size() > kMomentBytes)
+      return ErrorCode(EAGAIN, boost::system::generic_category());
     return std::optional<std::string>(std::move(value));
   }
   std::unique_ptr<Cursor> cursor(const Family& family, std::string_view lower, std::string_view upper) const override {

@@ -96,7 +96,8 @@ class Database {
                    std::vector<std::optional<std::string>>& out) const;
   // What a crash now would leave of this key.
   Result<std::optional<std::string>> get_persisted(const Family& family, std::string_view key) const;
-  // Of a snapshot for `memory` get() never waits for the disk: EAGAIN where it would have to. It has no cursors.
+  // Of a snapshot for `memory` get() takes a moment: EAGAIN where it would have to wait for the disk, and for more than
+  // 64 KiB. It has no cursors.
   enum class Reads { disk, memory };
   std::unique_ptr<Snapshot> snapshot(Reads from = Reads::disk) const;
 

@@ -63,7 +63,7 @@ TEST(TlsContext, SaysWhatIsWrongWithTheMaterial) {
                    .key = good.key,
                    .client_ca = "x",
                    .clients = http::ClientCertificates::optional})
-                .find("authority"),
+                .find("server.tls_client_ca"),
             std::string::npos);
   // A password is asked of nobody.
   const http::OwnedKey key(EVP_EC_gen("P-256"));
