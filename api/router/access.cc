@@ -134,8 +134,8 @@ bool Access::may_pass(const Need& need, const http::Request& head, std::string_v
   std::string_view key;
   std::string wrong;
   if (!key_of(head, key, wrong)) return false;
-  // Without a key in the head a certificate may stand for one: whoever shows one is judged with the whole request.
-  if (key.empty()) return head.peer != nullptr;
+  // Without a key in the head a certificate may stand for one: that is judged with the whole request.
+  if (key.empty()) return head.peer != nullptr && keys_->key_of_certificate(certificate_of(head)).has_value();
   const Keys::Found found = keys_->check(key);
   return found.verdict == Keys::Verdict::good && need.met_by(*found.who, param);
 }

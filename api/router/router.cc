@@ -149,16 +149,17 @@ void Router::note_admission(const Route& route, const http::Request& request, co
 bool Router::wants_body(const http::Request& head) const {
   std::array<std::string_view, kSegmentsMax> segments;
   const std::size_t n = split(head.path, segments);
+  const std::string_view method = head.method == "HEAD" ? std::string_view("GET") : head.method;
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     const auto& pattern = patterns_[i].segments;
-    if (routes_[i].method != head.method || !matches(pattern, {segments.data(), n})) continue;
+    if (routes_[i].method != method || !matches(pattern, {segments.data(), n})) continue;
     const auto param = std::find_if(pattern.begin(), pattern.end(), [](auto part) { return part.starts_with('{'); });
     std::optional<std::string> value(std::in_place);
     if (param != pattern.end())
       value = http::percent_decode(segments[static_cast<std::size_t>(param - pattern.begin())]);
     return !value || access_.may_pass(routes_[i].needs, head, *value);
   }
-  return true;
+  return false;  // 404 or 405, whatever comes
 }
 
 void Router::dispatch(const http::Request& request, http::Responder responder) const {

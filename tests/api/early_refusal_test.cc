@@ -64,6 +64,14 @@ TEST(EarlyRefusal, WhoMayNotIsToldBeforeTheBody) {
     }
   }
   EXPECT_EQ(denials() - before, refused) << "each is counted once";
+  for (const auto& [line, status] : std::map<std::string, int>{
+           {"HEAD /v1/streams/retail/records", 401}, {"POST /v1/nothing", 404}, {"PATCH /v1/streams/retail", 405}}) {
+    RawClient stranger(world.server->port());
+    stranger.send(line + " HTTP/1.1\r\nHost: a\r\n" + length);
+    const ClientAnswer answer = stranger.answer(line.starts_with("HEAD"));
+    EXPECT_EQ(answer.status, status) << line;
+    EXPECT_EQ(answer.headers.at("connection"), "close") << line;
+  }
   // Behind a good request, whose answer comes first.
   RawClient client(world.server->port());
   client.send(ApiWorld::post(kGood, bearer(writer) + std::string(kJsonHeader)) + head + bearer(reader) + length);
