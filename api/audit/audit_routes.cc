@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/errors/problem.h"
+#include "api/json_answer.h"
 #include "engine/json/writer.h"
 
 namespace tidemill {
@@ -59,15 +60,6 @@ std::string parse(const http::Query& asked, AuditQuery& query) {
   return {};
 }
 
-http::Response answer(std::string body) {
-  http::Response response;
-  response.content_type = kJson;
-  response.add_header("Cache-Control", "no-store");
-  response.body = std::move(body);
-  response.body.push_back('\n');
-  return response;
-}
-
 void write_head(JsonWriter& json, std::string_view log, const ChainHead& head) {
   json.begin_object().field("log", log).field("sequence", head.sequence.value()).field("sha256", to_hex(head.hash));
   json.end_object();
@@ -106,7 +98,7 @@ void AuditRoutes::list(Call& call, http::Responder responder) {
       json.null();
     }
     json.end_object();
-    r.send(answer(std::move(out)));
+    r.send(private_json(std::move(out)));
   });
 }
 
@@ -120,7 +112,7 @@ void AuditRoutes::head(Call&, http::Responder responder) {
     write_head(json, "_system", *system);
     if (context_.audit && context_.audit->log()) write_head(json, "_audit", context_.audit->head());
     json.end_array().end_object();
-    r.send(answer(std::move(out)));
+    r.send(private_json(std::move(out)));
   });
 }
 

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/errors/problem.h"
+#include "api/json_answer.h"
 #include "api/keys/key_input.h"
 #include "engine/json/writer.h"
 #include "storage/seam/clock.h"
@@ -39,22 +40,12 @@ void write_key(JsonWriter& json, const KeyRecord& key, WallTime now) {
   json.end_array();
 }
 
-http::Response answer(std::string body, int status = 200) {
-  http::Response response;
-  response.status = status;
-  response.content_type = kJson;
-  response.add_header("Cache-Control", "no-store");
-  response.body = std::move(body);
-  return response;
-}
-
 http::Response key_answer(const KeyRecord& key, WallTime now) {
   std::string out;
   JsonWriter json(out);
   write_key(json, key, now);
   json.end_object();
-  out.push_back('\n');
-  return answer(std::move(out));
+  return private_json(std::move(out));
 }
 
 http::Response issued_answer(const Keys::Issued& issued, WallTime now, int status) {
@@ -68,8 +59,7 @@ http::Response issued_answer(const Keys::Issued& issued, WallTime now, int statu
     json.field("access_key_id", issued.access_key).field("secret_access_key", issued.secret.view());
   }
   json.end_object();
-  out.push_back('\n');
-  return answer(std::move(out), status);
+  return private_json(std::move(out), status);
 }
 
 http::Response key_problem(const ErrorCode& error) {
@@ -171,8 +161,7 @@ void KeyRoutes::list(Call& call, http::Responder responder) {
               json.end_array().name("next");
               page.next ? json.value(*page.next) : json.null();
               json.end_object();
-              out.push_back('\n');
-              r.send(answer(std::move(out)));
+              r.send(private_json(std::move(out)));
             });
 }
 
@@ -232,16 +221,16 @@ void KeyRoutes::bind(Call& call, http::Responder responder) {
   // Certificates are no secret: who could bind one without having it would make another tenant's client their own.
   const auto& certificate = std::get<KeyCertificate>(input);
   const bool shown = call.request.peer != nullptr && parse_hash(call.request.peer->sha256) == certificate.sha256;
-  if (!shown && !call.who->may(Action::admin, Thing::instance))
+  const bool of_any_tenant = call.who->may(Action::admin, Thing::instance);
+  if (!shown && !of_any_tenant)
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
-  on_worker(context_, std::move(responder),
-            [&context = context_, keys = keys_, id = key->id, by = call.key,
-             of_any_tenant = call.who->may(Action::admin, Thing::instance),
-             certificate = std::get<KeyCertificate>(input)](http::Responder r) {
-              const auto bound = keys->bind(id, certificate, of_any_tenant, by);
-              if (!bound) return r.send(key_problem(bound.error()));
-              r.send(key_answer(*bound, context.env.clock.wall()));
-            });
+  on_worker(
+      context_, std::move(responder),
+      [&context = context_, keys = keys_, id = key->id, by = call.key, of_any_tenant, certificate](http::Responder r) {
+        const auto bound = keys->bind(id, certificate, of_any_tenant, by);
+        if (!bound) return r.send(key_problem(bound.error()));
+        r.send(key_answer(*bound, context.env.clock.wall()));
+      });
 }
 
 void KeyRoutes::unbind(Call& call, http::Responder responder) {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/errors/problem.h"
+#include "api/json_answer.h"
 #include "engine/json/writer.h"
 #include "engine/qualified_name.h"
 #include "storage/base/errors.h"
@@ -12,15 +13,6 @@ namespace {
 
 constexpr std::size_t kListMax = 1'000;
 constexpr std::chrono::seconds kReadAgain{5};  // a month of usage may take longer, mostly it does not
-
-http::Response answer(std::string body) {
-  http::Response response;
-  response.content_type = kJson;
-  response.add_header("Cache-Control", "no-store");
-  response.body = std::move(body);
-  response.body.push_back('\n');
-  return response;
-}
 
 std::string_view left_name(LimitKind kind) {
   return kind == LimitKind::rate ? "now" : kind == LimitKind::day_quota ? "this_day" : "this_month";
@@ -118,7 +110,7 @@ void LimitRoutes::mine(Call& call, http::Responder responder) {
   std::string out = "{\"key\":";
   out += call.key ? shown(context_, {call.key, {}}, tenant) : "null";
   out += ",\"tenant\":" + shown(context_, {std::nullopt, tenant}, tenant) + "}";
-  responder.send(answer(std::move(out)));
+  responder.send(private_json(std::move(out)));
 }
 
 void LimitRoutes::get_key(Call& call, http::Responder responder) {
@@ -126,7 +118,7 @@ void LimitRoutes::get_key(Call& call, http::Responder responder) {
   const auto owner = key_of(call, responder, &tenant);
   if (!owner) return;
   on_worker(context_, std::move(responder), [&context = context_, owner = *owner, tenant](http::Responder r) {
-    r.send(answer(shown(context, owner, tenant)));
+    r.send(private_json(shown(context, owner, tenant)));
   });
 }
 
@@ -134,7 +126,7 @@ void LimitRoutes::get_tenant(Call& call, http::Responder responder) {
   const auto owner = tenant_of(call, responder);
   if (!owner) return;
   on_worker(context_, std::move(responder), [&context = context_, owner = *owner](http::Responder r) {
-    r.send(answer(shown(context, owner, owner.tenant)));
+    r.send(private_json(shown(context, owner, owner.tenant)));
   });
 }
 
@@ -151,7 +143,7 @@ void LimitRoutes::put(const LimitOwner& owner, const std::string& tenant, Call& 
                 const bool again = done.error() == StorageErrc::throttled;
                 return r.send(problem(error_id(done.error()), {}, {}, again ? kReadAgain : std::chrono::seconds(0)));
               }
-              r.send(answer(shown(context, owner, tenant)));
+              r.send(private_json(shown(context, owner, tenant)));
             });
 }
 
@@ -227,7 +219,7 @@ void LimitRoutes::list_keys(Call& call, http::Responder responder) {
               json.end_array().name("next");
               more&& at ? json.value(to_text(*at)) : json.null();
               json.end_object();
-              r.send(answer(std::move(out)));
+              r.send(private_json(std::move(out)));
             });
 }
 
@@ -243,7 +235,7 @@ void LimitRoutes::list_tenants(Call&, http::Responder responder) {
       json.end_object();
     }
     json.end_array().end_object();
-    r.send(answer(std::move(out)));
+    r.send(private_json(std::move(out)));
   });
 }
 
