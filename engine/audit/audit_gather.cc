@@ -65,15 +65,7 @@ bool AuditGather::denied(const AuditRequest& request, std::string_view reason, s
       AuditNote::Kind::denied,     std::string(reason),         audit_text(needs),          request.key,
       std::string(request.tenant), std::string(request.method), std::string(request.route), audit_text(request.name),
       std::string(request.address)};
-  const std::lock_guard lock(mutex_);
-  if (const auto it = notes_.find(note); it != notes_.end()) {
-    it->second.add(1, now, now);
-  } else if (room(note)) {
-    notes_[std::move(note)].add(1, now, now);
-  } else {
-    denied_beyond_[std::move(note.reason)].add(1, now, now);
-  }
-  return wake();
+  return add(std::move(note), now);
 }
 
 bool AuditGather::asked(const AuditRequest& request, WallTime now) {
@@ -86,11 +78,17 @@ bool AuditGather::asked(const AuditRequest& request, WallTime now) {
                  std::string(request.route),
                  audit_text(request.name),
                  std::string(request.address)};
+  return add(std::move(note), now);
+}
+
+bool AuditGather::add(AuditNote note, WallTime now) {
   const std::lock_guard lock(mutex_);
   if (const auto it = notes_.find(note); it != notes_.end()) {
     it->second.add(1, now, now);
   } else if (room(note)) {
     notes_[std::move(note)].add(1, now, now);
+  } else if (note.kind == AuditNote::Kind::denied) {
+    denied_beyond_[std::move(note.reason)].add(1, now, now);
   } else {
     asked_beyond_.add(1, now, now);
   }

@@ -104,6 +104,7 @@ class AuditGather {
     AuditTimes beyond;
   };
   Part& own();
+  bool add(AuditNote note, WallTime now);
   bool wake();
   // Under mutex_. Whether one more may be an event of its own.
   bool room(const AuditNote& note);
