@@ -197,6 +197,7 @@ constexpr Unmet kUnmet[] = {
 std::mutex totals_mutex;
 std::map<const void*, std::uint64_t> struck;                   // places that failed, how often
 std::uint64_t first_round = 0, acknowledged = 0, refused = 0;  // first_round: trials of each plan's first
+std::uint64_t points = 0;                                      // kept points of views that were compared
 
 std::uint64_t try_one(std::uint64_t trial) {
   const auto& all = plans().all;
@@ -230,6 +231,8 @@ std::uint64_t try_one(std::uint64_t trial) {
   w.crash({.writes = CrashPolicy::Keep::none, .names = CrashPolicy::Keep::none});
   EXPECT_TRUE(w.start()) << w.error.message();
   if (w.running()) w.check();
+  const std::lock_guard lock(totals_mutex);
+  points += w.points;
   return 1;
 }
 
@@ -266,6 +269,9 @@ bool finish() {
               plans().all.size(), failed, reached.size(), unmet);
   std::printf("call-faults: %llu records acknowledged, each there once; %llu requests refused or without an outcome\n",
               static_cast<unsigned long long>(acknowledged), static_cast<unsigned long long>(refused));
+  std::printf("call-faults: %llu kept points of views compared with the records they name\n",
+              static_cast<unsigned long long>(points));
+  if (first_round >= plans().all.size() && points == 0) ADD_FAILURE() << "no kept point of a view was there to compare";
   return !::testing::Test::HasFailure();
 }
 
