@@ -296,6 +296,10 @@ TEST(Catalog, ARowInMemoryIsReadWithoutTheDisk) {
   EXPECT_EQ(w.views->get_in_memory("v", {Value("k77"), Value("k78")}).error(), StorageErrc::invalid_argument);
   EXPECT_EQ(w.views->get_in_memory("lists", {Value("k77")}).error(), waits) << "its list is read piece by piece";
 
+  w.wait("v", w.put(w.stream(), {R"({"k":"long","t":")" + std::string(70'000, 'x') + "\"}"}));
+  EXPECT_EQ(w.views->get_in_memory("v", {Value("long")}).error(), waits) << "an answer that takes longer than a moment";
+  EXPECT_TRUE((*w.views->get("v", {Value("long")}))->row);
+
   w.reopen();  // all of it is in files now, and nobody has read them yet
   int cold = 0;
   for (int i = 0; i < 10'000; i += 1'000) {
