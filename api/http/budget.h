@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string.h>
+
 #include <atomic>
 #include <cstddef>
 #include <optional>
@@ -53,8 +55,25 @@ class Held {
 
 // A part of an answer that is not worth copying, and its memory.
 struct Piece {
+  enum class Content { ordinary, secret };
+
+  Piece() = default;
+  Piece(std::string made, Held room, Content content = Content::ordinary)
+      : bytes(std::move(made)), held(std::move(room)), secret(content == Content::secret) {}
+  Piece(Piece&& other) noexcept = default;
+  Piece& operator=(Piece&& other) noexcept {
+    std::swap(bytes, other.bytes);
+    std::swap(held, other.held);
+    std::swap(secret, other.secret);
+    return *this;
+  }
+  ~Piece() {
+    if (secret) explicit_bzero(bytes.data(), bytes.size());
+  }
+
   std::string bytes;
   Held held;
+  bool secret = false;  // its bytes go from memory with it; longer than what a string keeps in itself
 };
 
 }  // namespace tidemill::http

@@ -1,6 +1,8 @@
 // Connection's way in: reading, finding requests, handing them out.
 #include "api/http/connection.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -106,6 +108,7 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
     }
     loop_.shared().metrics.bytes_in.add(n);
     if (phase_ == Phase::discarding) {
+      forget(0, n);
       discarded_ += n;
       if (discarded_ > kDiscardMax) break;
       continue;
@@ -151,7 +154,11 @@ void Connection::maybe_resume() {
 // `capacity` is larger than before.
 void Connection::resize(std::size_t capacity) {
   std::unique_ptr<char[]> fresh(new char[capacity]);
-  if (end_) std::memcpy(fresh.get(), in_, end_);
+  if (end_ > 0) {
+    std::memcpy(fresh.get(), in_, end_);
+    const char* const body = parser_.body_begin();
+    forget(0, body ? static_cast<std::size_t>(body - in_) : end_);
+  }
   parser_.moved(in_, fresh.get());
   if (capacity > kLarge) {
     loop_.shared().memory.grow(capacity_ > kLarge ? capacity_ : 0, capacity, std::chrono::steady_clock::now());
@@ -209,20 +216,39 @@ void Connection::consume() {
       break;
     }
     dispatch();
+    forget_head();
     begin_ = parsed_;
     parser_.begin(loop_.limits());
     continue_sent_ = false;
     set_phase(Phase::idle);
   }
   if (stop_reading_ || begin_ == end_) {
+    forget(begin_, end_);
     begin_ = parsed_ = end_ = 0;
   } else if (begin_ > 0 && !overloaded()) {
     std::memmove(in_, in_ + begin_, end_ - begin_);
+    forget(std::max(begin_, end_ - begin_), end_);
     parser_.moved(in_ + begin_, in_);
     parsed_ -= begin_;
     end_ -= begin_;
     begin_ = 0;
   }
+}
+
+// Heads bring keys, which must not stay in a buffer that may be as it is for long, or be somebody else's next: a core
+// file is then without them. Wherever bytes of one are left behind they are overwritten, whatever became of the
+// request.
+void Connection::forget(std::size_t from, std::size_t to) {
+  if (from < to) OPENSSL_cleanse(in_ + from, to - from);
+}
+
+// Of the request that was handed out all but its body: also its trailers.
+void Connection::forget_head() {
+  const std::string_view body = parser_.request().body;
+  if (body.empty()) return forget(begin_, parsed_);
+  const auto at = static_cast<std::size_t>(body.data() - in_);
+  forget(begin_, at);
+  forget(at + body.size(), parsed_);
 }
 
 void Connection::waiting_for_more() {

@@ -165,6 +165,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void handshake_ended(TlsStream::State state);
   bool make_room(bool filled);
   void free_buffer();
+  void forget(std::size_t from, std::size_t to);
+  void forget_head();
   void park();
   ssize_t send(const iovec* pieces, std::size_t count);
   void say_no_more();

@@ -36,6 +36,7 @@ void Connection::handshake_ended(TlsStream::State state) {
 }
 
 void Connection::free_buffer() {
+  forget(0, end_);
   if (capacity_ == kInitial) {
     loop_.pages().give_back(in_);
   } else {

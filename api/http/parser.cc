@@ -348,6 +348,10 @@ std::uint64_t RequestParser::body_taken() const {
   return impl_->parsed.body_size;
 }
 
+const char* RequestParser::body_begin() const {
+  return impl_ ? impl_->parsed.body : nullptr;
+}
+
 const char* RequestParser::body_end() const {
   if (!impl_) return nullptr;
   const Parsed& p = impl_->parsed;

@@ -41,8 +41,9 @@ class RequestParser {
   bool http_10() const;
   bool is_head() const;
   std::uint64_t body_taken() const;
-  // Where the body that was taken so far ends, in the owner's buffer; nullptr before it begins. What lies between there
-  // and the first unread byte framed chunks, and may be overwritten. Also parked.
+  // Where the body that was taken so far begins and ends, in the owner's buffer; nullptr before it begins. What lies
+  // between its end and the first unread byte framed chunks, and may be overwritten. Also parked.
+  const char* body_begin() const;
   const char* body_end() const;
 
  private:

@@ -66,8 +66,9 @@ bool Context::take(const TlsMaterial& material, std::string& error) {
   if (!context_) return error = "OpenSSL gives no context: " + openssl_reason(), false;
   SSL_CTX* c = context_.get();
   SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
-  SSL_CTX_set_options(
-      c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  // Cleansed: what OpenSSL decrypted goes from its buffers when it was handed on; heads bring keys.
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                             SSL_OP_PRIORITIZE_CHACHA | SSL_OP_CLEANSE_PLAINTEXT);
   // Idle connections keep no buffers; what is not sent yet may have moved by the next try.
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(c, 1);  // one call for a whole record, and for several small ones

@@ -106,6 +106,7 @@ TlsStream::Moved TlsStream::write(const iovec* pieces, std::size_t count) {
   ERR_clear_error();
   Moved moved;
   moved.state = state_of(SSL_write_ex(ssl_, from, size, &moved.bytes));
+  if (from == together) OPENSSL_cleanse(together, size);  // an answer may be a key
   return moved;
 }
 

@@ -50,16 +50,16 @@ http::Response key_answer(const KeyRecord& key, WallTime now) {
 
 http::Response issued_answer(const Keys::Issued& issued, WallTime now, int status) {
   std::string out;
-  out.reserve(8'192);  // so that no shorter copy of a secret stays behind
   JsonWriter json(out);
   write_key(json, issued.key, now);
+  out.reserve(out.size() + 512);  // so that no shorter copy of the secret stays behind
   if (issued.key.kind == KeyKind::api) {
     json.field("key", issued.secret.view());
   } else {
     json.field("access_key_id", issued.access_key).field("secret_access_key", issued.secret.view());
   }
   json.end_object();
-  return private_json(std::move(out), status);
+  return private_json(std::move(out), status, http::Piece::Content::secret);
 }
 
 http::Response key_problem(const ErrorCode& error) {

@@ -1,7 +1,5 @@
 #include "api/router/access.h"
 
-#include <openssl/crypto.h>
-
 #include <string>
 
 #include "api/errors/problem.h"
@@ -33,16 +31,6 @@ bool key_of(const http::Request& request, std::string_view& key, std::string& wr
   return found <= 1;
 }
 
-// What came as a key goes from the connection's buffer, which may stay as it is for long: a core file is then without
-// it. The buffer is the connection's own, and nobody reads these headers again.
-void forget_keys(const http::Request& request) {
-  for (const http::Header& header : request.headers) {
-    if (header.value.empty()) continue;
-    if (http::iequals(header.name, "X-Api-Key") || http::iequals(header.name, "Authorization"))
-      OPENSSL_cleanse(const_cast<char*>(header.value.data()), header.value.size());
-  }
-}
-
 KeyHash certificate_of(const http::Request& request) {
   return parse_hash(request.peer->sha256).value_or(KeyHash{});
 }
@@ -66,9 +54,7 @@ http::Response Access::unauthorized(Denial denial, std::string_view detail) cons
 
 Admission Access::admit(const Need& need, const http::Request& request) const {
   if (keys_ == nullptr || !keys_->any()) return {anybody_, std::nullopt, std::nullopt};
-  Admission admission = judge(need, request);
-  forget_keys(request);
-  return admission;
+  return judge(need, request);
 }
 
 Admission Access::refused(Denial denial, std::string_view detail, std::optional<KeyId> key) const {
