@@ -42,11 +42,15 @@ AuditEvent note_event(const AuditNote& note, const AuditTimes& times) {
   return event;
 }
 
-AuditEvent summed_event(std::string_view of, std::string_view reason, const AuditTimes& times) {
+AuditEvent summed_event(const AuditSum& sum, const AuditTimes& times) {
+  const std::string_view of = sum.of == AuditSum::Of::denied  ? kAuthDenied
+                              : sum.of == AuditSum::Of::asked ? kChangeAsked
+                                                              : kAuthAccepted;
   AuditEvent event{kAuditSummed, {}, times.count};
   JsonWriter json(event.json);
   json.begin_object().field("of", of);
-  write_if(json, "reason", reason);
+  write_if(json, "reason", sum.reason);
+  write_if(json, "tenant", sum.tenant);
   write_times(json, times);
   json.field("text", "and " + std::to_string(times.count) + " more of " + std::string(of) +
                          ": there were too many different ones for an event each");
@@ -69,9 +73,7 @@ std::vector<AuditEvent> events_of(const AuditGather::Gathered& gathered) {
   std::vector<AuditEvent> events;
   for (const auto& [user, used] : gathered.accepted) events.push_back(accepted_event(user, used));
   for (const auto& [note, times] : gathered.notes) events.push_back(note_event(note, times));
-  for (const auto& [reason, times] : gathered.denied_beyond) events.push_back(summed_event(kAuthDenied, reason, times));
-  if (gathered.asked_beyond.count != 0) events.push_back(summed_event(kChangeAsked, {}, gathered.asked_beyond));
-  if (gathered.accepted_beyond.count != 0) events.push_back(summed_event(kAuthAccepted, {}, gathered.accepted_beyond));
+  for (const auto& [sum, times] : gathered.beyond.all()) events.push_back(summed_event(sum, times));
   return events;
 }
 

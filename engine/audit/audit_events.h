@@ -23,8 +23,8 @@ inline constexpr std::string_view kAuditLost = "audit.lost";
 
 AuditEvent accepted_event(const AuditGather::User& user, const AuditGather::Used& used);
 AuditEvent note_event(const AuditNote& note, const AuditTimes& times);
-// Too many different ones came in a second: so many more are only counted. `of`: an action; `reason`: of denials.
-AuditEvent summed_event(std::string_view of, std::string_view reason, const AuditTimes& times);
+// Too many different ones came in a second: so many more are only counted.
+AuditEvent summed_event(const AuditSum& sum, const AuditTimes& times);
 AuditEvent lost_event(const AuditTimes& times);
 
 // One event for each of these, the sums last.

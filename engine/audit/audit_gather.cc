@@ -18,6 +18,19 @@ void AuditTimes::add(std::uint64_t n, WallTime from, WallTime to) {
   count += n;
 }
 
+void AuditTimes::add(const AuditTimes& more) {
+  if (more.count != 0) add(more.count, more.first, more.last);
+}
+
+void AuditSums::add(AuditSum sum, const AuditTimes& more) {
+  auto it = sums_.find(sum);
+  if (it == sums_.end()) {
+    if (sums_.size() >= kMax) sum.tenant.clear();
+    it = sums_.try_emplace(std::move(sum)).first;
+  }
+  it->second.add(more);
+}
+
 AuditGather::Part& AuditGather::own() {
   static std::atomic<std::size_t> threads{0};
   thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed);
@@ -32,32 +45,23 @@ bool AuditGather::accepted(const AuditRequest& request, WallTime now) {
   if (!request.key) return false;
   Part& part = own();
   const std::lock_guard lock(part.mutex);
-  const auto it = part.users.find(ByUser::View(*request.key, request.address));
-  if (it != part.users.end()) {
-    it->second.times.add(1, now, now);
-  } else if (part.users.size() < kKeysMax) {
-    Used& used = part.users[User{*request.key, std::string(request.address)}];
-    used.tenant = request.tenant;
-    used.times.add(1, now, now);
+  if (AuditTimes* times = part.users.find(request.tenant, ByUser::View(*request.key, request.address))) {
+    times->add(1, now, now);
+    return wake();
+  }
+  const auto beyond = [&](std::string_view tenant, const AuditTimes& times) {
+    part.beyond.add({AuditSum::Of::accepted, std::string(tenant), {}}, times);
+  };
+  AuditTimes one;
+  one.add(1, now, now);
+  if (part.users.room(request.tenant, [&](const std::string& tenant, const User&, const AuditTimes& times) {
+        beyond(tenant, times);
+      })) {
+    part.users.add(request.tenant, User{*request.key, std::string(request.address)}) = one;
   } else {
-    part.beyond.add(1, now, now);
+    beyond(request.tenant, one);
   }
   return wake();
-}
-
-bool AuditGather::room(const AuditNote& note) {
-  const bool denied = note.kind == AuditNote::Kind::denied;
-  std::size_t& all = denied ? denied_ : asked_;
-  const bool many = all >= (denied ? kDeniedMax : kAskedMax);
-  // What has no tenant came without a good key: anybody can send that.
-  if (many && (note.tenant.empty() || notes_.size() >= kNotesMax)) return false;
-  if (!note.tenant.empty()) {
-    std::size_t& own = of_tenants_[note.tenant][denied ? 0 : 1];
-    if (many && own >= kOfTenantMin) return false;
-    ++own;
-  }
-  ++all;
-  return true;
 }
 
 bool AuditGather::denied(const AuditRequest& request, std::string_view reason, std::string_view needs, WallTime now) {
@@ -82,15 +86,24 @@ bool AuditGather::asked(const AuditRequest& request, WallTime now) {
 }
 
 bool AuditGather::add(AuditNote note, WallTime now) {
+  const bool denied = note.kind == AuditNote::Kind::denied;
   const std::lock_guard lock(mutex_);
-  if (const auto it = notes_.find(note); it != notes_.end()) {
-    it->second.add(1, now, now);
-  } else if (room(note)) {
-    notes_[std::move(note)].add(1, now, now);
-  } else if (note.kind == AuditNote::Kind::denied) {
-    denied_beyond_[std::move(note.reason)].add(1, now, now);
+  Notes& notes = denied ? denied_ : asked_;
+  if (AuditTimes* times = notes.find(note.tenant, note)) {
+    times->add(1, now, now);
+    return wake();
+  }
+  const auto beyond = [&](const AuditNote& of, const AuditTimes& times) {
+    beyond_.add({denied ? AuditSum::Of::denied : AuditSum::Of::asked, of.tenant, of.reason}, times);
+  };
+  AuditTimes one;
+  one.add(1, now, now);
+  if (notes.room(note.tenant,
+                 [&](const std::string&, const AuditNote& gone, const AuditTimes& times) { beyond(gone, times); })) {
+    const std::string tenant = note.tenant;
+    notes.add(tenant, std::move(note)) = one;
   } else {
-    asked_beyond_.add(1, now, now);
+    beyond(note, one);
   }
   return wake();
 }
@@ -99,25 +112,33 @@ AuditGather::Gathered AuditGather::take() {
   Gathered out;
   woken_.store(false);
   for (Part& part : parts_) {
-    decltype(part.users) users;
+    decltype(part.users)::ByTenant users;
+    AuditSums beyond;
     {
       const std::lock_guard lock(part.mutex);
-      users.swap(part.users);
-      const AuditTimes beyond = std::exchange(part.beyond, {});
-      if (beyond.count != 0) out.accepted_beyond.add(beyond.count, beyond.first, beyond.last);
+      users = part.users.take();
+      beyond = std::exchange(part.beyond, {});
     }
-    for (auto& [user, used] : users) {
-      Used& sum = out.accepted[user];
-      sum.tenant = std::move(used.tenant);
-      sum.times.add(used.times.count, used.times.first, used.times.last);
+    for (auto& [tenant, of_tenant] : users) {
+      for (auto& [user, times] : of_tenant) {
+        Used& sum = out.accepted[user];
+        sum.tenant = tenant;
+        sum.times.add(times);
+      }
     }
+    for (const auto& [sum, times] : beyond.all()) out.beyond.add(sum, times);
   }
-  const std::lock_guard lock(mutex_);
-  out.notes = std::exchange(notes_, {});
-  out.denied_beyond = std::exchange(denied_beyond_, {});
-  out.asked_beyond = std::exchange(asked_beyond_, {});
-  denied_ = asked_ = 0;
-  of_tenants_.clear();
+  Notes::ByTenant denied, asked;
+  AuditSums beyond;
+  {
+    const std::lock_guard lock(mutex_);
+    denied = denied_.take();
+    asked = asked_.take();
+    beyond = std::exchange(beyond_, {});
+  }
+  for (auto* notes : {&denied, &asked})
+    for (auto& [tenant, of_tenant] : *notes) out.notes.merge(of_tenant);
+  for (const auto& [sum, times] : beyond.all()) out.beyond.add(sum, times);
   return out;
 }
 

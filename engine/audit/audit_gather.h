@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/audit/fair_table.h"
 #include "engine/keys/key_text.h"
 #include "storage/base/time.h"
 
@@ -44,20 +45,39 @@ struct AuditTimes {
   WallTime first{};
   WallTime last{};
   void add(std::uint64_t n, WallTime from, WallTime to);
+  void add(const AuditTimes& more);
+};
+
+// What there are too many different ones of for an event each: counted by what it was and whose. Bounded: of more
+// tenants than that it is not said whose they were.
+struct AuditSum {
+  enum class Of : std::uint8_t { denied, asked, accepted };
+  Of of = Of::denied;
+  std::string tenant;
+  std::string reason;  // of denials
+  auto operator<=>(const AuditSum&) const = default;
+};
+class AuditSums {
+ public:
+  static constexpr std::size_t kMax = 1'024;
+  void add(AuditSum sum, const AuditTimes& more);
+  bool empty() const { return sums_.empty(); }
+  const std::map<AuditSum, AuditTimes>& all() const { return sums_; }
+
+ private:
+  std::map<AuditSum, AuditTimes> sums_;
 };
 
 // What has happened since it was last asked, in bounded memory: so many different denials, so many actions, so many
-// keys with an address each; what is beyond that is counted by what it was. Any thread; holds no lock for longer than
-// it takes to add one.
+// keys with an address each, in which each tenant has its share; what is beyond that is counted by what it was. Any
+// thread; holds no lock for longer than it takes to add one.
 class AuditGather {
  public:
-  static constexpr std::size_t kDeniedMax = 32;
-  static constexpr std::size_t kAskedMax = 64;
-  // Of each tenant's so many stand whatever the others do: nobody hides what a key does behind a flood of their own.
-  static constexpr std::size_t kOfTenantMin = 4;
-  static constexpr std::size_t kNotesMax = 1'024;  // of all tenants
-  static constexpr std::size_t kKeysMax = 1'024;   // of each part
-  static constexpr std::size_t kTextMax = 200;     // bytes of a name or a scope
+  static constexpr std::size_t kDeniedMax = 32;   // of a tenant; of requests without one together
+  static constexpr std::size_t kAskedMax = 64;    // of a tenant
+  static constexpr std::size_t kNotesMax = 512;   // of all tenants, of each of the two
+  static constexpr std::size_t kKeysMax = 1'024;  // of all tenants, of each part
+  static constexpr std::size_t kTextMax = 200;    // bytes of a name or a scope
 
   struct User {
     KeyId key;
@@ -70,14 +90,8 @@ class AuditGather {
   };
   struct Gathered {
     std::map<User, Used> accepted;
-    AuditTimes accepted_beyond;
     std::map<AuditNote, AuditTimes> notes;
-    std::map<std::string, AuditTimes> denied_beyond;  // by reason
-    AuditTimes asked_beyond;
-    bool empty() const {
-      return accepted.empty() && accepted_beyond.count == 0 && notes.empty() && denied_beyond.empty() &&
-             asked_beyond.count == 0;
-    }
+    AuditSums beyond;
   };
 
   // True: the first since take().
@@ -100,22 +114,19 @@ class AuditGather {
   // Each network thread adds to a part of its own, so that none waits for another.
   struct Part {
     std::mutex mutex;
-    std::map<User, Used, ByUser> users;
-    AuditTimes beyond;
+    FairTable<User, AuditTimes, ByUser> users{kKeysMax, kKeysMax};
+    AuditSums beyond;
   };
   Part& own();
   bool add(AuditNote note, WallTime now);
   bool wake();
-  // Under mutex_. Whether one more may be an event of its own.
-  bool room(const AuditNote& note);
 
   std::array<Part, 8> parts_;
   std::mutex mutex_;
-  std::map<AuditNote, AuditTimes> notes_;
-  std::size_t denied_ = 0, asked_ = 0;                                         // of notes_
-  std::map<std::string, std::array<std::size_t, 2>, std::less<>> of_tenants_;  // the same, of each tenant
-  std::map<std::string, AuditTimes> denied_beyond_;
-  AuditTimes asked_beyond_;
+  using Notes = FairTable<AuditNote, AuditTimes>;
+  Notes denied_{kNotesMax, kDeniedMax};
+  Notes asked_{kNotesMax, kAskedMax};
+  AuditSums beyond_;
   std::atomic<bool> woken_{false};
 };
 

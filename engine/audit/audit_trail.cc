@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 constexpr auto kGatherFor = 1s;
 constexpr auto kPeriod = 1h;
 constexpr auto kRetentionEvery = 1min;
-constexpr std::size_t kUsersMax = 4'096;  // keys with an address each, of one period
+constexpr std::size_t kUsersMax = 4'096;  // keys with an address each, of one period and all tenants
 constexpr auto kClockJumpMax = 1min;
 
 // Gathers, and writes what was gathered: one append is on its way at a time, and meanwhile it goes on gathering, in
@@ -78,7 +78,7 @@ class Writer final : public Serial, public AppendSink {
   void finish();
   void write(std::vector<AuditEvent> events);
   std::vector<AuditEvent> collect(bool whole);
-  void merge(AuditGather::Gathered& gathered);
+  void merge(AuditGather::Gathered& gathered, std::vector<AuditEvent>& events);
   void end_period(std::vector<AuditEvent>& events);
   bool ready();
   bool resume();
@@ -97,7 +97,8 @@ class Writer final : public Serial, public AppendSink {
   Chain chain_;
   bool resumed_ = false;
 
-  std::map<AuditGather::User, AuditGather::Used> users_;  // of this period; the times not yet in an event
+  using Users = FairTable<AuditGather::User, AuditTimes>;
+  Users users_{kUsersMax, kUsersMax};  // of this period; the times not yet in an event
   MonotonicTime period_end_{};
   AuditTimes lost_;
   bool failing_ = false;
@@ -142,40 +143,44 @@ void Writer::run() {
 
 std::vector<AuditEvent> Writer::collect(bool whole) {
   AuditGather::Gathered gathered = gather.take();
-  merge(gathered);
-  auto events = events_of(gathered);
+  std::vector<AuditEvent> events;
+  merge(gathered, events);
+  for (AuditEvent& event : events_of(gathered)) events.push_back(std::move(event));
   if (!users_.empty() && (whole || env_.clock.monotonic() >= period_end_)) end_period(events);
   return events;
 }
 
-// What is left in `gathered` is said now: keys that were not here before in this period.
-void Writer::merge(AuditGather::Gathered& gathered) {
+// What is left in `gathered` is said now: keys that were not here before in this period. `events`: what was counted of
+// keys that make room for another tenant's.
+void Writer::merge(AuditGather::Gathered& gathered, std::vector<AuditEvent>& events) {
   if (users_.empty()) period_end_ = env_.clock.monotonic() + kPeriod;
+  const auto gone = [&](const std::string& tenant, const AuditGather::User& user, const AuditTimes& times) {
+    if (times.count != 0) events.push_back(accepted_event(user, {tenant, times}));
+  };
   for (auto it = gathered.accepted.begin(); it != gathered.accepted.end();) {
-    const auto known = users_.find(it->first);
-    if (known != users_.end()) {
-      const AuditTimes& more = it->second.times;
-      known->second.times.add(more.count, more.first, more.last);
-    } else if (users_.size() < kUsersMax) {
-      users_[it->first].tenant = it->second.tenant;
+    const auto& [user, used] = *it;
+    if (AuditTimes* known = users_.find(used.tenant, user)) {
+      known->add(used.times);
+    } else if (users_.room(used.tenant, gone)) {
+      users_.add(used.tenant, user);
       ++it;
       continue;
     } else {
-      const AuditTimes& more = it->second.times;
-      gathered.accepted_beyond.add(more.count, more.first, more.last);
+      gathered.beyond.add({AuditSum::Of::accepted, used.tenant, {}}, used.times);
     }
     it = gathered.accepted.erase(it);
   }
 }
 
 void Writer::end_period(std::vector<AuditEvent>& events) {
-  const bool over = env_.clock.monotonic() >= period_end_;
-  for (auto& [user, used] : users_) {
-    if (used.times.count == 0) continue;
-    events.push_back(accepted_event(user, used));
-    used.times = {};
+  for (auto& [tenant, users] : users_.tenants()) {
+    for (auto& [user, times] : users) {
+      if (times.count == 0) continue;
+      events.push_back(accepted_event(user, {tenant, times}));
+      times = {};
+    }
   }
-  if (over) users_.clear();
+  if (env_.clock.monotonic() >= period_end_) users_.take();
 }
 
 void Writer::take_log(Result<std::shared_ptr<Log>> opened) {
