@@ -158,9 +158,7 @@ void LimitRoutes::put_tenant(Call& call, http::Responder responder) {
 
 void LimitRoutes::remove(const LimitOwner& owner, Call& call, http::Responder responder) {
   on_worker(context_, std::move(responder), [&context = context_, owner, by = call.key](http::Responder r) {
-    if (context.limiter->find(owner)) {
-      if (const auto done = context.limiter->remove(owner, by); !done) return r.send(problem(error_id(done.error())));
-    }
+    if (const auto done = context.limiter->remove(owner, by); !done) return r.send(problem(error_id(done.error())));
     http::Response response;
     response.status = 204;
     r.send(std::move(response));

@@ -160,6 +160,8 @@ class LimiterImpl final : public Limiter {
   }
 
   Result<void> set(const LimitOwner& owner, const LimitSet& limits, std::optional<KeyId> by) override {
+    // An event is kept for ever: none for what is so already. Of two who change it at once either may be the later.
+    if (const Shared there = find(owner); there && *there == limits) return {};
     // A quota reads the month's usage. One of a tenant's keys at a time: its admin, who sets them again and again,
     // keeps one worker busy, and not all of them. The tenant's own is the operator's, whom nobody may keep from it.
     const Reading reading(*this, owner.key && limits.has_quota() ? owner.tenant : std::string());
@@ -174,6 +176,7 @@ class LimiterImpl final : public Limiter {
     return {};
   }
   Result<void> remove(const LimitOwner& owner, std::optional<KeyId> by) override {
+    if (!find(owner)) return {};
     RETURN_IF_ERROR(core_->system().append("limits.removed", encode(LimitsRemoved{owner, by})));
     return {};
   }

@@ -76,7 +76,8 @@ class Limiter {
 
   // --- Definitions. Changes are durable, and hold for the next request, when they return; they block, and never run
   // inside a task that the system stream needs (env.background), on `writer`, nor on a network thread.
-  // StorageErrc::throttled: a quota of another key of this tenant is being set, for which its usage is read.
+  // StorageErrc::throttled: a quota of another key of this tenant is being set, for which its usage is read. What is so
+  // already writes nothing.
   virtual Result<void> set(const LimitOwner& owner, const LimitSet& limits, std::optional<KeyId> by) = 0;
   virtual Result<void> remove(const LimitOwner& owner, std::optional<KeyId> by) = 0;
   virtual std::shared_ptr<const LimitSet> find(const LimitOwner& owner) const = 0;  // nullptr: it has none

@@ -145,7 +145,8 @@ TEST_F(LimitsApi, WhatStoresNothingPassesNoRate) {
     return world.ask(ApiWorld::request("POST", "/v1/streams/retail/records" + target, lines,
                                        with(till) + std::string(kNdjsonHeader) + more));
   };
-  const auto limit_anew = [&] {
+  const auto limit_anew = [&] {  // with a full bucket, which setting the same again would not give
+    EXPECT_EQ(send("DELETE", "/v1/limits/keys/" + id(till), "", admin).status, 204);
     limit(till, R"({"bytes":{"per_second":)" + bytes + R"(,"burst":)" + bytes + R"(,"per_day":100000}})");
   };
   const std::string bad(line.size(), '[');

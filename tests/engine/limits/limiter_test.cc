@@ -296,6 +296,29 @@ TEST_F(LimiterTest, UseIsHandedOverAsOftenAsItMatters) {
   EXPECT_EQ(usage.sum(KeyId{1}).requests, 2u);
 }
 
+// Events are kept for ever, so what changes nothing is none; nor does it fill a bucket anew, or read usage.
+TEST_F(LimiterTest, WhatIsSoAlreadyWritesNothing) {
+  const std::string_view ten = R"({"requests":{"per_second":10,"per_day":1000}})";
+  ASSERT_TRUE(limiter->remove(key(kTill), {}));
+  ASSERT_TRUE(limiter->remove(tenant(kAcme), {}));
+  EXPECT_EQ(log->durable(), Sequence(0));
+  set(key(kTill), ten);
+  set(tenant(kAcme), ten);
+  const Sequence before = log->durable();
+  EXPECT_EQ(passing(4), 4u);
+  std::size_t reads = 0;
+  usage.reading = [&](const std::string&) { ++reads; };
+  for (int i = 0; i < 10; ++i) {
+    set(key(kTill), ten);
+    set(tenant(kAcme), R"({"requests":{"per_day":1000,"burst":10,"per_second":10}})");
+  }
+  EXPECT_EQ(log->durable(), before);
+  EXPECT_EQ(reads, 0u);
+  EXPECT_EQ(passing(20), 6u);
+  set(key(kTill), R"({"requests":{"per_second":11}})");
+  EXPECT_EQ(log->durable(), next(before));
+}
+
 TEST_F(LimiterTest, AUsageLogThatCannotBeReadDoesNotKeepTheServerDown) {
   set(key(kTill), R"({"requests":{"per_day":10}})");
   EXPECT_EQ(passing(4), 4u);
