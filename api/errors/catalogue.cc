@@ -153,6 +153,9 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
      "Send again after Retry-After, when the next day or month begins (UTC), or have the quota raised."},
     {connection_limit, 429, "connection_limit", "The key or its tenant has as many connections open as it may.",
      "Close some, or send requests on those that are open."},
+    {change_limit, 429, "change_limit", "The keys of the tenant have changed too much for now.",
+     "Send again after Retry-After, or have a key with instance:admin do it; limits.changes_per_hour is the server's "
+     "limit."},
     {stream_limit, 409, "stream_limit", "The tenant has as many streams as it may.",
      "Remove one, or have the limit raised."},
     {disk_limit, 507, "disk_limit", "The streams of the tenant take as much of the disk as they may.",

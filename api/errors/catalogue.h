@@ -84,6 +84,7 @@ enum class ErrorId : std::uint8_t {
   rate_limited,
   quota_exceeded,
   connection_limit,
+  change_limit,
   stream_limit,
   disk_limit,
   too_many_connections,

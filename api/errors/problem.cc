@@ -32,7 +32,8 @@ http::Response problem(ErrorId id, std::string_view detail, std::string_view mem
   out.push_back('\n');
   // Not where trying again gives the same: a question that is too large, a stream that waits for its operator.
   const bool helps = id != ErrorId::query_timeout && id != ErrorId::not_accepting && id != ErrorId::instance_key &&
-                     id != ErrorId::rate_limited && id != ErrorId::quota_exceeded;  // those know it to the second
+                     id != ErrorId::rate_limited && id != ErrorId::quota_exceeded &&
+                     id != ErrorId::change_limit;  // those know it to the second
   if (helps && (entry.status == 429 || entry.status == 503)) {
     // Never 0, for that would be no pause; never long, for an estimate is only good for a while.
     const auto whole = std::chrono::ceil<std::chrono::seconds>(retry_after).count();

@@ -62,6 +62,8 @@ ErrorId error_of(LimitKind kind) {
       return ErrorId::stream_limit;
     case LimitKind::disk:
       return ErrorId::disk_limit;
+    case LimitKind::changes:
+      return ErrorId::change_limit;
   }
   return ErrorId::internal;
 }
@@ -87,6 +89,8 @@ std::string sentence(const Refusal& r) {
       return "The limit of " + of + " is " + most + " streams.";
     case LimitKind::disk:
       return "The limit of " + of + " is " + most + " bytes.";
+    case LimitKind::changes:
+      return "The limit of " + of + " is " + most + (r.most == 1 ? " change" : " changes") + " an hour.";
   }
   return {};
 }
@@ -103,7 +107,7 @@ http::Response limit_problem(const Refusal& refusal) {
     members += "\"]";
   }
   http::Response response = problem(error_of(refusal.kind), sentence(refusal), members);
-  if (timed) {
+  if (timed || refusal.kind == LimitKind::changes) {
     const auto s = std::chrono::ceil<std::chrono::seconds>(refusal.retry_after).count();
     response.add_header("Retry-After", std::to_string(std::max<std::int64_t>(1, s)));
   }
@@ -147,6 +151,12 @@ LimitGate::Refused LimitGate::charge(const std::optional<KeyId>& key, const std:
                                      http::Responder& responder, bool limited) const {
   const auto refusal = limiter_->charge(key, tenant, amounts);
   if (limited || refusal) set_headers(key, tenant, responder);
+  return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
+}
+
+LimitGate::Refused LimitGate::change(const Principal& who, const std::optional<KeyId>& key) const {
+  if (limiter_ == nullptr || who.may(Action::admin, Thing::instance)) return std::nullopt;
+  const auto refusal = limiter_->change(key, who.tenant);
   return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
 }
 

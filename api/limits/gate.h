@@ -5,6 +5,7 @@
 
 #include "api/http/message.h"
 #include "api/http/responder.h"
+#include "engine/keys/principal.h"
 #include "engine/limits/limiter.h"
 
 namespace tidemill {
@@ -25,6 +26,9 @@ class LimitGate {
                   http::Responder& responder) const;
   Refused charge(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
                  http::Responder& responder, bool limited) const;
+  // A change of definitions: streams, views, keys, limits, quarantine. Each is kept for ever, so a tenant has so many
+  // an hour; who runs the server has as many as they like.
+  Refused change(const Principal& who, const std::optional<KeyId>& key) const;
 
  private:
   void set_headers(const std::optional<KeyId>& key, const std::string& tenant, http::Responder& responder) const;

@@ -37,8 +37,9 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_usage_refused_requests_total", "counter", "tenant",
      "Requests with a key that were refused because it had reached a limit, likewise."},
     {"tidemill_limited_requests_total", "counter", "reason, tenant",
-     "Requests turned away by a limit of their key or tenant: rate, day_quota, month_quota, connections (429), streams "
-     "(409), disk (507)."},
+     "Requests turned away by a limit of their key or tenant: rate, day_quota, month_quota, connections, changes "
+     "(429), "
+     "streams (409), disk (507)."},
     {"tidemill_limit_accounts", "gauge", "",
      "Keys whose use is counted in memory: those of the last minute, and with quotas."},
     {"tidemill_audit_events_total", "counter", "", "Events written to the audit trail."},

@@ -170,6 +170,7 @@ std::set<ErrorId> problems_of(const Route& route, const Operation& about) {
   if (route.path.find('{') != std::string_view::npos) out.insert(target_invalid);
   if (route.needs.needs_key())
     out.insert({unauthorized, throttled, draining, rate_limited, quota_exceeded, connection_limit});
+  if (route.changes()) out.insert(change_limit);
   if (route.needs.needs_key() && !route.needs.some()) out.insert(forbidden);
   if (route.path.starts_with("/readyz")) out.insert(draining);
   if (parts(route.gives).size() > 1 || route.gives == "text/event-stream") out.insert(not_acceptable);

@@ -43,7 +43,7 @@ inline constexpr Operation kTable[] = {
     {"sql", "sql", "Run a SELECT over all views, or make, change, drop or explain one", "SqlRequest",
      "200 SqlRows, 200 ViewStatement, 200 StreamStatement, 200 Explanation", "",
      Problems{invalid_body, invalid_sql, not_read_only, not_supported, forbidden, at_ahead, history_gone, query_timeout,
-              stream_exists, stream_in_use, view_not_found, reserved_stream, stream_limit} +
+              stream_exists, stream_in_use, view_not_found, reserved_stream, stream_limit, change_limit} +
          kDefines + kWaits},
     {"history", "sql", "List the points in time that SQL can read with `at`", "", "200 History", "", {}},
     {"streams", "streams", "List the streams", "", "200 StreamList", "", {}},

@@ -203,7 +203,10 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     if (auto refusal = refuse_query(route, *query)) return responder.send(std::move(*refusal));
     if (auto refusal = refuse_body(route, request)) return responder.send(std::move(*refusal));
     call.query = std::move(*query);
-    if (audit_ && call.key && route.changes()) audit_->asked(audit_request(call));
+    if (route.changes()) {
+      if (auto refusal = gate_.change(*call.who, call.key)) return responder.send(std::move(*refusal));
+      if (audit_ && call.key) audit_->asked(audit_request(call));
+    }
     return route.handle(call, std::move(responder));
   }
   const bool options = request.method == "OPTIONS";

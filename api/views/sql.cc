@@ -145,9 +145,11 @@ std::optional<http::Response> ViewRoutes::refuse_touches(const Call& call,
   for (const views::Touch& touch : touches)
     if (!call.who->may(touch.action, touch.thing, touch.name))
       return forbid(context_, call, scope_text(touch.thing, touch.action, touch.name));
-  if (!context_.audit || !call.key || call.route.changes()) return std::nullopt;
-  for (const views::Touch& touch : touches) {  // a statement that makes, alters or drops
+  if (call.route.changes()) return std::nullopt;  // the router has counted and noted it
+  for (const views::Touch& touch : touches) {     // a statement that makes, alters or drops
     if (touch.action != Action::admin) continue;
+    if (auto refusal = LimitGate(context_.limiter).change(*call.who, call.key)) return refusal;
+    if (!context_.audit || !call.key) continue;
     AuditRequest asked = audit_request(call);
     asked.name = touch.name;
     context_.audit->asked(asked);

@@ -15,6 +15,7 @@
 #include "engine/keys/key_text.h"
 #include "engine/limits/limit_set.h"
 #include "engine/limits/meter.h"
+#include "engine/limits/token_bucket.h"
 #include "engine/usage/usage_log.h"
 
 // Behind Limiter only: what is remembered of keys and tenants that were used.
@@ -34,6 +35,7 @@ struct Tenant {
   std::mutex mutex;  // for what follows; taken after a shard's
   Shared limits;
   Meter meter;
+  TokenBucket changes;  // of definitions, in seconds of an hour for each
 };
 
 // What a key used since that was last handed over. Negative: something was given back afterwards.

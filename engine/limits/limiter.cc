@@ -144,6 +144,29 @@ class LimiterImpl final : public Limiter {
     return std::nullopt;
   }
 
+  std::optional<Refusal> change(const std::optional<KeyId>& key, const std::string& tenant) override {
+    const std::uint64_t most = core_->changes_per_hour();
+    if (most == 0) return std::nullopt;
+    // An hour's changes at once, each of which comes back by itself: `most` tokens a second, 3,600 for one.
+    constexpr std::uint64_t kOne = 3'600;
+    const Rate rate{most, most * kOne};
+    const Moment now = core_->now();
+    Tenant& theirs = accounts_.tenant(tenant);
+    TokenBucket::Wait wait;
+    {
+      const std::lock_guard lock(theirs.mutex);
+      wait = theirs.changes.wait(rate, now.monotonic, kOne);
+      if (wait == TokenBucket::Wait(0)) {
+        theirs.changes.take(rate, now.monotonic, kOne);
+        return std::nullopt;
+      }
+    }
+    const Refusal refusal{LimitKind::changes, Measure::requests, true, most, 1, wait};
+    Both both(accounts_, key, tenant);
+    both.count_refused(refusal, true);
+    return refusal;
+  }
+
   void standings(const std::optional<KeyId>& key, const std::string& tenant, std::vector<Standing>& out) override {
     Both both(accounts_, key, tenant);
     both.standings(core_->now(), out);

@@ -34,6 +34,7 @@ class Limiter {
     UsageLog* usage = nullptr;  // outlives this; nullptr: quotas begin anew with each start
     // What the logs of a tenant's streams take. Asked on `writer`, once a second for each tenant with such a limit.
     std::function<std::uint64_t(const std::string& tenant)> disk_bytes = {};
+    std::uint64_t changes_per_hour = 0;  // of definitions, by a tenant's keys; so many at once. 0: no limit
   };
   // Blocks on the disk. StorageErrc::damaged: an event cannot be read; it said which.
   static Result<std::unique_ptr<Limiter>> open(Env& env, SystemStream& system, const Options& options);
@@ -66,6 +67,8 @@ class Limiter {
   // counts for the key of its latest request.
   virtual std::optional<Refusal> hold(const std::optional<KeyId>& key, const std::string& tenant,
                                       std::shared_ptr<void>& held) = 0;
+  // Of an admitted request that asks to change a definition: takes one of its tenant's changes.
+  virtual std::optional<Refusal> change(const std::optional<KeyId>& key, const std::string& tenant) = 0;
   // Rates and quotas of key and tenant, the key's first.
   virtual void standings(const std::optional<KeyId>& key, const std::string& tenant, std::vector<Standing>& out) = 0;
 

@@ -24,6 +24,7 @@ class Core final : public std::enable_shared_from_this<Core> {
   void measure_disks();
   Env& env() { return env_; }
   SystemStream& system() { return system_; }
+  std::uint64_t changes_per_hour() const { return options_.changes_per_hour; }
 
  private:
   void fold(const SystemStream::Event& event);

@@ -3,8 +3,8 @@
 namespace tidemill {
 
 std::string_view limit_kind_name(LimitKind kind) {
-  static constexpr std::array<std::string_view, kLimitKinds> kNames{"rate",        "day_quota", "month_quota",
-                                                                    "connections", "streams",   "disk"};
+  static constexpr std::array<std::string_view, kLimitKinds> kNames{
+      "rate", "day_quota", "month_quota", "connections", "streams", "disk", "changes"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

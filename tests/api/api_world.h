@@ -124,7 +124,7 @@ class ApiWorld {
  public:
   explicit ApiWorld(ApiOptions options = {}, Logger& logger = null_logger(), bool with_views = false,
                     const LogOptions& log = {}, const Instead& instead = {},
-                    std::chrono::milliseconds history_every = {})
+                    std::chrono::milliseconds history_every = {}, std::uint64_t changes_per_hour = 0)
       : real(logger, instead) {
     engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = log}));
     StreamDefinition d;
@@ -147,12 +147,12 @@ class ApiWorld {
     options.keys = keys.get();
     usage = std::move(UsageLog::open(real.env, *engine)).value();
     options.usage = usage.get();
-    limiter = *Limiter::open(real.env, engine->system(), {usage_writer, &counted, [this](const std::string& tenant) {
-                                                            std::uint64_t bytes = 0;
-                                                            for (const auto& one : engine->list(tenant))
-                                                              bytes += one->log().status().bytes;
-                                                            return bytes;
-                                                          }});
+    const auto disk_bytes = [this](const std::string& tenant) {
+      std::uint64_t bytes = 0;
+      for (const auto& one : engine->list(tenant)) bytes += one->log().status().bytes;
+      return bytes;
+    };
+    limiter = *Limiter::open(real.env, engine->system(), {usage_writer, &counted, disk_bytes, changes_per_hour});
     options.limiter = limiter.get();
     audit = AuditTrail::open(real.env, *engine, {});
     options.audit = audit.get();

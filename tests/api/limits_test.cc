@@ -13,7 +13,10 @@ using namespace std::chrono_literals;
 
 struct LimitsApi : ::testing::Test {
   SimClock clock;  // stands still, so that answers are exact: 2026-01-02T03:04:05Z
-  ApiWorld world{{}, null_logger(), false, {}, {.clock = &clock}};
+  ApiWorld world;
+  LimitsApi() : LimitsApi(0) {}
+  explicit LimitsApi(std::uint64_t changes_per_hour)
+      : world({}, null_logger(), changes_per_hour != 0, {}, {.clock = &clock}, {}, changes_per_hour) {}
   std::string admin = key({"instance:admin"});
 
   std::string key(const std::vector<std::string>& scopes, const std::string& tenant = "default") {
@@ -184,6 +187,56 @@ TEST_F(LimitsApi, ATenantsAdminIsLimitedWhereItSetsLimits) {
   EXPECT_EQ(send("DELETE", path, "", theirs).status, 429);
   EXPECT_EQ(get("/v1/limits", theirs).status, 200);
   EXPECT_EQ(send("PUT", path, R"({"requests":{"per_day":7}})", admin).status, 200);
+}
+
+// Each change is kept for ever, so a tenant has so many of them; who runs the server as many as they like.
+struct ChangesApi : LimitsApi {
+  ChangesApi() : LimitsApi(5) {}
+  ClientAnswer sql(const std::string& statement, const std::string& key) {
+    return send("POST", "/v1/sql", nlohmann::json{{"sql", statement}}.dump(), key);
+  }
+};
+
+TEST_F(ChangesApi, ATenantHasSoManyAnHour) {
+  const std::string theirs = key({"server:admin", "stream:*:admin", "stream:*:read", "view:*:admin"}, "acme");
+  const std::string other = key({"server:admin"}, "other");
+  const std::string wanted = R"({"name":"till","scopes":["server:read"]})";
+  EXPECT_EQ(send("PUT", "/v1/streams/orders", "{}", theirs).status, 201);
+  EXPECT_EQ(send("POST", "/v1/keys", wanted, theirs).status, 201);
+  EXPECT_EQ(send("PUT", "/v1/limits/keys/" + id(theirs), R"({"connections":100})", theirs).status, 200);
+  EXPECT_EQ(send("DELETE", "/v1/streams/orders", "", theirs).status, 204);
+  EXPECT_EQ(send("POST", "/v1/keys", "not taken, and asked for all the same", theirs).status, 400);
+  const ClientAnswer refused = send("POST", "/v1/keys", wanted, theirs);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.headers.at("retry-after"), "720");
+  EXPECT_EQ(refused.body,
+            R"({"type":"about:blank","title":"The keys of the tenant have changed too much for now.","status":429,)"
+            R"("code":"change_limit","detail":"The limit of the tenant is 5 changes an hour. Send again after )"
+            R"(Retry-After, or have a key with instance:admin do it; limits.changes_per_hour is the server's limit."})"
+            "\n");
+  // By whichever way; but who may not is told that, and whoever looks is answered.
+  EXPECT_EQ(send("DELETE", "/v1/keys/" + id(theirs), "", theirs).code(), "change_limit");
+  EXPECT_EQ(send("PUT", "/v1/limits/tenants/acme", "{}", theirs).status, 403);
+  EXPECT_EQ(get("/v1/keys", theirs).status, 200);
+  EXPECT_EQ(send("POST", "/v1/keys", wanted, other).status, 201);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(send("PUT", "/v1/streams/s" + std::to_string(i), "{}", admin).status, 201);
+  }
+  clock.advance(720s);
+  EXPECT_EQ(send("POST", "/v1/keys", wanted, theirs).status, 201);
+  EXPECT_EQ(send("POST", "/v1/keys", wanted, theirs).status, 429);
+  EXPECT_THAT(get("/metrics", admin).body,
+              HasSubstr("tidemill_limited_requests_total{reason=\"changes\",tenant=\"acme\"} 3\n"));
+}
+
+TEST_F(ChangesApi, StatementsCountAsWell) {
+  const std::string theirs = key({"view:*:admin", "view:*:query", "stream:*:read"});
+  const auto drop = [&] { return sql("DROP MATERIALIZED VIEW nothing", theirs); };
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(drop().code(), "view_not_found");
+  EXPECT_EQ(drop().code(), "change_limit");
+  EXPECT_EQ(send("DELETE", "/v1/views/nothing", "", theirs).code(), "change_limit");
+  EXPECT_EQ(sql("SELECT 1", theirs).status, 200);
+  EXPECT_EQ(sql("DROP MATERIALIZED VIEW nothing", admin).code(), "view_not_found");
 }
 
 TEST_F(LimitsApi, QuotasAnswerUntilTheNextDay) {

@@ -43,11 +43,13 @@ struct LimiterTest : ::testing::Test {
   std::unique_ptr<SystemStream> system = std::make_unique<SystemStream>(sim.env, log);
   FakeUsageLog usage;
   std::uint64_t disk = 0;
+  std::uint64_t changes_per_hour = 0;
   std::unique_ptr<Limiter> limiter;
 
   void SetUp() override { open(); }
   void open() {
-    auto opened = Limiter::open(sim.env, *system, {sim.executor, &usage, [this](const std::string&) { return disk; }});
+    auto opened = Limiter::open(sim.env, *system,
+                                {sim.executor, &usage, [this](const std::string&) { return disk; }, changes_per_hour});
     ASSERT_TRUE(opened);
     limiter = std::move(*opened);
   }
@@ -395,6 +397,35 @@ TEST_F(LimiterTest, StreamsAndDiskOfATenant) {
   disk = 10;
   sim.executor.run_for(1s);
   EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(1, 50)));
+}
+
+// So many an hour and so many at once, of each tenant, whichever of its keys asks.
+TEST_F(LimiterTest, ChangesOfATenantAreSoManyAnHour) {
+  for (int i = 0; i < 5'000; ++i) ASSERT_FALSE(limiter->change(kTill, kAcme)) << "no limit";
+  changes_per_hour = 60;
+  restart();
+  const auto passing_changes = [&](KeyId id) {
+    int n = 0;
+    while (n < 1'000 && !limiter->change(id, kAcme)) ++n;
+    return n;
+  };
+  EXPECT_FALSE(request());
+  EXPECT_EQ(passing_changes(kTill), 60);
+  EXPECT_EQ(passing_changes(kBoard), 0);
+  const auto refusal = limiter->change(kTill, kAcme);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->kind, LimitKind::changes);
+  EXPECT_TRUE(refusal->of_tenant);
+  EXPECT_EQ(refusal->most, 60u);
+  EXPECT_EQ(refusal->retry_after, 60s);
+  EXPECT_FALSE(limiter->change(KeyId{1}, "other"));
+  sim.clock.advance(59'999ms);
+  EXPECT_EQ(passing_changes(kTill), 0);
+  sim.clock.advance(1ms);
+  EXPECT_EQ(passing_changes(kTill), 1);
+  sim.clock.advance(24h);
+  EXPECT_EQ(passing_changes(kTill), 60);
+  EXPECT_FALSE(request()) << "all else goes on";
 }
 
 // Keys that came once do not stay; those with a quota that they used do.

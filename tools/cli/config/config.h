@@ -59,6 +59,7 @@ struct Config {
   std::chrono::milliseconds sql_time{};
   std::chrono::milliseconds sql_stream_time{};
   std::uint64_t sql_bytes = 0;
+  std::uint64_t changes_per_hour = 0;  // 0: no limit
   // [storage]
   std::uint64_t segment = 0;
   std::string flush;

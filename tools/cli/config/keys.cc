@@ -16,7 +16,7 @@ constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kHour = 3600 * kSecond;
 
 using C = Config;
-const std::array<Key<Config>, 32> kConfigKeys{{
+const std::array<Key<Config>, 33> kConfigKeys{{
     {.name = "server.listen",
      .type = KeyType::address,
      .default_value = "127.0.0.1:7077",
@@ -195,6 +195,13 @@ const std::array<Key<Config>, 32> kConfigKeys{{
      .max = kGiB,
      .live = true,
      .comment = "Bytes of one SQL answer in JSON."},
+    {.name = "limits.changes_per_hour",
+     .type = KeyType::integer,
+     .default_value = "1000",
+     .member = &C::changes_per_hour,
+     .max = 1'000'000,
+     .comment = "Changes of streams, views, keys and limits that a tenant's keys may ask for in an hour, and as many "
+                "at once; keys with instance:admin as many as they like. 0 is no limit."},
     {.name = "storage.segment",
      .type = KeyType::size,
      .default_value = "64MiB",
