@@ -22,6 +22,13 @@ std::string with_commas(std::uint64_t n) {
   return text;
 }
 
+// Whether it was there before. Few names are known, and the first that is not known ends it.
+bool repeated(std::vector<std::string_view>& seen, std::string_view name) {
+  if (std::find(seen.begin(), seen.end(), name) != seen.end()) return true;
+  seen.push_back(name);
+  return false;
+}
+
 // Empty: it was set.
 std::string set(const dom::element& value, const std::string& name, std::uint64_t least, std::uint64_t most,
                 std::optional<std::uint64_t>& out) {
@@ -37,8 +44,10 @@ std::string parse_measure(const dom::element& value, const std::string& measure,
   if (value.get(fields) != simdjson::SUCCESS)
     return ticked(measure) + " is an object, such as {\"per_second\":100,\"burst\":200,\"per_day\":1000000}.";
   std::optional<std::uint64_t> per_second, burst;
+  std::vector<std::string_view> seen;
   for (const auto& [key, field] : fields) {
     const std::string name = measure + "." + std::string(key);
+    if (repeated(seen, key)) return ticked(name) + " comes twice.";
     std::string wrong;
     if (key == "per_second") {
       wrong = set(field, name, 1, kRateMax, per_second);
@@ -97,8 +106,7 @@ std::variant<LimitSet, std::string> parse_limits(std::string_view text, bool of_
   LimitSet limits;
   std::vector<std::string_view> seen;
   for (const auto& [key, value] : fields) {
-    if (std::find(seen.begin(), seen.end(), key) != seen.end()) return ticked(key) + " comes twice.";
-    seen.push_back(key);
+    if (repeated(seen, key)) return ticked(key) + " comes twice.";
     const std::string name(key);
     const auto measure =
         std::find_if(kAllMeasures.begin(), kAllMeasures.end(), [&](Measure m) { return measure_name(m) == name; });

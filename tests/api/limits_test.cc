@@ -318,6 +318,9 @@ TEST_F(LimitsApi, NoTenantLiftsItsOwnLimits) {
 TEST_F(LimitsApi, WhatIsWrongIsSaid) {
   const auto wrong = [&](const std::string& body) { return send("PUT", "/v1/limits/tenants/acme", body, admin); };
   EXPECT_EQ(wrong("[1]").code(), "invalid_body");
+  const ClientAnswer twice = wrong(R"({"requests":{"per_second":1,"per_second":2}})");
+  EXPECT_EQ(twice.status, 400);
+  EXPECT_THAT(twice.body, HasSubstr("`requests.per_second` comes twice."));
   EXPECT_THAT(wrong(R"({"requests":{"per_second":0}})").body, HasSubstr("from 1 to 1,000,000,000"));
   EXPECT_EQ(send("PUT", "/v1/limits/tenants/Acme", "{}", admin).code(), "invalid_parameter");
   EXPECT_THAT(send("PUT", "/v1/limits/keys/" + id(admin), R"({"streams":1})", admin).body,

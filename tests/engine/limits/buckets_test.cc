@@ -251,6 +251,10 @@ TEST(LimitSetJson, SaysWhatIsWrong) {
   EXPECT_EQ(wrong(R"({"bytes":{"per_hour":1}})"),
             "`bytes.per_hour` is not known here; there are per_second, burst, per_day and per_month.");
   EXPECT_EQ(wrong(R"({"connections":1,"connections":2})"), "`connections` comes twice.");
+  EXPECT_EQ(wrong(R"({"requests":{"per_second":1,"per_second":2}})"), "`requests.per_second` comes twice.");
+  EXPECT_EQ(wrong(R"({"bytes":{"per_day":1,"per_month":5,"per_day":1}})"), "`bytes.per_day` comes twice.");
+  EXPECT_EQ(wrong(R"({"bytes":{"per_day":1,"per\u005fday":2}})"), "`bytes.per_day` comes twice.");
+  EXPECT_EQ(wrong(R"({"requests":{"per_day":1},"requests":{"per_day":2}})"), "`requests` comes twice.");
   EXPECT_EQ(wrong(R"({"streams":1})", false), "`streams` is limited for a tenant, not for a key.");
   EXPECT_EQ(wrong(R"({"disk_bytes":1000000000000000})"),
             "`disk_bytes` is a whole number from 0 to 999,999,999,999,999.");
