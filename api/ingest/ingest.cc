@@ -196,7 +196,7 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
   amounts[Measure::bytes] = request.body.size();
   if (call.limited) {
     amounts[Measure::records] = 1;
-    if (auto refusal = gate.foresee(call.key, call.who->tenant, amounts, responder)) {
+    if (auto refusal = gate.foresee(call.key, call.who->tenant, amounts, responder, call.limited)) {
       return responder.send(std::move(*refusal));
     }
   }
@@ -339,9 +339,9 @@ void Ingest::PerLoop::drain() {
 void Ingest::PerLoop::finish(Slot* slot, MonotonicTime now) {
   // What is not stored was not used, nor what a request before it had stored. After a failed flush nobody knows.
   if (slot->charged && (slot->replayed || slot->error == StorageErrc::key_reused)) {
-    context_.limiter->replayed(slot->key, slot->stream->tenant(), *slot->charged);
+    context_.limiter->replayed(slot->key, slot->stream->tenant(), *slot->charged, slot->begun);
   } else if (slot->charged && slot->error && slot->error != StorageErrc::flush_failed) {
-    context_.limiter->give_back(slot->key, slot->stream->tenant(), *slot->charged);
+    context_.limiter->give_back(slot->key, slot->stream->tenant(), *slot->charged, slot->begun);
   }
   if (slot->error) {
     const ErrorId id = error_id(slot->error);

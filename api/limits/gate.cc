@@ -128,35 +128,35 @@ void LimitGate::set_headers(const std::optional<KeyId>& key, const std::string& 
 }
 
 LimitGate::Refused LimitGate::admit(const std::optional<KeyId>& key, const std::string& tenant,
-                                    http::Responder& responder, bool& limited) const {
+                                    http::Responder& responder, Limited& limited) const {
   const Limiter::Admitted admitted = limiter_->admit(key, tenant);
   limited = admitted.limited;
   if (!limited) return std::nullopt;
   set_headers(key, tenant, responder);
   if (admitted.refused) return limit_problem(*admitted.refused);
   if (!admitted.connections) return std::nullopt;
-  const auto refusal = limiter_->hold(key, tenant, responder.kept_by_connection());
+  const auto refusal = limiter_->hold(key, tenant, responder.kept_by_connection(), *limited);
   return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
 }
 
 LimitGate::Refused LimitGate::foresee(const std::optional<KeyId>& key, const std::string& tenant,
-                                      const Amounts& amounts, http::Responder& responder) const {
-  const auto refusal = limiter_->foresee(key, tenant, amounts);
+                                      const Amounts& amounts, http::Responder& responder, Limited limited) const {
+  const auto refusal = limiter_->foresee(key, tenant, amounts, limited.value_or(MonotonicTime()));
   if (!refusal) return std::nullopt;
   set_headers(key, tenant, responder);
   return limit_problem(*refusal);
 }
 
 LimitGate::Refused LimitGate::charge(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
-                                     http::Responder& responder, bool limited) const {
-  const auto refusal = limiter_->charge(key, tenant, amounts);
+                                     http::Responder& responder, Limited limited) const {
+  const auto refusal = limiter_->charge(key, tenant, amounts, limited.value_or(MonotonicTime()));
   if (limited || refusal) set_headers(key, tenant, responder);
   return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
 }
 
-LimitGate::Refused LimitGate::change(const Principal& who, const std::optional<KeyId>& key) const {
+LimitGate::Refused LimitGate::change(const Principal& who, const std::optional<KeyId>& key, Limited limited) const {
   if (limiter_ == nullptr || who.may(Action::admin, Thing::instance)) return std::nullopt;
-  const auto refusal = limiter_->change(key, who.tenant);
+  const auto refusal = limiter_->change(key, who.tenant, limited.value_or(MonotonicTime()));
   return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
 }
 

@@ -19,16 +19,18 @@ class LimitGate {
   bool on() const { return limiter_ != nullptr; }
 
   using Refused = std::optional<http::Response>;
-  // One more request, whose key was judged. `limited`: whether foresee() need be asked.
+  // When a request was let in; none: neither its key nor its tenant has limits, and foresee() need not be asked.
+  using Limited = std::optional<MonotonicTime>;
+  // One more request, whose key was judged.
   Refused admit(const std::optional<KeyId>& key, const std::string& tenant, http::Responder& responder,
-                bool& limited) const;
+                Limited& limited) const;
   Refused foresee(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
-                  http::Responder& responder) const;
+                  http::Responder& responder, Limited limited) const;
   Refused charge(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
-                 http::Responder& responder, bool limited) const;
+                 http::Responder& responder, Limited limited) const;
   // A change of definitions: streams, views, keys, limits, quarantine. Each is kept for ever, so a tenant has so many
   // an hour; who runs the server has as many as they like.
-  Refused change(const Principal& who, const std::optional<KeyId>& key) const;
+  Refused change(const Principal& who, const std::optional<KeyId>& key, Limited limited) const;
 
  private:
   void set_headers(const std::optional<KeyId>& key, const std::string& tenant, http::Responder& responder) const;

@@ -204,7 +204,7 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     if (auto refusal = refuse_body(route, request)) return responder.send(std::move(*refusal));
     call.query = std::move(*query);
     if (route.changes()) {
-      if (auto refusal = gate_.change(*call.who, call.key)) return responder.send(std::move(*refusal));
+      if (auto refusal = gate_.change(*call.who, call.key, call.limited)) return responder.send(std::move(*refusal));
       if (audit_ && call.key) audit_->asked(audit_request(call));
     }
     return route.handle(call, std::move(responder));

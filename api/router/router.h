@@ -32,7 +32,7 @@ struct Call {
   std::array<std::string_view, 2> raw_params;  // as sent
   std::shared_ptr<const Principal> who;        // never nullptr
   std::optional<KeyId> key;                    // that came with it; none: there are no keys, or none is needed
-  bool limited = false;                        // its key or tenant has limits
+  LimitGate::Limited limited = {};             // whether its key or tenant has limits
 };
 
 struct Route {

@@ -148,7 +148,7 @@ std::optional<http::Response> ViewRoutes::refuse_touches(const Call& call,
   if (call.route.changes()) return std::nullopt;  // the router has counted and noted it
   for (const views::Touch& touch : touches) {     // a statement that makes, alters or drops
     if (touch.action != Action::admin) continue;
-    if (auto refusal = LimitGate(context_.limiter).change(*call.who, call.key)) return refusal;
+    if (auto refusal = LimitGate(context_.limiter).change(*call.who, call.key, call.limited)) return refusal;
     if (!context_.audit || !call.key) continue;
     AuditRequest asked = audit_request(call);
     asked.name = touch.name;

@@ -37,14 +37,14 @@ void Both::spend(const Moment& now, const Amounts& amounts) {
   if (of_tenant_ != nullptr) tenant_->meter.spend(*of_tenant_, now, amounts);
 }
 
-void Both::give_back(const Amounts& amounts) {
-  if (auto* mine = own()) mine->meter.give_back(*mine->limits, amounts);
-  if (of_tenant_ != nullptr) tenant_->meter.give_back(*of_tenant_, amounts);
+void Both::give_back(const Amounts& amounts, MonotonicTime taken) {
+  if (auto* mine = own()) mine->meter.give_back(*mine->limits, amounts, taken);
+  if (of_tenant_ != nullptr) tenant_->meter.give_back(*of_tenant_, amounts, taken);
 }
 
-void Both::give_back_quota(const Amounts& amounts) {
-  if (auto* mine = own()) mine->meter.give_back_quota(amounts);
-  if (of_tenant_ != nullptr) tenant_->meter.give_back_quota(amounts);
+void Both::give_back_quota(const Amounts& amounts, MonotonicTime taken) {
+  if (auto* mine = own()) mine->meter.give_back_quota(amounts, taken);
+  if (of_tenant_ != nullptr) tenant_->meter.give_back_quota(amounts, taken);
 }
 
 void Both::standings(const Moment& now, std::vector<Standing>& out) {
@@ -66,13 +66,13 @@ void Both::count(std::int64_t requests, const Amounts& amounts, std::int64_t sig
   accounts_.changed(*shard_, key_, *account_);
 }
 
-void Both::count_refused(const Refusal& refusal, bool let_in) {
+void Both::count_refused(const Refusal& refusal, std::optional<MonotonicTime> admitted) {
   if (tenant_ != nullptr) ++tenant_->refused[static_cast<std::size_t>(refusal.kind)];
-  count(let_in ? -1 : 0, {}, 0, 1);
-  if (!let_in) return;
+  count(admitted ? -1 : 0, {}, 0, 1);
+  if (!admitted) return;
   Amounts one;
   one[Measure::requests] = 1;
-  give_back_quota(one);
+  give_back_quota(one, *admitted);
 }
 
 }  // namespace tidemill::limits

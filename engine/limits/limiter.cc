@@ -71,17 +71,17 @@ class LimiterImpl final : public Limiter {
   Admitted admit(const std::optional<KeyId>& key, const std::string& tenant) override {
     Both both(accounts_, key, tenant);
     Admitted admitted;
-    admitted.limited = both.limited();
-    if (!admitted.limited) {
+    if (!both.limited()) {
       both.count(1, {}, 0);
       return admitted;
     }
     admitted.connections =
         (both.of_key() && both.of_key()->connections) || (both.of_tenant() && both.of_tenant()->connections);
     const Moment now = core_->now();
+    admitted.limited = now.monotonic;
     admitted.refused = both.refuses(now, one_request());
     if (admitted.refused) {
-      both.count_refused(*admitted.refused, false);
+      both.count_refused(*admitted.refused, std::nullopt);
     } else {
       both.take(now, one_request());
       both.count(1, {}, 0);
@@ -89,33 +89,35 @@ class LimiterImpl final : public Limiter {
     return admitted;
   }
 
-  std::optional<Refusal> foresee(const std::optional<KeyId>& key, const std::string& tenant,
-                                 const Amounts& amounts) override {
+  std::optional<Refusal> foresee(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
+                                 MonotonicTime admitted) override {
     Both both(accounts_, key, tenant);
-    return refuse(both, core_->now(), amounts);
+    return refuse(both, core_->now(), amounts, admitted);
   }
 
-  std::optional<Refusal> charge(const std::optional<KeyId>& key, const std::string& tenant,
-                                const Amounts& amounts) override {
+  std::optional<Refusal> charge(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
+                                MonotonicTime admitted) override {
     Both both(accounts_, key, tenant);
     if (both.limited()) {
       const Moment now = core_->now();
-      if (auto refusal = refuse(both, now, amounts)) return refusal;
+      if (auto refusal = refuse(both, now, amounts, admitted)) return refusal;
       both.take(now, amounts);
     }
     both.count(0, amounts, 1);
     return std::nullopt;
   }
 
-  void give_back(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) override {
+  void give_back(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
+                 MonotonicTime charged) override {
     Both both(accounts_, key, tenant);
-    both.give_back(amounts);
+    both.give_back(amounts, charged);
     both.count(0, amounts, -1);
   }
 
-  void replayed(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) override {
+  void replayed(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
+                MonotonicTime charged) override {
     Both both(accounts_, key, tenant);
-    both.give_back_quota(amounts);
+    both.give_back_quota(amounts, charged);
     both.count(0, amounts, -1);
   }
 
@@ -124,8 +126,8 @@ class LimiterImpl final : public Limiter {
     both.spend(core_->now(), amounts);
   }
 
-  std::optional<Refusal> hold(const std::optional<KeyId>& key, const std::string& tenant,
-                              std::shared_ptr<void>& held) override {
+  std::optional<Refusal> hold(const std::optional<KeyId>& key, const std::string& tenant, std::shared_ptr<void>& held,
+                              MonotonicTime admitted) override {
     auto* connection = static_cast<Connection*>(held.get());
     std::shared_ptr<Connection> fresh;
     if (connection == nullptr || !connection->is_of(key, tenant)) {
@@ -136,7 +138,7 @@ class LimiterImpl final : public Limiter {
     {
       Both both(accounts_, key, tenant);
       if (auto refusal = connection->count(both)) {
-        both.count_refused(*refusal, true);
+        both.count_refused(*refusal, admitted);
         return refusal;
       }
     }
@@ -144,7 +146,8 @@ class LimiterImpl final : public Limiter {
     return std::nullopt;
   }
 
-  std::optional<Refusal> change(const std::optional<KeyId>& key, const std::string& tenant) override {
+  std::optional<Refusal> change(const std::optional<KeyId>& key, const std::string& tenant,
+                                MonotonicTime admitted) override {
     const std::uint64_t most = core_->changes_per_hour();
     if (most == 0) return std::nullopt;
     // An hour's changes at once, each of which comes back by itself: `most` tokens a second, 3,600 for one.
@@ -163,7 +166,7 @@ class LimiterImpl final : public Limiter {
     }
     const Refusal refusal{LimitKind::changes, Measure::requests, true, most, 1, wait};
     Both both(accounts_, key, tenant);
-    both.count_refused(refusal, true);
+    both.count_refused(refusal, admitted);
     return refusal;
   }
 
@@ -267,13 +270,13 @@ class LimiterImpl final : public Limiter {
     bool busy = false;
   };
 
-  static std::optional<Refusal> refuse(Both& both, const Moment& now, const Amounts& amounts) {
+  static std::optional<Refusal> refuse(Both& both, const Moment& now, const Amounts& amounts, MonotonicTime admitted) {
     auto refusal = both.refuses(now, amounts);
     // The disk was full before the records are counted; a disk has no time at which it would do.
     if (const LimitSet* limits = both.of_tenant();
         limits && limits->disk_bytes && both.tenant()->disk_bytes.load() >= *limits->disk_bytes)
       refusal = Refusal{LimitKind::disk, Measure::bytes, true, *limits->disk_bytes, amounts[Measure::bytes], {}};
-    if (refusal) both.count_refused(*refusal, true);
+    if (refusal) both.count_refused(*refusal, admitted);
     return refusal;
   }
 

@@ -44,31 +44,36 @@ class Limiter {
 
   struct Admitted {
     std::optional<Refusal> refused;
-    bool limited = false;      // its key or tenant has limits
+    // When it was let in; what counts it back is told. None: neither its key nor its tenant has limits.
+    std::optional<MonotonicTime> limited;
     bool connections = false;  // one of them of connections: hold() must be asked, too
   };
   // One request: takes its token and counts it.
   virtual Admitted admit(const std::optional<KeyId>& key, const std::string& tenant) = 0;
   // Of an admitted request: whether so much would pass by now. Takes nothing. A request that this refuses, or charge(),
-  // counts as refused; its token stays used.
+  // counts as refused; its token stays used. `admitted`: as admit() said, here and below.
   virtual std::optional<Refusal> foresee(const std::optional<KeyId>& key, const std::string& tenant,
-                                         const Amounts& amounts) = 0;
+                                         const Amounts& amounts, MonotonicTime admitted) = 0;
   // Takes records and bytes, all or nothing.
   virtual std::optional<Refusal> charge(const std::optional<KeyId>& key, const std::string& tenant,
-                                        const Amounts& amounts) = 0;
-  // What was charged and is not stored after all.
-  virtual void give_back(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) = 0;
+                                        const Amounts& amounts, MonotonicTime admitted) = 0;
+  // What was charged, at `charged` or a little later, and is not stored after all. A day or month that has begun since
+  // has none of it.
+  virtual void give_back(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
+                         MonotonicTime charged) = 0;
   // What was charged and was stored before: quotas and usage do not count it. The rates do, or whoever sends the same
   // again and again would pass them.
-  virtual void replayed(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) = 0;
+  virtual void replayed(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
+                        MonotonicTime charged) = 0;
   // A body that was read and of which nothing is stored: the rates take it, into debt where they must.
   virtual void spend(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts) = 0;
   // Counts the connection that the request came on, as long as `held`, which is the connection's, lives. A connection
   // counts for the key of its latest request.
   virtual std::optional<Refusal> hold(const std::optional<KeyId>& key, const std::string& tenant,
-                                      std::shared_ptr<void>& held) = 0;
+                                      std::shared_ptr<void>& held, MonotonicTime admitted) = 0;
   // Of an admitted request that asks to change a definition: takes one of its tenant's changes.
-  virtual std::optional<Refusal> change(const std::optional<KeyId>& key, const std::string& tenant) = 0;
+  virtual std::optional<Refusal> change(const std::optional<KeyId>& key, const std::string& tenant,
+                                        MonotonicTime admitted) = 0;
   // Rates and quotas of key and tenant, the key's first.
   virtual void standings(const std::optional<KeyId>& key, const std::string& tenant, std::vector<Standing>& out) = 0;
 

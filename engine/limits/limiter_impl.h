@@ -53,13 +53,13 @@ class Both {
   std::optional<Refusal> refuses(const Moment& now, const Amounts& amounts);
   void take(const Moment& now, const Amounts& amounts);
   void spend(const Moment& now, const Amounts& amounts);
-  void give_back(const Amounts& amounts);
-  void give_back_quota(const Amounts& amounts);
+  void give_back(const Amounts& amounts, MonotonicTime taken);
+  void give_back_quota(const Amounts& amounts, MonotonicTime taken);
   void standings(const Moment& now, std::vector<Standing>& out);
   // Adds to what the key has used. Nothing where there is none.
   void count(std::int64_t requests, const Amounts& amounts, std::int64_t sign, std::int64_t refused = 0);
-  // Counts one that was refused; `let_in`: it had been counted as a request.
-  void count_refused(const Refusal& refusal, bool let_in);
+  // Counts one that was refused; `admitted`: since when it had been counted as a request.
+  void count_refused(const Refusal& refusal, std::optional<MonotonicTime> admitted);
   Account::Own* own() const { return account_ ? account_->own.get() : nullptr; }
 
  private:

@@ -42,15 +42,15 @@ void Meter::take(const LimitSet& limits, const Moment& now, const Amounts& amoun
   month_.add(amounts);
 }
 
-void Meter::give_back(const LimitSet& limits, const Amounts& amounts) {
+void Meter::give_back(const LimitSet& limits, const Amounts& amounts, MonotonicTime taken) {
   for (const Measure m : kAllMeasures)
     if (limits[m].rate && amounts[m] != 0) bucket(m).give_back(amounts[m]);
-  give_back_quota(amounts);
+  give_back_quota(amounts, taken);
 }
 
-void Meter::give_back_quota(const Amounts& amounts) {
-  day_.give_back(amounts);
-  month_.give_back(amounts);
+void Meter::give_back_quota(const Amounts& amounts, MonotonicTime taken) {
+  day_.give_back(amounts, taken);
+  month_.give_back(amounts, taken);
 }
 
 void Meter::at_least(const Moment& now, Period period, const Amounts& amounts) {

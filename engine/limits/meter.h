@@ -21,9 +21,10 @@ class Meter {
   void take(const LimitSet& limits, const Moment& now, const Amounts& amounts);
   // Work for which nothing is stored: the rates take it, whatever is left of them; quotas do not count it.
   void spend(const LimitSet& limits, const Moment& now, const Amounts& amounts);
-  void give_back(const LimitSet& limits, const Amounts& amounts);
-  // Of a request that was let in and refused later: its token stays used, the quota does not count it.
-  void give_back_quota(const Amounts& amounts);
+  void give_back(const LimitSet& limits, const Amounts& amounts, MonotonicTime taken);
+  // Of a request that was let in and refused later: its token stays used, the quota does not count it. What was taken
+  // from a day or month that is over stays used.
+  void give_back_quota(const Amounts& amounts, MonotonicTime taken);
 
   // Other limits apply from now on: buckets begin full, quotas go on.
   void limits_changed() { buckets_ = {}; }

@@ -26,6 +26,7 @@ void Quota::look(const Moment& now) {
   const std::int64_t number = period_of(period_, now.wall);
   if (number == number_) return;
   if (number < number_ && now.monotonic - since_ < length()) return;
+  if (number_ != -1) ended_ = now.monotonic;
   number_ = number;
   since_ = now.monotonic;
   used_ = {};
@@ -35,8 +36,8 @@ void Quota::add(const Amounts& amounts) {
   for (const Measure m : kAllMeasures) used_[m] += amounts[m];
 }
 
-void Quota::give_back(const Amounts& amounts) {
-  // What was used in the period before is not given back in this one.
+void Quota::give_back(const Amounts& amounts, MonotonicTime taken) {
+  if (taken < ended_) return;
   for (const Measure m : kAllMeasures) used_[m] -= std::min(used_[m], amounts[m]);
 }
 

@@ -30,7 +30,8 @@ class Quota {
   void look(const Moment& now);
   std::uint64_t used(Measure m) const { return used_[m]; }
   void add(const Amounts& amounts);
-  void give_back(const Amounts& amounts);
+  // What was taken at that moment, or a little later: where another period has begun since, that has none of it.
+  void give_back(const Amounts& amounts, MonotonicTime taken);
   // What is known from elsewhere to have been used in the present period: not less than that.
   void at_least(const Amounts& amounts);
   std::chrono::nanoseconds until_next(const Moment& now) const;
@@ -41,7 +42,8 @@ class Quota {
   std::chrono::nanoseconds length() const;
   const Period period_;
   std::int64_t number_ = -1;
-  MonotonicTime since_{};  // when it was seen to begin
+  MonotonicTime since_{};                       // when it was seen to begin
+  MonotonicTime ended_ = MonotonicTime::min();  // when the one before it was seen to end
   Amounts used_;
 };
 

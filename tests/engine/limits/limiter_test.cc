@@ -66,6 +66,26 @@ struct LimiterTest : ::testing::Test {
   std::optional<Refusal> request(KeyId id = kTill, const std::string& of = kAcme) {
     return limiter->admit(id, of).refused;
   }
+  // What the limiter is asked and told, of a request that was let in just now.
+  using MaybeKey = std::optional<KeyId>;
+  std::optional<Refusal> foresee(MaybeKey id, const std::string& of, const Amounts& a) {
+    return limiter->foresee(id, of, a, sim.clock.monotonic());
+  }
+  std::optional<Refusal> charge(MaybeKey id, const std::string& of, const Amounts& a) {
+    return limiter->charge(id, of, a, sim.clock.monotonic());
+  }
+  void give_back(MaybeKey id, const std::string& of, const Amounts& a) {
+    limiter->give_back(id, of, a, sim.clock.monotonic());
+  }
+  void replayed(MaybeKey id, const std::string& of, const Amounts& a) {
+    limiter->replayed(id, of, a, sim.clock.monotonic());
+  }
+  std::optional<Refusal> hold(MaybeKey id, const std::string& of, std::shared_ptr<void>& held) {
+    return limiter->hold(id, of, held, sim.clock.monotonic());
+  }
+  std::optional<Refusal> change(MaybeKey id, const std::string& of) {
+    return limiter->change(id, of, sim.clock.monotonic());
+  }
   std::size_t passing(std::size_t tries, KeyId id = kTill) {
     std::size_t n = 0;
     while (tries-- > 0) n += !request(id);
@@ -78,7 +98,7 @@ TEST_F(LimiterTest, WithoutLimitsEverythingPassesAndIsCounted) {
   const auto admitted = limiter->admit(kTill, kAcme);
   EXPECT_FALSE(admitted.refused);
   EXPECT_FALSE(admitted.limited);
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(500, 1 << 20)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(500, 1 << 20)));
   EXPECT_FALSE(limiter->admit(std::nullopt, "default").limited);
   sim.executor.run_for(10s);
   ASSERT_EQ(usage.deltas.size(), 1u);
@@ -135,10 +155,10 @@ TEST_F(LimiterTest, WithoutKeysTheTenantsLimitsHold) {
   EXPECT_FALSE(limiter->admit(std::nullopt, "default").refused);
   EXPECT_TRUE(limiter->admit(std::nullopt, "default").refused->of_tenant);
   std::shared_ptr<void> a, b;
-  EXPECT_FALSE(limiter->hold(std::nullopt, "default", a));
-  EXPECT_TRUE(limiter->hold(std::nullopt, "default", b));
+  EXPECT_FALSE(hold(std::nullopt, "default", a));
+  EXPECT_TRUE(hold(std::nullopt, "default", b));
   a.reset();
-  EXPECT_FALSE(limiter->hold(std::nullopt, "default", b));
+  EXPECT_FALSE(hold(std::nullopt, "default", b));
   sim.executor.run_for(10s);
   EXPECT_TRUE(usage.deltas.empty());
 }
@@ -146,27 +166,27 @@ TEST_F(LimiterTest, WithoutKeysTheTenantsLimitsHold) {
 TEST_F(LimiterTest, RecordsAndBytesAreAllOrNothing) {
   set(key(kTill), R"({"records":{"per_second":100},"bytes":{"per_second":1000}})");
   EXPECT_FALSE(request());
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(60, 500)));
-  auto refusal = limiter->charge(kTill, kAcme, amounts(60, 100));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(60, 500)));
+  auto refusal = charge(kTill, kAcme, amounts(60, 100));
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->measure, Measure::records);
   EXPECT_EQ(refusal->retry_after, 200ms);
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(40, 500)));  // the bytes of the refused one were not taken
-  EXPECT_TRUE(limiter->foresee(kTill, kAcme, amounts(1, 1)));
-  limiter->give_back(kTill, kAcme, amounts(40, 500));
-  EXPECT_FALSE(limiter->foresee(kTill, kAcme, amounts(40, 500)));
-  EXPECT_FALSE(limiter->foresee(kTill, kAcme, amounts(40, 500)));  // takes nothing
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(40, 500)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(40, 500)));  // the bytes of the refused one were not taken
+  EXPECT_TRUE(foresee(kTill, kAcme, amounts(1, 1)));
+  give_back(kTill, kAcme, amounts(40, 500));
+  EXPECT_FALSE(foresee(kTill, kAcme, amounts(40, 500)));
+  EXPECT_FALSE(foresee(kTill, kAcme, amounts(40, 500)));  // takes nothing
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(40, 500)));
 }
 
 // Of what an earlier request had stored, and of what could not be read, the rates are used, the quotas and usage not.
 TEST_F(LimiterTest, WorkForNothingUsesRatesOnly) {
   set(key(kTill), R"({"bytes":{"per_second":1000,"per_day":5000}})");
   set(tenant(kAcme), R"({"bytes":{"per_second":2000,"per_day":5000}})");
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(1, 600)));
-  limiter->replayed(kTill, kAcme, amounts(1, 600));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(1, 600)));
+  replayed(kTill, kAcme, amounts(1, 600));
   limiter->spend(kTill, kAcme, amounts(0, 600));  // in debt
-  EXPECT_EQ(limiter->foresee(kTill, kAcme, amounts(1, 1))->retry_after, 201ms);
+  EXPECT_EQ(foresee(kTill, kAcme, amounts(1, 1))->retry_after, 201ms);
   std::vector<Standing> standings;
   limiter->standings(kTill, kAcme, standings);
   ASSERT_EQ(standings.size(), 4u);
@@ -207,10 +227,10 @@ TEST_F(LimiterTest, WhatIsRefusedIsNotUsed) {
   set(key(kTill), R"({"requests":{"per_day":3},"records":{"per_day":10}})");
   for (int i = 0; i < 5; ++i) {
     EXPECT_FALSE(request());
-    EXPECT_TRUE(limiter->charge(kTill, kAcme, amounts(11)));
+    EXPECT_TRUE(charge(kTill, kAcme, amounts(11)));
   }
   EXPECT_FALSE(request());
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(10)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(10)));
   limiter->close();
   EXPECT_EQ(usage.sum(kTill).requests, 1u);
   EXPECT_EQ(usage.sum(kTill).records, 10u);
@@ -219,28 +239,58 @@ TEST_F(LimiterTest, WhatIsRefusedIsNotUsed) {
 
 // Charged in one second, handed over, and given back in the next: the sum is right, and no delta is below nothing.
 TEST_F(LimiterTest, WhatIsGivenBackLaterIsTakenOffLater) {
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(100, 10)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(100, 10)));
   sim.executor.run_for(10s);
   EXPECT_EQ(usage.sum(kTill).records, 100u);
-  limiter->give_back(kTill, kAcme, amounts(100, 10));
+  give_back(kTill, kAcme, amounts(100, 10));
   sim.executor.run_for(300s);
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(150, 30)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(150, 30)));
   sim.executor.run_for(10s);
   EXPECT_EQ(usage.sum(kTill).records, 150u);
   EXPECT_EQ(usage.sum(kTill).bytes, 30u);
+}
+
+// Taken before midnight and given back after it: that is not what the new day has used.
+TEST_F(LimiterTest, WhatADayHadIsNotGivenBackToTheNext) {
+  set(key(kTill), R"({"requests":{"per_day":5},"records":{"per_day":10,"per_month":1000}})");
+  set(tenant(kAcme), R"({"records":{"per_day":10}})");
+  const auto left = [&] {
+    std::vector<Standing> all;
+    std::vector<std::uint64_t> out;
+    limiter->standings(kTill, kAcme, all);
+    for (const Standing& one : all) out.push_back(one.left);
+    return out;
+  };
+  sim.clock.set_wall(*parse_rfc3339("2026-01-02T23:59:59Z"));
+  const MonotonicTime before = sim.clock.monotonic();
+  EXPECT_EQ(passing(2), 2u);
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(6)));
+  EXPECT_EQ(left(), (std::vector<std::uint64_t>{3, 4, 994, 4}));
+  sim.clock.advance(2s);
+  EXPECT_EQ(passing(1), 1u);
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(8)));
+  const MonotonicTime after = sim.clock.monotonic();
+  EXPECT_EQ(left(), (std::vector<std::uint64_t>{4, 2, 986, 2}));
+  limiter->give_back(kTill, kAcme, amounts(3), before);
+  limiter->replayed(kTill, kAcme, amounts(3), before);
+  EXPECT_EQ(left(), (std::vector<std::uint64_t>{4, 2, 992, 2})) << "of the month it is";
+  EXPECT_TRUE(limiter->charge(kTill, kAcme, amounts(9), before));
+  EXPECT_EQ(left(), (std::vector<std::uint64_t>{4, 2, 992, 2})) << "the request itself, likewise";
+  limiter->give_back(kTill, kAcme, amounts(8), after);
+  EXPECT_EQ(left(), (std::vector<std::uint64_t>{4, 10, 1000, 10}));
 }
 
 TEST_F(LimiterTest, QuotasOutliveARestart) {
   set(key(kTill), R"({"requests":{"per_day":10,"per_month":15}})");
   set(tenant(kAcme), R"({"records":{"per_month":1000}})");
   EXPECT_EQ(passing(4), 4u);
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(600)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(600)));
   restart();
   EXPECT_EQ(passing(20), 6u);
   EXPECT_EQ(request()->kind, LimitKind::day_quota);
   EXPECT_FALSE(request(kBoard));
-  EXPECT_EQ(limiter->charge(kBoard, kAcme, amounts(401))->kind, LimitKind::month_quota);
-  EXPECT_FALSE(limiter->charge(kBoard, kAcme, amounts(400)));  // of the tenant, whichever key
+  EXPECT_EQ(charge(kBoard, kAcme, amounts(401))->kind, LimitKind::month_quota);
+  EXPECT_FALSE(charge(kBoard, kAcme, amounts(400)));  // of the tenant, whichever key
   sim.executor.run_for(1s);
   restart(true);  // a crash forgets what was not handed over: here nothing
   EXPECT_TRUE(request());
@@ -348,22 +398,22 @@ TEST_F(LimiterTest, ConnectionsCountWhileTheyAreOpen) {
   set(tenant(kAcme), R"({"connections":3})");
   std::shared_ptr<void> a, b, c, d, e;
   EXPECT_TRUE(limiter->admit(kTill, kAcme).connections);
-  EXPECT_FALSE(limiter->hold(kTill, kAcme, a));
-  EXPECT_FALSE(limiter->hold(kTill, kAcme, a));  // the same connection's next request
-  EXPECT_FALSE(limiter->hold(kTill, kAcme, b));
-  auto refusal = limiter->hold(kTill, kAcme, c);
+  EXPECT_FALSE(hold(kTill, kAcme, a));
+  EXPECT_FALSE(hold(kTill, kAcme, a));  // the same connection's next request
+  EXPECT_FALSE(hold(kTill, kAcme, b));
+  auto refusal = hold(kTill, kAcme, c);
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->kind, LimitKind::connections);
   EXPECT_FALSE(refusal->of_tenant);
   EXPECT_FALSE(c);
-  EXPECT_FALSE(limiter->hold(kBoard, kAcme, d));
-  EXPECT_TRUE(limiter->hold(kBoard, kAcme, e)->of_tenant);
+  EXPECT_FALSE(hold(kBoard, kAcme, d));
+  EXPECT_TRUE(hold(kBoard, kAcme, e)->of_tenant);
   EXPECT_EQ(limiter->used(key(kTill)).connections, 2u);
   EXPECT_EQ(limiter->used(tenant(kAcme)).connections, 3u);
   a.reset();
-  EXPECT_FALSE(limiter->hold(kTill, kAcme, c));
+  EXPECT_FALSE(hold(kTill, kAcme, c));
   // One that goes on under another key counts for that.
-  EXPECT_FALSE(limiter->hold(kBoard, kAcme, c));
+  EXPECT_FALSE(hold(kBoard, kAcme, c));
   EXPECT_EQ(limiter->used(key(kTill)).connections, 1u);
   EXPECT_EQ(limiter->used(tenant(kAcme)).connections, 3u);
   // A limit that goes while connections are open, and one that comes.
@@ -374,8 +424,8 @@ TEST_F(LimiterTest, ConnectionsCountWhileTheyAreOpen) {
   d.reset();
   set(key(kTill), R"({"connections":1})");
   EXPECT_EQ(limiter->used(key(kTill)).connections, 0u);
-  EXPECT_FALSE(limiter->hold(kTill, kAcme, a));
-  EXPECT_TRUE(limiter->hold(kTill, kAcme, b));
+  EXPECT_FALSE(hold(kTill, kAcme, a));
+  EXPECT_TRUE(hold(kTill, kAcme, b));
 }
 
 TEST_F(LimiterTest, StreamsAndDiskOfATenant) {
@@ -386,39 +436,39 @@ TEST_F(LimiterTest, StreamsAndDiskOfATenant) {
   EXPECT_FALSE(limiter->new_stream("other", 2));
   disk = 999;
   sim.executor.run_for(1s);
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(1, 50)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(1, 50)));
   disk = 1'000;
   sim.executor.run_for(1s);
-  EXPECT_EQ(limiter->charge(kTill, kAcme, amounts(1, 50))->kind, LimitKind::disk);
-  EXPECT_EQ(limiter->foresee(kTill, kAcme, amounts(1, 50))->kind, LimitKind::disk);
+  EXPECT_EQ(charge(kTill, kAcme, amounts(1, 50))->kind, LimitKind::disk);
+  EXPECT_EQ(foresee(kTill, kAcme, amounts(1, 50))->kind, LimitKind::disk);
   EXPECT_FALSE(request());  // reading goes on
-  EXPECT_FALSE(limiter->charge(KeyId{1}, "other", amounts(1, 50)));
+  EXPECT_FALSE(charge(KeyId{1}, "other", amounts(1, 50)));
   EXPECT_EQ(limiter->used(tenant(kAcme)).disk_bytes, 1'000u);
   disk = 10;
   sim.executor.run_for(1s);
-  EXPECT_FALSE(limiter->charge(kTill, kAcme, amounts(1, 50)));
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(1, 50)));
 }
 
 // So many an hour and so many at once, of each tenant, whichever of its keys asks.
 TEST_F(LimiterTest, ChangesOfATenantAreSoManyAnHour) {
-  for (int i = 0; i < 5'000; ++i) ASSERT_FALSE(limiter->change(kTill, kAcme)) << "no limit";
+  for (int i = 0; i < 5'000; ++i) ASSERT_FALSE(change(kTill, kAcme)) << "no limit";
   changes_per_hour = 60;
   restart();
   const auto passing_changes = [&](KeyId id) {
     int n = 0;
-    while (n < 1'000 && !limiter->change(id, kAcme)) ++n;
+    while (n < 1'000 && !change(id, kAcme)) ++n;
     return n;
   };
   EXPECT_FALSE(request());
   EXPECT_EQ(passing_changes(kTill), 60);
   EXPECT_EQ(passing_changes(kBoard), 0);
-  const auto refusal = limiter->change(kTill, kAcme);
+  const auto refusal = change(kTill, kAcme);
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->kind, LimitKind::changes);
   EXPECT_TRUE(refusal->of_tenant);
   EXPECT_EQ(refusal->most, 60u);
   EXPECT_EQ(refusal->retry_after, 60s);
-  EXPECT_FALSE(limiter->change(KeyId{1}, "other"));
+  EXPECT_FALSE(change(KeyId{1}, "other"));
   sim.clock.advance(59'999ms);
   EXPECT_EQ(passing_changes(kTill), 0);
   sim.clock.advance(1ms);
@@ -504,7 +554,7 @@ TEST(LimiterThreads, TogetherTheyGetWhatOneWouldGet) {
           continue;
         }
         ++passed;
-        if (!limiter->charge(kTill, kAcme, amounts(2)))
+        if (!limiter->charge(kTill, kAcme, amounts(2), clock.monotonic()))
           records += 2;
         else {
           --passed;
