@@ -31,6 +31,11 @@ Account& Accounts::at(Shard& shard, KeyId key, const std::string& name) {
   return account;
 }
 
+Account* Accounts::find(Shard& shard, KeyId key) {
+  const auto it = shard.accounts.find(key.value);
+  return it == shard.accounts.end() ? nullptr : &it->second;
+}
+
 Tenant* Accounts::find_tenant(const std::string& name) const {
   const std::shared_lock lock(tenants_mutex_);
   const auto it = tenants_.find(name);
@@ -101,7 +106,7 @@ std::vector<std::pair<KeyId, Shared>> Accounts::defined(std::optional<KeyId> aft
   return some;
 }
 
-std::vector<UsageDelta> Accounts::collect(WallTime now, bool all) {
+std::vector<UsageDelta> Accounts::collect(WallTime now, Which which) {
   const WallTime hour = std::chrono::floor<std::chrono::hours>(now);
   std::vector<UsageDelta> deltas;
   for (Shard& shard : shards_) {
@@ -111,19 +116,36 @@ std::vector<UsageDelta> Accounts::collect(WallTime now, bool all) {
       const auto it = shard.accounts.find(id);
       if (it == shard.accounts.end()) continue;
       Account& account = it->second;
-      if (!all && !account.tenant->has_quota && !(account.own && account.own->limits->has_quota())) {
+      const bool matters = account.tenant->has_quota || (account.own && account.own->limits->has_quota());
+      if ((which == Which::some && !matters) || (which != Which::the_last && account.tenant->reading != 0)) {
         later.push_back(id);
         continue;
       }
-      account.dirty = false;
       Pending& p = account.pending;
       const UsageCounts counts{take(p.requests), take(p.records), take(p.bytes), take(p.refused)};
+      account.dirty = p.requests < 0 || p.records < 0 || p.bytes < 0;
+      if (account.dirty) later.push_back(id);
       if (counts.requests == 0 && counts.records == 0 && counts.bytes == 0 && counts.refused == 0) continue;
       deltas.push_back({account.tenant->name, KeyId{id}, hour, counts});
     }
     shard.dirty = std::move(later);
   }
   return deltas;
+}
+
+void Accounts::settle(Tenant& tenant, const std::function<void(const Pending&)>& each,
+                      const std::function<void()>& then) {
+  // A request holds the lock of one shard and then its tenant's: who has all of them stands between two requests.
+  std::array<std::unique_lock<std::mutex>, kShards> locks;
+  for (std::size_t i = 0; i < kShards; ++i) locks[i] = std::unique_lock(shards_[i].mutex);
+  const std::lock_guard lock(tenant.mutex);
+  for (Shard& shard : shards_) {
+    for (const std::uint64_t id : shard.dirty) {
+      const Account* account = find(shard, KeyId{id});
+      if (account != nullptr && account->tenant == &tenant) each(account->pending);
+    }
+  }
+  then();
 }
 
 void Accounts::forget(const Moment& now) {

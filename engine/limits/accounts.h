@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,7 @@ struct Tenant {
   const std::string name;
   std::atomic<bool> limited{false};  // so that who has no limits need not lock
   std::atomic<bool> has_quota{false};
+  std::atomic<std::uint32_t> reading{0};  // its usage is read for a quota: what comes meanwhile is handed over after it
   std::atomic<std::uint64_t> disk_bytes{0};
   std::array<std::atomic<std::uint64_t>, kLimitKinds> refused{};
 
@@ -51,7 +53,7 @@ struct Account {
   Tenant* tenant = nullptr;
   Pending pending;
   std::uint32_t used_s = 0;  // the limiter's second
-  bool dirty = false;        // in its shard's list
+  bool dirty = false;        // in its shard's list, where all are that have something pending
   std::unique_ptr<Own> own;  // where the key has limits
 };
 
@@ -63,12 +65,13 @@ struct Shard {
 
 class Accounts {
  public:
-  static constexpr std::size_t kShards = 64;
+  static constexpr std::size_t kShards = 32;
   static constexpr std::size_t kMany = 100'000;  // above it, who is idle is forgotten soon
 
-  Shard& shard_of(KeyId key) { return shards_[(key.value * 0x9e3779b97f4a7c15ull) >> 58]; }
+  Shard& shard_of(KeyId key) { return shards_[(key.value * 0x9e3779b97f4a7c15ull) >> 59]; }
   // Under the shard's lock. An account that is not there is made.
   Account& at(Shard& shard, KeyId key, const std::string& tenant);
+  static Account* find(Shard& shard, KeyId key);
   Tenant& tenant(const std::string& name);
   Tenant* find_tenant(const std::string& name) const;
   std::vector<Tenant*> tenants() const;
@@ -86,8 +89,12 @@ class Accounts {
     account.dirty = true;
     shard.dirty.push_back(key.value);
   }
-  // What was counted, and from now on counts as handed over. Not `all`: of keys that have a quota, or whose tenant has.
-  std::vector<UsageDelta> collect(WallTime now, bool all);
+  // What was counted, and from now on counts as handed over; `some`: of keys that have a quota, or whose tenant has.
+  // Of tenants whose usage is read nothing but at the end.
+  enum class Which { some, all, the_last };
+  std::vector<UsageDelta> collect(WallTime now, Which which);
+  // Calls `each` with what the keys of a tenant have not handed over, then `then`; meanwhile nobody uses anything.
+  void settle(Tenant& tenant, const std::function<void(const Pending&)>& each, const std::function<void()>& then);
   // Lets go of keys that were not used for a while and of which nothing need be remembered. A part at each call.
   void forget(const Moment& now);
   std::size_t size() const;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 
 #include "engine/limits/limiter_impl.h"
@@ -35,10 +36,38 @@ struct Sums {
     add_to(day, Period::day);
     add_to(month, Period::month);
   }
-  void give(Meter& meter, const Moment& now) const {
-    meter.at_least(now, Period::day, day);
-    meter.at_least(now, Period::month, month);
+  // What was used and is not in the log yet.
+  void add(const Pending& pending) {
+    for (Amounts* sum : {&day, &month}) {
+      add(*sum, Measure::requests, pending.requests);
+      add(*sum, Measure::records, pending.records);
+      add(*sum, Measure::bytes, pending.bytes);
+    }
   }
+  // `began`: when the log was read. A period that has begun since has been counted from its first request on.
+  void give(Meter& meter, const Moment& began, const Moment& now) const {
+    for (const Period period : {Period::day, Period::month})
+      if (period_of(period, began.wall) == period_of(period, now.wall))
+        meter.at_least(now, period, period == Period::day ? day : month);
+  }
+
+ private:
+  static void add(Amounts& sum, Measure m, std::int64_t more) {
+    const auto n = static_cast<std::uint64_t>(more < 0 ? -more : more);
+    sum[m] = more < 0 ? sum[m] - std::min(sum[m], n) : sum[m] + n;
+  }
+};
+
+// While it lives the tenant, if there is one, hands nothing over.
+struct Reading {
+  explicit Reading(Tenant* of) : tenant(of) {
+    if (tenant) ++tenant->reading;
+  }
+  ~Reading() {
+    if (tenant) --tenant->reading;
+  }
+  Reading(const Reading&) = delete;
+  Tenant* const tenant;
 };
 
 }  // namespace
@@ -97,38 +126,58 @@ Result<void> Core::read_back(const LimitOwner* only) {
   if (keys.empty() && tenants.empty()) return {};
 
   Result<void> result;
-  const Moment now = this->now();
-  const WallTime month = beginning_of(Period::month, period_of(Period::month, now.wall));
+  const Moment began = now();
+  const WallTime month = beginning_of(Period::month, period_of(Period::month, began.wall));
   std::map<KeyId, std::string> of;  // whose the keys are: an account is made with its tenant
+  // Nothing of the tenant is noted while its log is read: all that it has used is what the log says by now, and what
+  // it has not handed over when that is read.
+  std::optional<Reading> reading;
   {
     const std::lock_guard lock(writing_);
     if (closed_) return {};
+    if (only != nullptr) reading.emplace(tenant_of(*only));
   }
   // Not under the lock: a month of a tenant that is used much takes its time, and others' use is noted meanwhile.
   // Where some of it is damaged the rest counts all the same.
   result = options_.usage->read(month, only ? only->tenant : std::string(), [&](const UsageDelta& delta) {
     if (const auto key = keys.find(delta.key); key != keys.end()) {
-      key->second.add(now, delta);
+      key->second.add(began, delta);
       of[delta.key] = delta.tenant;
     }
-    if (const auto tenant = tenants.find(delta.tenant); tenant != tenants.end()) tenant->second.add(now, delta);
+    if (const auto tenant = tenants.find(delta.tenant); tenant != tenants.end()) tenant->second.add(began, delta);
   });
-  for (const auto& [key, tenant] : of) {
-    Both both(accounts, key, tenant);
-    if (both.own()) keys[key].give(both.own()->meter, now);
+  for (auto& [key, sums] : keys) {
+    Shard& shard = accounts.shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    const auto tenant = of.find(key);
+    Account* account = tenant != of.end() ? &accounts.at(shard, key, tenant->second) : Accounts::find(shard, key);
+    if (account == nullptr || !account->own) continue;
+    sums.add(account->pending);
+    sums.give(account->own->meter, began, now());
   }
-  for (const auto& [name, sums] : tenants) {
-    Tenant& tenant = accounts.tenant(name);
-    const std::lock_guard lock(tenant.mutex);
-    sums.give(tenant.meter, now);
+  for (auto& one : tenants) {
+    Tenant& tenant = accounts.tenant(one.first);
+    Sums& sums = one.second;
+    const auto give = [&] { sums.give(tenant.meter, began, now()); };
+    accounts.settle(
+        tenant, [&](const Pending& pending) { sums.add(pending); }, give);
   }
   return result;
 }
 
-void Core::write_usage(bool all) {
+Tenant* Core::tenant_of(const LimitOwner& owner) {
+  if (!owner.tenant.empty()) return &accounts.tenant(owner.tenant);
+  if (!owner.key) return nullptr;
+  Shard& shard = accounts.shard_of(*owner.key);
+  const std::lock_guard lock(shard.mutex);
+  const Account* account = Accounts::find(shard, *owner.key);
+  return account ? account->tenant : nullptr;
+}
+
+void Core::write_usage(Accounts::Which which) {
   const std::lock_guard lock(writing_);
   if (closed_) return;
-  const auto deltas = accounts.collect(env_.clock.wall(), all);
+  const auto deltas = accounts.collect(env_.clock.wall(), which);
   if (deltas.empty() || options_.usage == nullptr) return;
   if (const auto written = options_.usage->append(deltas); !written)
     env_.logger.warning("what keys used in the last second may be missing in the usage, and in quotas after a restart",
@@ -136,7 +185,7 @@ void Core::write_usage(bool all) {
 }
 
 void Core::close() {
-  write_usage();
+  write_usage(Accounts::Which::the_last);
   const std::lock_guard lock(writing_);
   closed_ = true;
 }
@@ -153,7 +202,8 @@ void Core::tick() {
     if (closed_) return;
   }
   ++accounts.second;
-  write_usage(accounts.second % kSecondsOfUnlimited == 0 || accounts.size() > Accounts::kMany);
+  const bool all = accounts.second % kSecondsOfUnlimited == 0 || accounts.size() > Accounts::kMany;
+  write_usage(all ? Accounts::Which::all : Accounts::Which::some);
   accounts.forget(now());
   measure_disks();
   later();

@@ -26,7 +26,7 @@ namespace tidemill {
 // limits and its tenant's.
 //
 // Made by main, after keys and usage log and before whoever serves; outlives the connections. Any thread; what is on a
-// request's path never blocks on the disk: it holds one of 64 locks, by key, and its tenant's where that has limits.
+// request's path never blocks on the disk: it holds one of 32 locks, by key, and its tenant's where that has limits.
 class Limiter {
  public:
   struct Options {

@@ -20,13 +20,14 @@ class Core final : public std::enable_shared_from_this<Core> {
   Moment now() const { return {env_.clock.wall(), env_.clock.monotonic()}; }
   // Sums up what the usage log has of this day and month for owners with quotas: all of them, or the one.
   Result<void> read_back(const LimitOwner* only);
-  void write_usage(bool all = true);
+  void write_usage(Accounts::Which which = Accounts::Which::all);
   void measure_disks();
   Env& env() { return env_; }
   SystemStream& system() { return system_; }
   std::uint64_t changes_per_hour() const { return options_.changes_per_hour; }
 
  private:
+  Tenant* tenant_of(const LimitOwner& owner);  // nullptr: nobody knows yet
   void fold(const SystemStream::Event& event);
   bool apply(const SystemStream::Event& event);
   void later();

@@ -210,8 +210,10 @@ TEST_F(LimiterTest, ReadingForAQuotaHoldsNobodyUp) {
     other = limiter->set(tenant(kAcme), limits(R"({"records":{"per_day":5}})"), {});
     rate = limiter->set({kBoard, kAcme}, limits(R"({"records":{"per_second":5}})"), {});
     EXPECT_FALSE(request());
+    EXPECT_FALSE(request(KeyId{1}, "other"));
     limiter->write_usage();
-    EXPECT_EQ(usage.appends, 1u);
+    ASSERT_EQ(usage.deltas.size(), 1u);
+    EXPECT_EQ(usage.deltas[0].tenant, "other");
   };
   EXPECT_TRUE(limiter->set(till, limits(R"({"records":{"per_day":5}})"), {}));
   EXPECT_EQ(read, (std::vector<std::string>{kAcme, kAcme}));
@@ -326,6 +328,87 @@ TEST_F(LimiterTest, AQuotaCountsTheWholeDay) {
   set(key(kTill), R"({"requests":{"per_day":11}})");
   set(tenant(kAcme), R"({"requests":{"per_day":13}})");
   EXPECT_EQ(passing(20), 1u);
+}
+
+// What was used before, while it is set, and while the usage is read counts, and counts once.
+TEST_F(LimiterTest, AQuotaCountsWhatIsUsedWhileItIsSet) {
+  EXPECT_EQ(passing(3), 3u);
+  EXPECT_FALSE(charge(kBoard, kAcme, amounts(10)));
+  limiter->write_usage();
+  give_back(kBoard, kAcme, amounts(4));
+  usage.reading = [&](const std::string&) {
+    EXPECT_EQ(passing(2), 2u);
+    sim.executor.run_for(11s);
+    EXPECT_EQ(passing(4), 4u);
+    EXPECT_FALSE(charge(kBoard, kAcme, amounts(1)));
+  };
+  set({kTill, kAcme}, R"({"requests":{"per_day":20}})");
+  set(tenant(kAcme), R"({"requests":{"per_day":40},"records":{"per_day":20}})");
+  usage.reading = nullptr;
+  std::vector<Standing> standings;
+  limiter->standings(kTill, kAcme, standings);
+  ASSERT_EQ(standings.size(), 3u);
+  EXPECT_EQ(standings[0].left, 20u - 3 - 2 * 6);
+  EXPECT_EQ(standings[1].left, 40u - 3 - 2 * 6);
+  EXPECT_EQ(standings[2].left, 20u - 10 + 4 - 2);
+  sim.executor.run_for(1s);
+  EXPECT_EQ(usage.sum(kTill).requests, 15u) << "it is noted afterwards";
+  restart();
+  standings.clear();
+  limiter->standings(kTill, kAcme, standings);
+  EXPECT_EQ(standings[0].left, 5u);
+}
+
+// What is used on either side of midnight while a quota is set is of its own day.
+TEST_F(LimiterTest, AQuotaThatIsSetOverMidnightCountsTheNewDay) {
+  sim.clock.set_wall(*parse_rfc3339("2026-01-02T23:59:59Z"));
+  EXPECT_EQ(passing(3), 3u);
+  usage.reading = [&](const std::string&) {
+    EXPECT_EQ(passing(2), 2u);
+    sim.clock.advance(2s);
+    EXPECT_EQ(passing(4), 4u);
+  };
+  set({kTill, kAcme}, R"({"requests":{"per_day":20,"per_month":100}})");
+  usage.reading = nullptr;
+  std::vector<Standing> standings;
+  limiter->standings(kTill, kAcme, standings);
+  EXPECT_EQ(standings[0].left, 16u);
+  EXPECT_EQ(standings[1].left, 91u);
+}
+
+// Four threads at work while quotas are set again and again: nothing is counted twice, and nothing is left out.
+TEST(LimiterThreads, AQuotaThatIsSetAtWorkIsExact) {
+  RealEnv real;
+  ThreadExecutor writer("usage", 1);
+  FakeUsageLog usage;
+  const auto log = std::make_shared<FakeLog>(real.env);
+  SystemStream system(real.env, log);
+  std::unique_ptr<Limiter> limiter = *Limiter::open(real.env, system, {writer, &usage});
+  std::atomic<std::uint64_t> asked{0};
+  std::atomic<bool> go{true};
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      const KeyId mine{t * 0x9e3779b97f4a7c15ull};
+      while (go.load()) {
+        EXPECT_FALSE(limiter->admit(mine, kAcme).refused);
+        ++asked;
+      }
+    });
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(limiter->remove(tenant(kAcme), {}));
+    for (const std::uint64_t before = asked.load(); asked.load() < before + 1'000;) std::this_thread::yield();
+    ASSERT_TRUE(limiter->set(tenant(kAcme), limits(R"({"requests":{"per_month":999999999}})"), {}));
+  }
+  go = false;
+  for (auto& thread : threads) thread.join();
+  std::vector<Standing> standings;
+  limiter->standings(std::nullopt, kAcme, standings);
+  ASSERT_EQ(standings.size(), 1u);
+  EXPECT_EQ(standings[0].left, 999'999'999 - asked.load());
+  limiter->close();
+  limiter.reset();
+  writer.stop();
 }
 
 // What a quota depends on is handed over each second; the rest, which costs as much, now and then.
