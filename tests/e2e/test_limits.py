@@ -36,6 +36,31 @@ class Limits(TestCase):
         return host.post("/v1/streams/retail/records", body.encode(),
                          {"X-Api-Key": key, "Content-Type": "application/x-ndjson"})
 
+    def test_limits_of_a_directory_that_no_server_uses(self):
+        host = self.begin()
+        key = self.key("stream:retail:write")
+        owner = key.split("_")[1]
+        data = ["--data", str(self.directory / "data")]
+        self.limits("set", *data, "--key", owner, "--requests", "1/s", code=2)  # it is in use
+        host.stop()
+        self.assertRegex(self.limits("list", *data), "no limits")
+        self.assertRegex(self.limits("set", *data, "--key", owner, "--day-records", "3"), r"records a day +3\n")
+        self.assertRegex(self.limits("set", *data, "--tenant", "acme", "--streams", "5"), r"streams +5\n")
+        self.limits("set", *data, "--key", owner, "--requests", "5/s")  # what is not said stays
+        self.limits("set", *data, "--key", "0000000000000", "--requests", "5/s", code=2)
+        self.limits("set", *data, "--key", owner, "--requests", "0/s", code=2)
+        self.limits("show", *data, code=2)
+        self.assertRegex(self.limits("show", *data, "--key", owner), r"records a day +3\n")
+        said = self.limits("list", *data)
+        self.assertRegex(said, r"tenant acme +streams +5\n")
+        self.assertRegex(said, rf"key {owner} +requests a second +5\n")
+        self.assertRegex(self.limits("remove", *data, "--tenant", "acme"), "no limits")
+        host.start()
+        self.env["API_URL"] = host.url
+        self.assertRegex(self.limits("show", "--tenant", "acme"), "no limits")
+        self.assertEqual(self.put(host, key, 3).status, 200)
+        self.check_problem(self.put(host, key), 429, "quota_exceeded")
+
     def test_a_rate_is_set_hit_and_waited_out(self):
         host = self.begin()
         key = self.key("stream:retail:write")

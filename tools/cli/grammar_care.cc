@@ -134,8 +134,13 @@ void Program::add_limits() {
       "  tidemill limits set --tenant acme --requests 100/s\n"
       "  tidemill limits show --tenant acme\n"
       "`tidemill limits COMMAND --help` says more of each.");
-  const auto add_owner = [this](CLI::App* sub) {
+  const auto add_data = [this](CLI::App* sub) {
     add_remote(sub, limits_.remote);
+    sub->add_option("--data", limits_.data, "Instead of a server: a data directory that none uses, on this machine")
+        ->type_name("DIR");
+  };
+  const auto add_owner = [this, add_data](CLI::App* sub) {
+    add_data(sub);
     sub->add_option("--key", limits_.key, "Of the key with this id")->type_name("ID");
     sub->add_option("--tenant", limits_.tenant, "Of this tenant: all its keys together")->type_name("NAME");
   };
@@ -165,8 +170,8 @@ void Program::add_limits() {
   show->footer("Examples:\n  tidemill limits show\n  tidemill limits show --tenant acme");
   show->callback([this] { chosen_ = [this] { return limits_show(limits_); }; });
   CLI::App* list = c->add_subcommand("list", "List who has limits");
-  add_remote(list, limits_.remote);
-  list->footer("Examples:\n  tidemill limits list");
+  add_data(list);
+  list->footer("Examples:\n  tidemill limits list\n  tidemill limits list --data /var/lib/tidemill");
   list->callback([this] { chosen_ = [this] { return limits_list(limits_); }; });
   CLI::App* remove = c->add_subcommand("remove", "Take all limits of a key or a tenant away");
   add_owner(remove);

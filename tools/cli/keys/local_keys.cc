@@ -17,7 +17,7 @@ class LocalKeys::Errors final : public Logger {
   bool enabled(LogLevel level) const override { return level == LogLevel::error; }
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) override {
     if (!enabled(level)) return;
-    std::string line = "tidemill keys: " + std::string(message);
+    std::string line = "tidemill: " + std::string(message);
     for (const LogField& field : fields) line.append(" ").append(field.name).append("=").append(field.value);
     std::fprintf(stderr, "%s\n", line.c_str());
   }
@@ -45,7 +45,7 @@ std::unique_ptr<LocalKeys> LocalKeys::open(const std::string& data, Missing miss
   }
   if (::stat(data.c_str(), &info) == 0 && info.st_uid != ::geteuid()) {
     error = data +
-            " belongs to another user: run this as the server's user (sudo -u NAME tidemill keys ...), whose "
+            " belongs to another user: run this as the server's user (sudo -u NAME tidemill ...), whose "
             "files these will be";
     return nullptr;
   }

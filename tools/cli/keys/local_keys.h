@@ -22,6 +22,9 @@ class LocalKeys {
   static std::unique_ptr<LocalKeys> open(const std::string& data, Missing missing, std::string& error);
   ~LocalKeys();
   Keys& keys() { return *keys_; }
+  Engine& engine() { return *engine_; }
+  Env& env() { return env_; }
+  Executor& background() { return background_; }
 
  private:
   LocalKeys();

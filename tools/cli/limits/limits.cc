@@ -2,10 +2,11 @@
 
 #include "engine/keys/key_text.h"
 #include "engine/qualified_name.h"
+#include "tools/cli/limits/limit_rows.h"
 #include "tools/cli/limits/limit_words.h"
+#include "tools/cli/limits/local_limits.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
-#include "tools/cli/rows.h"
 
 namespace tidemill::cli {
 namespace {
@@ -13,7 +14,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Target {
-  Server server;
+  LimitOwner owner;  // where it is named
+  Server server;     // not with --data
   std::string path;  // of the owner's limits; empty: those of the key that asks
 };
 
@@ -30,12 +32,15 @@ std::optional<Target> target_of(const LimitsOptions& options, const char* comman
   if (!options.key.empty()) {
     const auto id = parse_key_id(options.key);
     if (!id) return wrong("'" + options.key + "' is not the id of a key; `tidemill keys list` shows them");
+    target.owner.key = *id;
     target.path = "/v1/limits/keys/" + to_text(*id);
   } else if (!options.tenant.empty()) {
     if (!valid_tenant_name(options.tenant))
       return wrong("a tenant's name is 1 to 63 of a-z 0-9 and -, and does not begin with -");
+    target.owner.tenant = options.tenant;
     target.path = "/v1/limits/tenants/" + options.tenant;
   }
+  if (!options.data.empty()) return target;
   std::string error;
   auto server = resolve(options.remote, error);
   if (!server) return wrong(error);
@@ -47,37 +52,6 @@ bool says_nothing(const LimitsOptions& o) {
   for (const LimitsOptions::Of* of : {&o.requests, &o.records, &o.bytes})
     if (of->rate || of->day || of->month) return false;
   return !o.connections && !o.streams && !o.disk;
-}
-
-// One line for each limit: what it is, and what is left.
-void add_rows(Json& rows, const Json& owner) {
-  if (!owner.is_object()) return;
-  const std::string of =
-      owner.contains("key") ? "key " + owner.value("key", "") : "tenant " + owner.value("tenant", "");
-  const Json limits = owner.value("limits", Json::object());
-  const Json left = owner.value("left", Json::object());
-  const auto row = [&](const std::string& what, const Json& most, const Json& rest) {
-    rows.push_back({{"of", of}, {"limit", what}, {"most", most}, {"left", rest}});
-  };
-  for (const char* measure : {"requests", "records", "bytes"}) {
-    const Json one = limits.value(measure, Json::object());
-    const Json rest = left.value(measure, Json::object());
-    const std::string name(measure);
-    if (one.contains("per_second")) row(name + " a second", one["per_second"], Json());
-    if (one.contains("burst")) row(name + " at once", one["burst"], rest.value("now", Json()));
-    if (one.contains("per_day")) row(name + " a day", one["per_day"], rest.value("this_day", Json()));
-    if (one.contains("per_month")) row(name + " a month", one["per_month"], rest.value("this_month", Json()));
-  }
-  for (const auto& [name, what] : {std::pair{"connections", "connections"}, std::pair{"streams", "streams"},
-                                   std::pair{"disk_bytes", "bytes of disk"}})
-    if (limits.contains(name)) row(what, limits[name], left.value(name, Json()));
-}
-
-int say(const Json& owners) {
-  Json rows = Json::array();
-  for (const Json& owner : owners) add_rows(rows, owner);
-  print(rows.empty() ? "no limits\n" : table_of_objects(rows));
-  return kOk;
 }
 
 // What a request is answered with, as JSON; nullopt: it has been said what is wrong.
@@ -103,6 +77,7 @@ int limits_set(const LimitsOptions& options) {
     return wrong_use("limits set", "say what to limit, such as --requests 100/s; see `tidemill limits set --help`");
   Json said = Json::object();
   if (const std::string wrong = change_limits(options, said); !wrong.empty()) return wrong_use("limits set", wrong);
+  if (!options.data.empty()) return limits_set_local(options, target->owner);
   // What is not said stays as it is.
   const auto now = json_of(target->server, "limits set", target->server.request("GET", target->path), code);
   if (!now) return code;
@@ -113,21 +88,24 @@ int limits_set(const LimitsOptions& options) {
   const std::string body = limits.dump();
   request.body = body;
   const auto set = json_of(target->server, "limits set", request, code);
-  return set ? say(Json::array({*set})) : code;
+  return set ? say_limits(Json::array({*set}), true) : code;
 }
 
 int limits_show(const LimitsOptions& options) {
   int code = kOk;
-  const auto target = target_of(options, "limits show", false, code);
+  // Without a server there is no key that asks.
+  const auto target = target_of(options, "limits show", !options.data.empty(), code);
   if (!target) return code;
+  if (!options.data.empty()) return limits_show_local(options, target->owner);
   const std::string path = target->path.empty() ? "/v1/limits" : target->path;
   const auto json = json_of(target->server, "limits show", target->server.request("GET", path), code);
   if (!json) return code;
-  if (!target->path.empty()) return say(Json::array({*json}));
-  return say(Json::array({json->value("key", Json()), json->value("tenant", Json())}));
+  if (!target->path.empty()) return say_limits(Json::array({*json}), true);
+  return say_limits(Json::array({json->value("key", Json()), json->value("tenant", Json())}), true);
 }
 
 int limits_list(const LimitsOptions& options) {
+  if (!options.data.empty()) return limits_list_local(options);
   int code = kOk;
   const auto target = target_of(options, "limits list", false, code);
   if (!target) return code;
@@ -150,17 +128,14 @@ int limits_list(const LimitsOptions& options) {
     if (next == page->end() || !next->is_string()) break;
     after = next->get<std::string>();
   }
-  Json rows = Json::array();
-  for (const Json& owner : owners) add_rows(rows, owner);
-  for (Json& row : rows) row.erase("left");
-  print(rows.empty() ? "no limits\n" : table_of_objects(rows));
-  return code;
+  return say_limits(owners, false);
 }
 
 int limits_remove(const LimitsOptions& options) {
   int code = kOk;
   const auto target = target_of(options, "limits remove", true, code);
   if (!target) return code;
+  if (!options.data.empty()) return limits_remove_local(options, target->owner);
   const Answer answer = call(target->server, "limits remove", target->server.request("DELETE", target->path));
   if (answer.exit_code == kOk) print("no limits\n");
   return answer.exit_code;

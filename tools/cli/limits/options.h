@@ -9,6 +9,7 @@ namespace tidemill::cli {
 
 struct LimitsOptions {
   Remote remote;
+  std::string data;         // instead of a server: a directory that none uses
   std::string key, tenant;  // whose
   // As they were said; `none`: not any more.
   struct Of {
