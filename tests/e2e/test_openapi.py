@@ -289,8 +289,8 @@ class OpenApi(TestCase):
     def certificates(self, ask, id):
         pem = self.directory / "client.pem"
         subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
-                        "2", "-subj", "/CN=client", "-keyout", self.directory / "client.key", "-out", pem], check=True,
-                       capture_output=True)
+                        "2", "-subj", "/CN=client", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout",
+                        self.directory / "client.key", "-out", pem], check=True, capture_output=True)
         bound = ask("POST", f"/v1/keys/{id}/certificates", {"certificate": pem.read_text()}).json()
         ask("POST", f"/v1/keys/{id}/certificates", {"certificate": "x"}, 400, "invalid_body")
         path = f"/v1/keys/{id}/certificates/{bound['certificates'][0]['sha256']}"
