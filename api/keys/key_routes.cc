@@ -138,28 +138,33 @@ void KeyRoutes::list(Call& call, http::Responder responder) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
     return error == std::errc() && end == text.data() + text.size();
   };
-  std::uint64_t from = 0;
+  std::optional<KeyId> from;
   std::uint64_t limit = 100;
-  if (const auto text = call.query.get("from"); text && !number(*text, from)) {
-    return responder.send(problem(ErrorId::invalid_parameter, "`from` is a number, as `next` gives it."));
+  const auto bad_from = [] {
+    return problem(ErrorId::invalid_parameter, "`from` is the id of a key, as `next` gives it.");
+  };
+  if (const auto text = call.query.get("from")) {
+    from = parse_key_id(*text);
+    if (!from) return responder.send(bad_from());
   }
   if (const auto text = call.query.get("limit"); text && (!number(*text, limit) || limit < 1 || limit > kListMax)) {
     return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   }
   const std::string tenant = call.who->may(Action::admin, Thing::instance) ? std::string() : call.who->tenant;
   on_worker(context_, std::move(responder),
-            [&context = context_, keys = keys_, tenant, from, limit](http::Responder r) {
-              const Keys::Page page = keys->list(tenant, from, limit);
+            [&context = context_, keys = keys_, tenant, from, limit, bad_from](http::Responder r) {
+              const auto page = keys->list(tenant, from, limit);
+              if (!page) return r.send(bad_from());  // also where it is another tenant's
               const WallTime now = context.env.clock.wall();
               std::string out;
               JsonWriter json(out);
               json.begin_object().name("keys").begin_array();
-              for (const KeyRecord& key : page.keys) {
+              for (const KeyRecord& key : page->keys) {
                 write_key(json, key, now);
                 json.end_object();
               }
               json.end_array().name("next");
-              page.next ? json.value(*page.next) : json.null();
+              page->next ? json.value(to_text(*page->next)) : json.null();
               json.end_object();
               r.send(private_json(std::move(out)));
             });

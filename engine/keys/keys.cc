@@ -64,7 +64,7 @@ class KeysImpl final : public Keys {
     if (key.kind == KeyKind::aws) key.older_until = folded_->aws_older_until(id);
     return key;
   }
-  Page list(std::string_view tenant, std::uint64_t from, std::size_t limit) const override;
+  std::optional<Page> list(std::string_view tenant, std::optional<KeyId> from, std::size_t limit) const override;
   Counts counts() const override;
   std::uint64_t bytes() const override { return folded_->bytes(); }
   Result<std::vector<SecretText>> aws_secrets(KeyId id) override;
@@ -228,14 +228,17 @@ Result<KeyRecord> KeysImpl::unbind(KeyId id, const KeyHash& sha256, std::optiona
   return *find(id);
 }
 
-Keys::Page KeysImpl::list(std::string_view tenant, std::uint64_t from, std::size_t limit) const {
+std::optional<Keys::Page> KeysImpl::list(std::string_view tenant, std::optional<KeyId> from, std::size_t limit) const {
   Page page;
   const std::size_t size = table().size();
-  for (std::size_t i = from; i < size; ++i) {
+  const auto first = from ? table().find(*from) : KeyTable::Index{0};
+  if (!first || (from && !tenant.empty() && table().principal(table().at(*first))->tenant != tenant))
+    return std::nullopt;
+  for (std::size_t i = *first; i < size; ++i) {
     const auto& entry = table().at(static_cast<KeyTable::Index>(i));
     if (!tenant.empty() && table().principal(entry)->tenant != tenant) continue;
     if (page.keys.size() == limit) {
-      page.next = i;
+      page.next = entry.id;
       break;
     }
     page.keys.push_back(record(static_cast<KeyTable::Index>(i)));

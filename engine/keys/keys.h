@@ -135,12 +135,13 @@ class Keys {
   virtual Result<KeyRecord> unbind(KeyId id, const KeyHash& sha256, std::optional<KeyId> by) = 0;
 
   virtual std::optional<KeyRecord> find(KeyId id) const = 0;
-  // In the order of their making: those of one tenant, or of all (empty), from the `from`th key of the directory on.
+  // In the order of their making: those of one tenant, or of all (empty), from that key on, or from the first. nullopt:
+  // `from` is none of them. Pages go on at an id, for a number would tell a tenant how many keys the others have.
   struct Page {
     std::vector<KeyRecord> keys;
-    std::optional<std::uint64_t> next;
+    std::optional<KeyId> next;
   };
-  virtual Page list(std::string_view tenant, std::uint64_t from, std::size_t limit) const = 0;
+  virtual std::optional<Page> list(std::string_view tenant, std::optional<KeyId> from, std::size_t limit) const = 0;
   struct Counts {
     std::uint64_t active = 0, expired = 0, revoked = 0;
   };

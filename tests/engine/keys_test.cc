@@ -396,17 +396,22 @@ TEST_F(KeysTest, AnInstanceKeyThatIsOpenGoneOrWrongIsRefused) {
 
 TEST_F(KeysTest, AListHasPagesAndOneTenant) {
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(keys->create(wanted({"server:read"}, i % 2 ? "acme" : "default"), {}));
-  auto page = keys->list("", 0, 3);
+  auto page = *keys->list("", {}, 3);
   EXPECT_EQ(page.keys.size(), 3u);
   ASSERT_TRUE(page.next);
-  page = keys->list("", *page.next, 3);
-  EXPECT_EQ(page.keys.size(), 2u);
+  page = *keys->list("", page.next, 3);
+  ASSERT_EQ(page.keys.size(), 2u);
   EXPECT_FALSE(page.next);
-  page = keys->list("acme", 0, 10);
+  const KeyId of_default = page.keys[1].id;
+  page = *keys->list("acme", {}, 10);
   ASSERT_EQ(page.keys.size(), 2u);
   EXPECT_EQ(page.keys[0].tenant, "acme");
   EXPECT_EQ(page.keys[0].name, "a key");
-  EXPECT_EQ(keys->list("", 1'000, 10).keys.size(), 0u);
+  EXPECT_EQ(keys->list("acme", {}, 1)->next, page.keys[1].id) << "its own next, however many others lie between";
+  EXPECT_EQ(keys->list("acme", page.keys[1].id, 10)->keys.size(), 1u);
+  EXPECT_FALSE(keys->list("acme", of_default, 10)) << "as one that nobody has";
+  EXPECT_FALSE(keys->list("acme", KeyId{1}, 10));
+  EXPECT_FALSE(keys->list("", KeyId{1}, 10));
 }
 
 TEST(KeyEvents, Golden) {
