@@ -108,9 +108,12 @@ class Keys {
     Verdict verdict = Verdict::unknown;
     KeyId id;                              // where the secret is right
     std::shared_ptr<const Principal> who;  // where it is good
+    KeyHash shown{};                       // the hash of what came, where it is good
   };
   // Judges the text of a key of kind `api`, and notes that it was used. Never blocks.
   virtual Found check(std::string_view text) = 0;
+  // The same of a key that check() found good, by the hash of what came then: for answers that go on for long.
+  virtual Found check_again(KeyId id, const KeyHash& shown) = 0;
   // The same of a certificate, which whoever asks has verified. Never blocks. unknown: it stands for no key.
   virtual Found check_certificate(const KeyHash& sha256, WallTime expires) = 0;
   virtual std::optional<KeyId> key_of_certificate(const KeyHash& sha256) const = 0;  // in whatever state the key is

@@ -236,6 +236,27 @@ TEST_F(KeysTest, ARevokedKeyIsClosedForGoodAndAllRevokedIsNotOpen) {
   EXPECT_EQ(keys->counts().revoked, 1u);
 }
 
+// For answers that go on for long: what came then is judged as if it came again.
+TEST_F(KeysTest, WhatWasGoodIsJudgedAgainWithoutTheSecret) {
+  WantedKey w = wanted({"server:read"});
+  w.expires = sim.clock.wall() + 10h;
+  const auto issued = *keys->create(w, {});
+  const auto found = keys->check(issued.secret.view());
+  const auto again = [&] { return keys->check_again(found.id, found.shown).verdict; };
+  ASSERT_EQ(again(), Verdict::good);
+  ASSERT_TRUE(keys->rotate(issued.key.id, 1h, {}));
+  EXPECT_EQ(again(), Verdict::good) << "within its grace";
+  sim.clock.advance(1h + 1s);
+  EXPECT_EQ(again(), Verdict::unknown);
+  const auto other = *keys->create(w, {});
+  const auto theirs = keys->check(other.secret.view());
+  EXPECT_EQ(keys->check_again(found.id, theirs.shown).verdict, Verdict::unknown) << "a hash is one key's";
+  sim.clock.advance(9h);
+  EXPECT_EQ(keys->check_again(theirs.id, theirs.shown).verdict, Verdict::expired);
+  ASSERT_TRUE(keys->revoke(theirs.id, {}));
+  EXPECT_EQ(keys->check_again(theirs.id, theirs.shown).verdict, Verdict::revoked);
+}
+
 TEST_F(KeysTest, AKeyExpires) {
   WantedKey w = wanted({"stream:retail:write"});
   w.expires = sim.clock.wall() + 1h;
