@@ -31,7 +31,7 @@ struct ApiContext {
   UsageLog* usage = nullptr;                   // set before the first request; may stay nullptr
   Limiter* limiter = nullptr;                  // set before the first request; may stay nullptr
   AuditTrail* audit = nullptr;                 // set before the first request; may stay nullptr
-  std::function<void()> wake_tails;            // set before the first request; a stream was removed
+  std::function<void()> wake_tails;            // set before the first request; a stream was removed, a key ended
   Waits waits;
   std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope
 

@@ -42,7 +42,10 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     context_.derived = options.derived;
     context_.usage = options.usage;
     context_.audit = options.audit;
-    context_.wake_tails = [this] { records_.wake(); };
+    context_.wake_tails = [this] {
+      records_.wake();
+      views_.watches().wake();
+    };
     http::ServerOptions o;
     o.host = options.host;
     o.port = options.port;

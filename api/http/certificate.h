@@ -12,4 +12,8 @@ namespace tidemill::http {
 // text that has a private key in it is refused: those stay where they are.
 std::optional<PeerCertificate> read_certificate(std::string_view pem, std::string& error);
 
+// Why a client could never show it, or should not, as a sentence without its end; empty: it may. By its own contents:
+// who signed it and whether it is good now is not looked at. `pem` is one that read_certificate() takes.
+std::string unfit_for_client(std::string_view pem);
+
 }  // namespace tidemill::http

@@ -1,14 +1,9 @@
 #include "api/http/tls_context.h"
 
-#include <openssl/pem.h>
-#include <openssl/rsa.h>
-#include <openssl/x509v3.h>
-
-#include <climits>
 #include <ctime>
 #include <utility>
 
-#include "api/http/openssl.h"
+#include "api/http/own_certificate.h"
 #include "api/http/tls_tickets.h"
 
 namespace tidemill::http {
@@ -16,19 +11,6 @@ namespace {
 
 // Forward secrecy and authenticated encryption only. TLS 1.3's own suites are all of that kind.
 constexpr const char* kSuites12 = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL";
-
-OwnedBio bio_of(const std::string& text) {
-  return OwnedBio(text.size() > INT_MAX ? nullptr : BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-// Never asks a terminal.
-int no_password(char*, int, int, void*) {
-  return -1;
-}
-
-OwnedX509 read_certificate(BIO* from) {
-  return OwnedX509(PEM_read_bio_X509(from, nullptr, no_password, nullptr));
-}
 
 // HTTP/1.1 or nothing: a client that offers protocols and not this one is told so (RFC 7301).
 int choose_protocol(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned in_size,
@@ -87,37 +69,8 @@ bool Context::take(const TlsMaterial& material, std::string& error) {
 }
 
 bool Context::take_certificate(const TlsMaterial& material, std::string& error) {
-  const OwnedBio certificates = bio_of(material.certificate);
-  const OwnedX509 own = read_certificate(certificates.get());
-  if (!own) {
-    ERR_clear_error();
-    return error = "the certificate's file holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", false;
-  }
-  const OwnedBio key_text = bio_of(material.key);
-  const OwnedKey key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_password, nullptr));
-  if (!key) {
-    ERR_clear_error();
-    const bool encrypted = material.key.find("ENCRYPTED") != std::string::npos;
-    error = encrypted
-                ? "the key is encrypted, and nobody is there to type its password: store it without one, readable "
-                  "by the server only (openssl pkey -in KEY -out NEW)"
-                : "the key's file holds no private key in PEM (-----BEGIN PRIVATE KEY-----)";
-    return false;
-  }
-  if (X509_check_private_key(own.get(), key.get()) != 1) {
-    ERR_clear_error();
-    return error = "the key does not belong to the certificate: their public keys differ", false;
-  }
-  if (SSL_CTX_use_certificate(context_.get(), own.get()) != 1 || SSL_CTX_use_PrivateKey(context_.get(), key.get()) != 1)
-    return error = "OpenSSL refuses the certificate: " + openssl_reason(), false;
-  while (OwnedX509 next = read_certificate(certificates.get())) {
-    if (SSL_CTX_add1_chain_cert(context_.get(), next.get()) != 1)
-      return error = "OpenSSL refuses a certificate of the chain: " + openssl_reason(), false;
-  }
-  // The end of the file is an error to it, too.
-  if (const auto last = ERR_peek_last_error(); last != 0 && ERR_GET_REASON(last) != PEM_R_NO_START_LINE)
-    return error = "a certificate of the chain cannot be read: " + openssl_reason(), false;
-  ERR_clear_error();
+  const OwnedX509 own = use_own_certificate(context_.get(), material.certificate, material.key, error);
+  if (!own) return false;
   fingerprint_ = fingerprint_of(own.get());
   subject_ = subject_of(own.get());
   std::tm end{};
@@ -131,21 +84,18 @@ bool Context::take_clients(const TlsMaterial& material, std::string& error) {
   if (material.clients == ClientCertificates::none) return true;
   const OwnedBio from = bio_of(material.client_ca);
   std::size_t found = 0;
-  while (OwnedX509 ca = read_certificate(from.get())) {
+  while (const OwnedX509 ca = next_certificate(from.get())) {
     if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context_.get()), ca.get()) != 1 ||
         SSL_CTX_add_client_CA(context_.get(), ca.get()) != 1)
       return error = "OpenSSL refuses a certificate of the clients' authority: " + openssl_reason(), false;
     ++found;
   }
-  const auto last = ERR_peek_last_error();
-  if (found == 0 || (last != 0 && ERR_GET_REASON(last) != PEM_R_NO_START_LINE)) {
-    ERR_clear_error();
+  if (!was_end_of_certificates() || found == 0) {
     return error =
                "the file of server.tls_client_ca holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or one "
                "that cannot be read",
            false;
   }
-  ERR_clear_error();
   const bool required = material.clients == ClientCertificates::required;
   SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
   SSL_CTX_set_verify_depth(context_.get(), 5);

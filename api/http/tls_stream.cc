@@ -11,6 +11,25 @@ namespace {
 
 constexpr std::size_t kRecord = 16 << 10;  // the largest that TLS has
 
+// Alerts that are about the certificate of whoever gets them.
+bool is_about_certificate(unsigned long error, bool shown) {
+  switch (ERR_GET_REASON(error)) {
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+    case SSL_R_SSLV3_ALERT_NO_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+      return true;
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:  // TLS 1.2, where one was wanted and none came; or no common suite
+      return !shown;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 TlsStream::TlsStream(std::shared_ptr<const TlsContext> context, int socket) : context_(std::move(context)) {
@@ -61,6 +80,7 @@ TlsStream::State TlsStream::state_of(int result) {
         why_ = X509_verify_cert_error_string(verified);
         ERR_clear_error();
       } else {
+        refused_ = is_about_certificate(ERR_peek_last_error(), SSL_get_certificate(ssl_) != nullptr);
         why_ = ERR_peek_last_error() != 0 ? openssl_reason() : "the connection was cut off";
       }
       return State::failed;

@@ -55,6 +55,8 @@ class TlsStream {
 
   // A client's handshake failed because it does not believe the server's certificate.
   bool is_distrusted() const;
+  // Of a client: the server does not take its certificate, or wants one. With TLS 1.3 that comes after the handshake.
+  bool is_refused() const { return refused_; }
   const std::string& why() const { return why_; }  // once it has failed
 
  private:
@@ -67,6 +69,7 @@ class TlsStream {
   ssl_st* ssl_ = nullptr;
   bool ready_ = false;
   bool broken_ = false;
+  bool refused_ = false;
   std::string why_;
   std::optional<PeerCertificate> peer_;
 };

@@ -1,8 +1,11 @@
 #include "api/http/tls_trust.h"
 
 #include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 
-#include "api/http/openssl.h"
+#include "api/http/own_certificate.h"
 
 namespace tidemill::http {
 namespace {
@@ -21,6 +24,24 @@ std::string plain_fingerprint(std::string_view text) {
   return out.size() == 64 ? out : std::string();
 }
 
+constexpr std::size_t kFileMax = 1 << 20;
+
+bool read_small_file(const std::string& path, std::string& text, std::string& error) {
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  text.assign(kFileMax + 1, '\0');
+  // A folder opens, and cannot be read.
+  if (in.is_open()) in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!in.is_open() || in.bad()) {
+    error = "cannot read " + path + ": " + std::strerror(errno != 0 ? errno : EIO);
+    return false;
+  }
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() <= kFileMax) return true;
+  error = path + " is larger than 1 MiB: that is no file of certificates";
+  return false;
+}
+
 class TrustContext final : public TlsTrustContext {
  public:
   bool take(const TlsTrust& trust, std::string& error) {
@@ -35,6 +56,7 @@ class TrustContext final : public TlsTrustContext {
     SSL_CTX_set_read_ahead(c, 1);
     static constexpr unsigned char kProtocol[] = "\x08http/1.1";
     SSL_CTX_set_alpn_protos(c, kProtocol, sizeof kProtocol - 1);
+    if (!trust.certificate_file.empty() && !show(trust, error)) return false;
     if (!trust.fingerprint.empty()) {
       pinned_ = plain_fingerprint(trust.fingerprint);
       if (pinned_.empty())
@@ -46,8 +68,8 @@ class TrustContext final : public TlsTrustContext {
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
     if (trust.ca_file.empty()) {
       SSL_CTX_set_default_verify_paths(c);
-    } else if (SSL_CTX_load_verify_file(c, trust.ca_file.c_str()) != 1) {
-      return error = trust.ca_file + " holds no certificate in PEM, or cannot be read: " + openssl_reason(), false;
+    } else {
+      return believe(trust.ca_file, error);
     }
     return true;
   }
@@ -55,6 +77,32 @@ class TrustContext final : public TlsTrustContext {
   bool is_pinned(const std::string& sha256) const override { return pinned_.empty() || sha256 == pinned_; }
 
  private:
+  bool believe(const std::string& ca_file, std::string& error) {
+    std::string text;
+    if (!read_small_file(ca_file, text, error)) return error += " (--ca-file)", false;
+    const OwnedBio from = bio_of(text);
+    std::size_t found = 0;
+    for (; const OwnedX509 ca = next_certificate(from.get()); ++found)
+      if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context_.get()), ca.get()) != 1)
+        return error = "OpenSSL refuses a certificate of " + ca_file + " (--ca-file): " + openssl_reason(), false;
+    const bool whole = was_end_of_certificates();
+    if (found != 0 && whole) return true;
+    error = ca_file + " (--ca-file) holds " + (whole ? "no certificate" : "a certificate that cannot be read") +
+            "; it must be PEM (-----BEGIN CERTIFICATE-----)";
+    return false;
+  }
+  bool show(const TlsTrust& trust, std::string& error) {
+    std::string certificate, key;
+    if (!read_small_file(trust.certificate_file, certificate, error)) return error += " (--cert-file)", false;
+    if (!read_small_file(trust.key_file, key, error)) return error += " (--cert-key-file)", false;
+    const bool used = use_own_certificate(context_.get(), certificate, key, error) != nullptr;
+    OPENSSL_cleanse(key.data(), key.size());
+    if (!used)
+      error = "cannot show " + trust.certificate_file + " with " + trust.key_file +
+              " (--cert-file, --cert-key-file): " + error;
+    return used;
+  }
+
   OwnedSslCtx context_;
   std::string pinned_;
 };

@@ -7,10 +7,12 @@ struct ssl_ctx_st;
 
 namespace tidemill::http {
 
-// Whom a client believes that it talks to the server it means.
+// Whom a client believes that it talks to the server it means, and what it shows of itself.
 struct TlsTrust {
-  std::string ca_file;      // PEM; empty: the system's authorities
-  std::string fingerprint;  // SHA-256 of the one certificate to believe, whoever signed it, whatever its names
+  std::string ca_file;           // PEM; empty: the system's authorities
+  std::string fingerprint;       // SHA-256 of the one certificate to believe, whoever signed it, whatever its names
+  std::string certificate_file;  // PEM, with the chain behind it: the client's own; empty: it shows none
+  std::string key_file;          // PEM, of that certificate, not encrypted; there if that is there
 };
 
 // Checked trust, ready for connections: TLS 1.2 with AEAD suites and 1.3; the certificate is always verified, by its

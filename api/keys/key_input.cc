@@ -74,6 +74,9 @@ Input<KeyCertificate> parse_key_certificate(std::string_view text, WallTime now)
   std::string error;
   const auto read = http::read_certificate((*json)["certificate"].get_ref<const std::string&>(), error);
   if (!read) return InputError{"`certificate` cannot be taken: " + error + "."};
+  if (const std::string unfit = http::unfit_for_client((*json)["certificate"].get_ref<const std::string&>());
+      !unfit.empty())
+    return InputError{"The certificate cannot stand for a key: " + unfit + "."};
   KeyCertificate certificate;
   certificate.sha256 = parse_hash(read->sha256).value();
   certificate.subject = read->subject;

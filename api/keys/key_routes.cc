@@ -121,13 +121,15 @@ void KeyRoutes::create(Call& call, http::Responder responder) {
               // From the first key on nobody gets in without one: it must be able to make the others.
               const bool admin = std::find(wanted.scopes.begin(), wanted.scopes.end(),
                                            Scope{Thing::instance, Action::admin, {}}) != wanted.scopes.end();
-              if (!keys->any() && (!admin || wanted.kind != KeyKind::api || wanted.expires)) {
+              const bool first = !keys->any();
+              if (first && (!admin || wanted.kind != KeyKind::api || wanted.expires)) {
                 return r.send(problem(ErrorId::invalid_body,
                                       "The first key must be of kind api, have the scope instance:admin and not "
                                       "expire: from then on nobody may make others without one."));
               }
               const auto issued = keys->create(wanted, by);
               if (!issued) return r.send(key_problem(issued.error()));
+              if (first) context.wake_tails();  // what anybody could follow until now
               r.send(issued_answer(*issued, context.env.clock.wall(), 201));
             });
 }
@@ -138,28 +140,33 @@ void KeyRoutes::list(Call& call, http::Responder responder) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
     return error == std::errc() && end == text.data() + text.size();
   };
-  std::uint64_t from = 0;
+  std::optional<KeyId> from;
   std::uint64_t limit = 100;
-  if (const auto text = call.query.get("from"); text && !number(*text, from)) {
-    return responder.send(problem(ErrorId::invalid_parameter, "`from` is a number, as `next` gives it."));
+  const auto bad_from = [] {
+    return problem(ErrorId::invalid_parameter, "`from` is the id of a key, as `next` gives it.");
+  };
+  if (const auto text = call.query.get("from")) {
+    from = parse_key_id(*text);
+    if (!from) return responder.send(bad_from());
   }
   if (const auto text = call.query.get("limit"); text && (!number(*text, limit) || limit < 1 || limit > kListMax)) {
     return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   }
   const std::string tenant = call.who->may(Action::admin, Thing::instance) ? std::string() : call.who->tenant;
   on_worker(context_, std::move(responder),
-            [&context = context_, keys = keys_, tenant, from, limit](http::Responder r) {
-              const Keys::Page page = keys->list(tenant, from, limit);
+            [&context = context_, keys = keys_, tenant, from, limit, bad_from](http::Responder r) {
+              const auto page = keys->list(tenant, from, limit);
+              if (!page) return r.send(bad_from());  // also where it is another tenant's
               const WallTime now = context.env.clock.wall();
               std::string out;
               JsonWriter json(out);
               json.begin_object().name("keys").begin_array();
-              for (const KeyRecord& key : page.keys) {
+              for (const KeyRecord& key : page->keys) {
                 write_key(json, key, now);
                 json.end_object();
               }
               json.end_array().name("next");
-              page.next ? json.value(*page.next) : json.null();
+              page->next ? json.value(to_text(*page->next)) : json.null();
               json.end_object();
               r.send(private_json(std::move(out)));
             });
@@ -188,6 +195,7 @@ void KeyRoutes::rotate(Call& call, http::Responder responder) {
              grace = std::get<std::chrono::seconds>(input)](http::Responder r) {
               const auto issued = keys->rotate(id, grace, by);
               if (!issued) return r.send(key_problem(issued.error()));
+              context.wake_tails();  // what goes on by an older secret is judged again
               r.send(issued_answer(*issued, context.env.clock.wall(), 200));
             });
 }
@@ -198,13 +206,15 @@ void KeyRoutes::revoke(Call& call, http::Responder responder) {
   if (!key) return responder.send(problem(ErrorId::key_not_found));
   if (!may_give_all(*call.who, *key))
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
-  on_worker(context_, std::move(responder), [keys = keys_, id = key->id, by = call.key](http::Responder r) {
-    const auto revoked = keys->revoke(id, by);
-    if (!revoked) return r.send(key_problem(revoked.error()));
-    http::Response response;
-    response.status = 204;
-    r.send(std::move(response));
-  });
+  on_worker(context_, std::move(responder),
+            [&context = context_, keys = keys_, id = key->id, by = call.key](http::Responder r) {
+              const auto revoked = keys->revoke(id, by);
+              if (!revoked) return r.send(key_problem(revoked.error()));
+              context.wake_tails();
+              http::Response response;
+              response.status = 204;
+              r.send(std::move(response));
+            });
 }
 
 void KeyRoutes::bind(Call& call, http::Responder responder) {
@@ -242,9 +252,10 @@ void KeyRoutes::unbind(Call& call, http::Responder responder) {
   const auto sha256 = parse_hash(call.params[1]);
   if (!sha256) return responder.send(problem(ErrorId::certificate_not_found));
   on_worker(context_, std::move(responder),
-            [keys = keys_, id = key->id, sha256 = *sha256, by = call.key](http::Responder r) {
+            [&context = context_, keys = keys_, id = key->id, sha256 = *sha256, by = call.key](http::Responder r) {
               const auto unbound = keys->unbind(id, sha256, by);
               if (!unbound) return r.send(key_problem(unbound.error()));
+              context.wake_tails();
               http::Response response;
               response.status = 204;
               r.send(std::move(response));

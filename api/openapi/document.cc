@@ -221,7 +221,7 @@ Json Document::operation(const Route& route, const Operation& about) const {
   add_problems(responses, route, about);
   out["security"] = Json::array();
   if (route.needs.needs_key()) {
-    for (const char* scheme : {"bearer", "apiKey"}) {
+    for (const char* scheme : {"bearer", "apiKey", "mutualTLS"}) {
       Json one;
       one[scheme] = named ? Json::array({scope}) : Json::array();
       out["security"].push_back(std::move(one));
@@ -248,7 +248,12 @@ Json Document::components() const {
       {"content", {{"application/problem+json", {{"schema", reference("schemas", "Problem")}}}}}};
   out["securitySchemes"] = {
       {"bearer", {{"type", "http"}, {"scheme", "bearer"}, {"description", "Authorization: Bearer KEY."}}},
-      {"apiKey", {{"type", "apiKey"}, {"in", "header"}, {"name", "X-Api-Key"}, {"description", "X-Api-Key: KEY."}}}};
+      {"apiKey", {{"type", "apiKey"}, {"in", "header"}, {"name", "X-Api-Key"}, {"description", "X-Api-Key: KEY."}}},
+      {"mutualTLS",
+       {{"type", "mutualTLS"},
+        {"description",
+         "Over https://, where the server asks for clients' certificates (server.tls_client): one that is bound to a "
+         "key stands for it, and no key is sent. A key that comes with it must be the same."}}}};
   return out;
 }
 

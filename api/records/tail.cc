@@ -16,11 +16,12 @@ void append_lost(std::string& out, const LostRange& lost) {
 
 }  // namespace
 
-Tail::Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range,
+Tail::Tail(ApiContext& context, TailMetrics& metrics, const Pass& pass, std::shared_ptr<Stream> stream, HashRange range,
            std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out)
     : Serial(context.env),
       context_(context),
       metrics_(metrics),
+      pass_(pass),
       stream_(std::move(stream)),
       range_(range),
       shard_(shard),
@@ -61,8 +62,8 @@ void Tail::end(bool abort) {
 }
 
 // The answer has begun: what an error would have said as an answer of its own comes as an event.
-void Tail::fail(ErrorId id) {
-  std::string text = "event: error\ndata: " + problem(id).body;  // ends with a line end
+void Tail::fail(ErrorId id, std::string_view detail) {
+  std::string text = "event: error\ndata: " + problem(id, detail).body;  // ends with a line end
   out_->write(text + "\n");
   end(false);
 }
@@ -118,6 +119,8 @@ void Tail::look(Where where) {
   for (int round = 0; round < 4; ++round) {
     if (out_->gone()) return end(true);
     if (context_.draining.load()) return end(false);
+    // Before each piece: nothing of after a revocation is sent.
+    if (const std::string_view why = pass_.over(); !why.empty()) return fail(ErrorId::unauthorized, why);
     if (!context_.engine.find(stream_->definition().id)) return fail(ErrorId::stream_not_found);
     if (!caught_up_ && out_->queued() > kAheadMax) {
       pause_ = std::min(pause_ * 2, kPauseMax);

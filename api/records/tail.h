@@ -7,19 +7,21 @@
 #include "api/context.h"
 #include "api/errors/catalogue.h"
 #include "api/records/read.h"
+#include "api/router/pass.h"
 #include "engine/serial.h"
 
 namespace tidemill {
 
 // One client that watches a stream (text/event-stream). Runs on env.background whenever the log has published
-// something, hands what is new to the connection, and ends when the client is gone, too far behind, or the server
-// drains. The log's listener and a timer wake it; each holds it weakly or as long as it is open.
+// something, hands what is new to the connection, and ends when the client is gone, too far behind, its key is not good
+// any more, or the server drains. The log's listener and a timer wake it; each holds it weakly or as long as it is
+// open.
 //
 // Until it has caught up, it is as a page of old records is: what is not in memory is read where it leaves the
 // processors to those who write, without staying in the page cache, and no faster than the client takes it.
 class Tail final : public Serial {
  public:
-  Tail(ApiContext& context, TailMetrics& metrics, std::shared_ptr<Stream> stream, HashRange range,
+  Tail(ApiContext& context, TailMetrics& metrics, const Pass& pass, std::shared_ptr<Stream> stream, HashRange range,
        std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out);
   void begin();
 
@@ -35,10 +37,11 @@ class Tail final : public Serial {
   Result<RecordBatch> read(Where where);
   void end(bool abort);
   void end_of_shard();
-  void fail(ErrorId id);
+  void fail(ErrorId id, std::string_view detail = {});
 
   ApiContext& context_;
   TailMetrics& metrics_;
+  const Pass pass_;
   const std::shared_ptr<Stream> stream_;
   const HashRange range_;
   const std::optional<ShardId> shard_;  // whose range it is

@@ -53,7 +53,8 @@ http::Response Access::unauthorized(Denial denial, std::string_view detail) cons
 }
 
 Admission Access::admit(const Need& need, const http::Request& request) const {
-  if (keys_ == nullptr || !keys_->any()) return {anybody_, std::nullopt, std::nullopt};
+  if (keys_ == nullptr || !keys_->any())
+    return {anybody_, std::nullopt, std::nullopt, {}, need.needs_key() ? Pass(keys_) : Pass()};
   return judge(need, request);
 }
 
@@ -88,13 +89,17 @@ Admission Access::judge_certificate(const http::Request& request) const {
       keys_->check_certificate(certificate_of(request), WallTime(std::chrono::seconds(request.peer->expires_s)));
   if (found.verdict == Keys::Verdict::unknown)
     return refused(Denial::no_key, "No key came, and the client's certificate stands for none.");
-  return admit_found(std::move(found), true);
+  Admission admission = admit_found(std::move(found), true);
+  if (admission.who)
+    admission.pass = Pass::of_certificate(keys_, *admission.key, certificate_of(request),
+                                          WallTime(std::chrono::seconds(request.peer->expires_s)));
+  return admission;
 }
 
 Admission Access::admit_found(Keys::Found found, bool by_certificate) const {
   switch (found.verdict) {
     case Keys::Verdict::good:
-      return {std::move(found.who), found.id, std::nullopt};
+      return {std::move(found.who), found.id, std::nullopt, {}, Pass(keys_, found.id, found.shown)};
     case Keys::Verdict::malformed:
       return refused(Denial::malformed, "What came as the key is not one, or is mistyped.");
     case Keys::Verdict::unknown:

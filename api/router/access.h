@@ -9,6 +9,7 @@
 
 #include "api/http/message.h"
 #include "api/router/need.h"
+#include "api/router/pass.h"
 #include "engine/keys/keys.h"
 
 namespace tidemill {
@@ -23,6 +24,7 @@ struct Admission {
   std::optional<KeyId> key;
   std::optional<http::Response> refusal;  // 401; `key` is there all the same where its secret was right
   Denial denial = Denial::no_key;         // why
+  Pass pass;
 };
 
 // Whose request it is, and whether they may. `keys` may be nullptr; outlives this. Any thread; never blocks.

@@ -33,6 +33,7 @@ struct Call {
   std::shared_ptr<const Principal> who;        // never nullptr
   std::optional<KeyId> key;                    // that came with it; none: there are no keys, or none is needed
   LimitGate::Limited limited = {};             // whether its key or tenant has limits
+  Pass pass;                                   // for answers that have no end
 };
 
 struct Route {

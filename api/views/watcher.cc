@@ -102,6 +102,11 @@ void Watcher::run() {
   for (int turn = 0; turn < kTurns; ++turn) {
     if (out_->gone()) return end(true);
     if (context_.draining.load()) return end(false);
+    // Before each piece: what was made and not handed over yet is not sent any more.
+    if (const std::string_view why = ask_.pass.over(); !why.empty()) {
+      text_.clear();
+      return fail(ErrorId::unauthorized, why);
+    }
     if (!hand_over()) return;
     if (const auto why = feed_->watch().over()) return refetch(*why);
     const Then then = step();
@@ -130,20 +135,24 @@ bool Watcher::hand_over() {
   return false;
 }
 
+// The answer has begun: what an error would have said as an answer of its own comes as an event.
+void Watcher::fail(ErrorId id, std::string_view detail) {
+  out_->write(text_ + "event: error\ndata: " + problem(id, detail).body + "\n");
+  end(false);
+}
+
 Watcher::Then Watcher::step() {
   const auto then = work();
   if (then) return *then;
-  // The answer has begun: what an error would have said as an answer of its own comes as an event.
-  auto said = problem(error_id(then.error()));
-  if (then.error() == errno_error(ETIMEDOUT))
-    said = problem(ErrorId::query_timeout, "`where` took longer than a second for one row.");
-  if (then.error() == errno_error(E2BIG))
-    said =
-        problem(ErrorId::invalid_parameter,
-                "`where` makes a text of more than 64 KiB and twice the row's, or has a LIKE or GLOB pattern of more "
-                "than 100 bytes.");
-  out_->write(text_ + "event: error\ndata: " + said.body + "\n");
-  end(false);
+  if (then.error() == errno_error(ETIMEDOUT)) {
+    fail(ErrorId::query_timeout, "`where` took longer than a second for one row.");
+  } else if (then.error() == errno_error(E2BIG)) {
+    fail(ErrorId::invalid_parameter,
+         "`where` makes a text of more than 64 KiB and twice the row's, or has a LIKE or GLOB pattern of more than 100 "
+         "bytes.");
+  } else {
+    fail(error_id(then.error()), {});
+  }
   return Then::idle;
 }
 

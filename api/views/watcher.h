@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "api/context.h"
+#include "api/errors/catalogue.h"
+#include "api/router/pass.h"
 #include "api/views/feed.h"
 #include "engine/serial.h"
 
@@ -15,12 +17,13 @@ namespace tidemill {
 // One client that watches a view (text/event-stream): a copy of its rows, or what changed after its cursor, then what
 // changes. It runs on env.background when the view has changed, a moment at a time. It holds no row and no snapshot
 // between two runs: what a slow client has not taken is read again, as it is then. It ends when the client has gone,
-// the server drains, or only a new copy will do.
+// its key is not good any more, the server drains, or only a new copy will do.
 class Watcher final : public Serial {
  public:
   static constexpr std::size_t kRoundRows = 500;
 
   struct Ask {
+    Pass pass;
     std::vector<views::Watch::Range> ranges;   // of group keys
     std::shared_ptr<views::RowFilter> filter;  // of these, the rows that fit; nullptr: all
     bool whole = false;                        // all rows: in step with others
@@ -46,6 +49,7 @@ class Watcher final : public Serial {
   Result<void> append(std::vector<views::Watch::Touched>& rows);
   void mark(const char* event);
   void heartbeat();
+  void fail(ErrorId id, std::string_view detail);
   void refetch(const std::string& reason);
   void end(bool abort);
 

@@ -20,7 +20,8 @@ class Watches {
 
   explicit Watches(ApiContext& context) : context_(context) {}
   struct Asked {
-    OwnViews views;  // of whoever asks
+    Pass pass;       // by which whoever asks was let in
+    OwnViews views;  // of the same
     QualifiedName view;
     bool head_only = false;
     views::RangeOptions bounds;

@@ -45,6 +45,7 @@ class KeysImpl final : public Keys {
 
   bool any() const override { return table().size() != 0; }
   Found check(std::string_view text) override;
+  Found check_again(KeyId id, const KeyHash& shown) override;
   Found check_certificate(const KeyHash& sha256, WallTime expires) override;
   std::optional<KeyId> key_of_certificate(const KeyHash& sha256) const override {
     const auto at = folded_->certificates.key_of(sha256);
@@ -64,7 +65,7 @@ class KeysImpl final : public Keys {
     if (key.kind == KeyKind::aws) key.older_until = folded_->aws_older_until(id);
     return key;
   }
-  Page list(std::string_view tenant, std::uint64_t from, std::size_t limit) const override;
+  std::optional<Page> list(std::string_view tenant, std::optional<KeyId> from, std::size_t limit) const override;
   Counts counts() const override;
   std::uint64_t bytes() const override { return folded_->bytes(); }
   Result<std::vector<SecretText>> aws_secrets(KeyId id) override;
@@ -106,11 +107,17 @@ class KeysImpl final : public Keys {
 Keys::Found KeysImpl::check(std::string_view text) {
   const auto id = key_id_of(text);
   if (!id) return {Verdict::malformed, {}, nullptr};
-  const auto at = table().find(*id);
-  if (!at) return {Verdict::unknown, {}, nullptr};
-  if (!table().has_secret(table().at(*at), hash_of_key(text), whole_seconds(env_.clock.wall())))
+  // One that is not there is not worth a hash: ids are no secret.
+  return table().find(*id) ? check_again(*id, hash_of_key(text)) : Found{Verdict::unknown, {}, nullptr};
+}
+
+Keys::Found KeysImpl::check_again(KeyId id, const KeyHash& shown) {
+  const auto at = table().find(id);
+  if (!at || !table().has_secret(table().at(*at), shown, whole_seconds(env_.clock.wall())))
     return {Verdict::unknown, {}, nullptr};
-  return judge(*at);
+  Found found = judge(*at);
+  found.shown = shown;
+  return found;
 }
 
 Keys::Found KeysImpl::judge(KeyTable::Index at) {
@@ -228,14 +235,17 @@ Result<KeyRecord> KeysImpl::unbind(KeyId id, const KeyHash& sha256, std::optiona
   return *find(id);
 }
 
-Keys::Page KeysImpl::list(std::string_view tenant, std::uint64_t from, std::size_t limit) const {
+std::optional<Keys::Page> KeysImpl::list(std::string_view tenant, std::optional<KeyId> from, std::size_t limit) const {
   Page page;
   const std::size_t size = table().size();
-  for (std::size_t i = from; i < size; ++i) {
+  const auto first = from ? table().find(*from) : KeyTable::Index{0};
+  if (!first || (from && !tenant.empty() && table().principal(table().at(*first))->tenant != tenant))
+    return std::nullopt;
+  for (std::size_t i = *first; i < size; ++i) {
     const auto& entry = table().at(static_cast<KeyTable::Index>(i));
     if (!tenant.empty() && table().principal(entry)->tenant != tenant) continue;
     if (page.keys.size() == limit) {
-      page.next = i;
+      page.next = entry.id;
       break;
     }
     page.keys.push_back(record(static_cast<KeyTable::Index>(i)));

@@ -108,9 +108,12 @@ class Keys {
     Verdict verdict = Verdict::unknown;
     KeyId id;                              // where the secret is right
     std::shared_ptr<const Principal> who;  // where it is good
+    KeyHash shown{};                       // the hash of what came, where it is good
   };
   // Judges the text of a key of kind `api`, and notes that it was used. Never blocks.
   virtual Found check(std::string_view text) = 0;
+  // The same of a key that check() found good, by the hash of what came then: for answers that go on for long.
+  virtual Found check_again(KeyId id, const KeyHash& shown) = 0;
   // The same of a certificate, which whoever asks has verified. Never blocks. unknown: it stands for no key.
   virtual Found check_certificate(const KeyHash& sha256, WallTime expires) = 0;
   virtual std::optional<KeyId> key_of_certificate(const KeyHash& sha256) const = 0;  // in whatever state the key is
@@ -135,12 +138,13 @@ class Keys {
   virtual Result<KeyRecord> unbind(KeyId id, const KeyHash& sha256, std::optional<KeyId> by) = 0;
 
   virtual std::optional<KeyRecord> find(KeyId id) const = 0;
-  // In the order of their making: those of one tenant, or of all (empty), from the `from`th key of the directory on.
+  // In the order of their making: those of one tenant, or of all (empty), from that key on, or from the first. nullopt:
+  // `from` is none of them. Pages go on at an id, for a number would tell a tenant how many keys the others have.
   struct Page {
     std::vector<KeyRecord> keys;
-    std::optional<std::uint64_t> next;
+    std::optional<KeyId> next;
   };
-  virtual Page list(std::string_view tenant, std::uint64_t from, std::size_t limit) const = 0;
+  virtual std::optional<Page> list(std::string_view tenant, std::optional<KeyId> from, std::size_t limit) const = 0;
   struct Counts {
     std::uint64_t active = 0, expired = 0, revoked = 0;
   };

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <optional>
 
 namespace tidemill::outbound {
 namespace {
@@ -52,31 +54,51 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  Result<void> write(std::string_view bytes) {
-    while (!bytes.empty()) {
+  // As much as goes at once; 0: nothing now.
+  Result<std::size_t> send(std::string_view bytes) {
+    for (;;) {
       const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n >= 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(n));
-      } else if (errno == EAGAIN) {
-        RETURN_IF_ERROR(wait_for(fd_, true, deadline_));
-      } else if (errno != EINTR) {
-        return OutboundErrc::cut_off;
-      }
+      if (n >= 0) return static_cast<std::size_t>(n);
+      if (errno == EAGAIN) return std::size_t{0};
+      if (errno != EINTR) return OutboundErrc::cut_off;
     }
-    return {};
   }
-  Result<std::size_t> read(char* into, std::size_t room) {
+  // What is there; nullopt: nothing now. 0: the other side has ended its half.
+  Result<std::optional<std::size_t>> receive(char* into, std::size_t room) {
     for (;;) {
       // Also where there is always more: whoever sends without end is not read without end.
       if (std::chrono::steady_clock::now() >= deadline_) return OutboundErrc::timed_out;
       const ssize_t n = ::recv(fd_, into, room, 0);
-      if (n >= 0) return static_cast<std::size_t>(n);
-      if (errno == EAGAIN) {
-        RETURN_IF_ERROR(wait_for(fd_, false, deadline_));
-      } else if (errno != EINTR) {
-        return OutboundErrc::cut_off;
-      }
+      if (n >= 0) return std::optional(static_cast<std::size_t>(n));
+      if (errno == EAGAIN) return std::optional<std::size_t>();
+      if (errno != EINTR) return OutboundErrc::cut_off;
     }
+  }
+  Result<std::size_t> read(char* into, std::size_t room) {
+    for (;;) {
+      ASSIGN_OR_RETURN(const std::optional<std::size_t> n, receive(into, room));
+      if (n) return *n;
+      RETURN_IF_ERROR(wait_for(fd_, {.readable = true}, deadline_));
+    }
+  }
+  // Sends all, and while that has to wait hands what comes to `take`, until that says true (false is returned).
+  // cut_off, too, where the other side has ended its half: it will not reply to what it has not read yet.
+  template <class Take>
+  Result<bool> write(std::string_view bytes, const Take& take) {
+    while (!bytes.empty()) {
+      ASSIGN_OR_RETURN(const std::size_t n, send(bytes));
+      bytes.remove_prefix(n);
+      if (n != 0) continue;
+      ASSIGN_OR_RETURN(const Ready ready, wait_for(fd_, {.readable = true, .writable = true}, deadline_));
+      if (!ready.readable) continue;
+      char part[16 << 10];
+      ASSIGN_OR_RETURN(const std::optional<std::size_t> came, receive(part, sizeof part));
+      if (!came) continue;
+      if (*came == 0) return OutboundErrc::cut_off;
+      ASSIGN_OR_RETURN(const bool enough, take({part, *came}));
+      if (enough) return false;
+    }
+    return true;
   }
 
  private:
@@ -87,7 +109,7 @@ class Socket {
 class PlainChannel final : public Channel {
  public:
   PlainChannel(int fd, Deadline deadline) : socket_(fd, deadline) {}
-  Result<void> write(std::string_view bytes) override { return socket_.write(bytes); }
+  Result<bool> write(std::string_view bytes, const Early& early) override { return socket_.write(bytes, early); }
   Result<std::size_t> read(char* into, std::size_t room) override { return socket_.read(into, room); }
 
  private:
@@ -120,16 +142,18 @@ class TlsChannel final : public Channel {
     if (!made) return OutboundErrc::tls_failed;
     return {};
   }
-  Result<void> write(std::string_view bytes) override {
+  Result<bool> write(std::string_view bytes, const Early& early) override {
     while (!bytes.empty()) {
+      ERR_clear_error();
       std::size_t n = 0;
-      ASSIGN_OR_RETURN(const bool done, drive([&] {
-                         return SSL_write_ex(ssl_.get(), bytes.data(), std::min(bytes.size(), kPart), &n);
-                       }));
-      if (!done) return OutboundErrc::cut_off;
+      // Into memory, so it never waits; what it makes goes now, and so does an alert.
+      const int result = SSL_write_ex(ssl_.get(), bytes.data(), std::min(bytes.size(), kPart), &n);
+      if (result != 1) return error_of(SSL_get_error(ssl_.get(), result));
       bytes.remove_prefix(n);
+      ASSIGN_OR_RETURN(const bool all, send([&](std::string_view came) { return take_early(came, early); }));
+      if (!all) return false;
     }
-    return {};
+    return true;
   }
   Result<std::size_t> read(char* into, std::size_t room) override {
     std::size_t n = 0;
@@ -140,6 +164,31 @@ class TlsChannel final : public Channel {
  private:
   static constexpr std::size_t kPart = 16 << 10;
 
+  OutboundErrc error_of(int why) {
+    if (why == SSL_ERROR_ZERO_RETURN) return OutboundErrc::cut_off;
+    const bool trusted = SSL_get_verify_result(ssl_.get()) == X509_V_OK;
+    ERR_clear_error();
+    return trusted ? OutboundErrc::tls_failed : OutboundErrc::not_trusted;
+  }
+  bool arrived(std::string_view bytes) {
+    return BIO_write(in_, bytes.data(), static_cast<int>(bytes.size())) == static_cast<int>(bytes.size());
+  }
+  // What came while a write waits: session tickets, and perhaps a reply.
+  Result<bool> take_early(std::string_view bytes, const Early& early) {
+    if (!arrived(bytes)) return OutboundErrc::tls_failed;
+    for (char part[kPart];;) {
+      ERR_clear_error();
+      std::size_t n = 0;
+      const int result = SSL_read_ex(ssl_.get(), part, sizeof part, &n);
+      if (result != 1) {
+        const int why = SSL_get_error(ssl_.get(), result);
+        if (why == SSL_ERROR_WANT_READ) return false;
+        return error_of(why);  // of its goodbye: cut_off
+      }
+      ASSIGN_OR_RETURN(const bool enough, early({part, n}));
+      if (enough) return true;
+    }
+  }
   // Until `step` has succeeded; false: the other side has said that it sends no more.
   template <class Step>
   Result<bool> drive(Step step) {
@@ -147,35 +196,40 @@ class TlsChannel final : public Channel {
       ERR_clear_error();
       const int result = step();
       const int why = SSL_get_error(ssl_.get(), result);
-      const Result<void> sent = send();  // an alert, too
-      if (why == SSL_ERROR_NONE) {
-        RETURN_IF_ERROR(sent);
-        return true;
-      }
+      // An alert, too. Where nothing goes out any more something may still be there to be read.
+      const Result<bool> sent = send([this](std::string_view came) -> Result<bool> {
+        if (!arrived(came)) return OutboundErrc::tls_failed;
+        return false;
+      });
+      if (!sent && sent.error() != OutboundErrc::cut_off) return sent.error();
+      if (why == SSL_ERROR_NONE) return true;
       if (why == SSL_ERROR_ZERO_RETURN) return false;
-      if (why != SSL_ERROR_WANT_READ) {
-        const bool trusted = SSL_get_verify_result(ssl_.get()) == X509_V_OK;
-        ERR_clear_error();
-        return trusted ? OutboundErrc::tls_failed : OutboundErrc::not_trusted;
-      }
-      RETURN_IF_ERROR(sent);
+      if (why != SSL_ERROR_WANT_READ) return error_of(why);
       char part[kPart];
       ASSIGN_OR_RETURN(const std::size_t n, socket_.read(part, sizeof part));
       if (n == 0) return OutboundErrc::cut_off;
-      if (BIO_write(in_, part, static_cast<int>(n)) != static_cast<int>(n)) return OutboundErrc::tls_failed;
+      if (!arrived({part, n})) return OutboundErrc::tls_failed;
     }
   }
-  Result<void> send() {
+  // All that OpenSSL has made. Once that has failed nothing more is sent.
+  template <class Take>
+  Result<bool> send(const Take& take) {
     char part[kPart];
-    for (int n; (n = BIO_read(out_, part, sizeof part)) > 0;)
-      RETURN_IF_ERROR(socket_.write({part, static_cast<std::size_t>(n)}));
-    return {};
+    for (int n; (n = BIO_read(out_, part, sizeof part)) > 0;) {
+      if (deaf_) continue;
+      const Result<bool> all = socket_.write({part, static_cast<std::size_t>(n)}, take);
+      if (!all) deaf_ = true;
+      if (!all || !*all) return all;
+    }
+    if (deaf_) return OutboundErrc::cut_off;
+    return true;
   }
 
   Socket socket_;
   std::unique_ptr<SSL, FreeSsl> ssl_;  // owns the two
   BIO* in_ = nullptr;
   BIO* out_ = nullptr;
+  bool deaf_ = false;  // the other side takes nothing more
 };
 
 }  // namespace

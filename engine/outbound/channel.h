@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,7 +30,12 @@ class Channel {
   static Result<std::unique_ptr<Channel>> secure(int socket, Deadline deadline, const Trust& trust,
                                                  const std::string& host, bool is_address);
   virtual ~Channel() = default;
-  virtual Result<void> write(std::string_view bytes) = 0;
+  // What comes while a write waits: who refuses a request early replies before having read all of it, and may never
+  // read the rest. True: no more need be written.
+  using Early = std::function<Result<bool>(std::string_view)>;
+  // True: all of it went; false: `early` has had enough. OutboundErrc::cut_off: it did not go; there may be something
+  // to read all the same.
+  virtual Result<bool> write(std::string_view bytes, const Early& early) = 0;
   // Some bytes; 0: the other side has said that this was all. OutboundErrc::cut_off: it went without a word.
   virtual Result<std::size_t> read(char* into, std::size_t room) = 0;
 };

@@ -100,25 +100,38 @@ class ClientImpl final : public Client {
                                            Deadline deadline) {
     const Deadline connected_by = within(options_.connect_timeout, deadline);
     ErrorCode error = OutboundErrc::connection_failed;
-    for (const Address& address : addresses) {
-      const Result<int> socket = dialer_.dial(address, to.port, connected_by);
-      if (!socket) {
-        error = socket.error();
-        if (error == OutboundErrc::timed_out) break;
-        continue;
+    for (std::size_t i = 0; i < addresses.size(); ++i) {
+      const Result<int> socket = dialer_.dial(addresses[i], to.port, share_of(connected_by, addresses.size() - i));
+      if (socket) {
+        if (!to.tls) return Channel::plain(*socket, deadline);
+        return Channel::secure(*socket, deadline, *trust_, to.host, to.literal.has_value());
       }
-      if (!to.tls) return Channel::plain(*socket, deadline);
-      return Channel::secure(*socket, deadline, *trust_, to.host, to.literal.has_value());
+      error = socket.error();
+      if (std::chrono::steady_clock::now() >= connected_by) return OutboundErrc::timed_out;
     }
     return error;
   }
+  // One address that does not answer must not use up the time of the others: each gets an equal part of what is left,
+  // but as much as a first packet needs that was lost once, as long as there is so much. The last then get less.
+  static Deadline share_of(Deadline end, std::size_t addresses) {
+    constexpr std::chrono::milliseconds kLeast{2'000};
+    const auto now = std::chrono::steady_clock::now();
+    if (end <= now) return end;
+    return now + std::min<std::chrono::nanoseconds>(
+                     end - now, std::max<std::chrono::nanoseconds>((end - now) / addresses, kLeast));
+  }
 
   Result<Reply> exchange(Channel& channel, const std::string& head, const Request& request, Deadline deadline) {
-    // Who refuses a request early may reply before it has read all of it: the reply counts.
-    Result<void> sent = channel.write(head);
-    if (sent) sent = channel.write(request.body);
-    if (!sent && sent.error() == OutboundErrc::timed_out) return sent.error();
     ReplyReader reader(options_.head_bytes_max, options_.body_bytes_max, request.method == "HEAD");
+    // Who refuses a request early may reply before it has read all of it, and then go, or read no more: the reply
+    // counts.
+    const auto early = [&](std::string_view bytes) { return reader.feed(bytes); };
+    for (const std::string_view part : {std::string_view(head), std::string_view(request.body)}) {
+      const Result<bool> all = channel.write(part, early);
+      if (all && !*all) return reader.take();
+      if (!all && all.error() != OutboundErrc::cut_off) return all.error();
+      if (!all) break;
+    }
     for (char part[16 << 10];;) {
       if (std::chrono::steady_clock::now() >= deadline) return OutboundErrc::timed_out;
       ASSIGN_OR_RETURN(const std::size_t n, channel.read(part, sizeof part));

@@ -99,7 +99,7 @@ class SystemDialer final : public Dialer {
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), size) == 0) return fd;
     ErrorCode error = OutboundErrc::connection_failed;
     if (errno == EINPROGRESS) {
-      if (const auto waited = wait_for(fd, true, deadline); !waited) {
+      if (const auto waited = wait_for(fd, {.writable = true}, deadline); !waited) {
         error = waited.error();
       } else {
         int failed = 0;
@@ -114,13 +114,17 @@ class SystemDialer final : public Dialer {
 
 }  // namespace
 
-Result<void> wait_for(int socket, bool writable, Deadline deadline) {
+Result<Ready> wait_for(int socket, Ready wanted, Deadline deadline) {
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return OutboundErrc::timed_out;
-    pollfd one{socket, static_cast<short>(writable ? POLLOUT : POLLIN), 0};
+    const int events = (wanted.writable ? POLLOUT : 0) | (wanted.readable ? POLLIN : 0);
+    pollfd one{socket, static_cast<short>(events), 0};
     const int ready = ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
-    if (ready > 0) return {};  // also when it is broken: the next call says how
+    if (ready > 0) {
+      const bool broken = (one.revents & ~(POLLIN | POLLOUT)) != 0;
+      return Ready{broken || (one.revents & POLLIN) != 0, broken || (one.revents & POLLOUT) != 0};
+    }
     if (ready < 0 && errno != EINTR) return OutboundErrc::connection_failed;
   }
 }

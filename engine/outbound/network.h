@@ -36,7 +36,10 @@ class Dialer {
 };
 Dialer& system_dialer();
 
-// Blocks until the socket is readable or writable. OutboundErrc::timed_out.
-Result<void> wait_for(int socket, bool writable, Deadline deadline);
+// Blocks until the socket is readable or writable, whichever is asked for. OutboundErrc::timed_out.
+struct Ready {
+  bool readable = false, writable = false;  // both: it is broken, and the next call says how
+};
+Result<Ready> wait_for(int socket, Ready wanted, Deadline deadline);
 
 }  // namespace tidemill::outbound

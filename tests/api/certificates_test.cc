@@ -150,6 +150,47 @@ TEST_F(CertificatesApi, ATenantsAdministratorBindsToItsOwnKeysOnly) {
   EXPECT_EQ(bind(theirs.key.id, third.pem(), text_of(create({"stream:*:admin"}, "acme"))).code(), "forbidden");
 }
 
+// What no handshake takes stands for nobody, and who binds it is told, not who wonders why it is not taken.
+TEST_F(CertificatesApi, OneThatNoClientCanShowIsNotBound) {
+  const auto producer = create({"stream:retail:write"});
+  const auto said = [&](const ClientCertificate::Wanted& wanted) {
+    const ClientCertificate certificate("till-3", wanted);
+    const Said answer = bind(producer.key.id, certificate.pem(), operator_key);
+    // The handshake says the same, but of authorities.
+    auto material = server_material();
+    material.client_ca = certificate.pem();
+    material.clients = http::ClientCertificates::required;
+    ApiOptions options;
+    options.tls = context_of(material);
+    ApiWorld other(options, null_logger());
+    TlsClient client(other.server->port(), {.certificate = &certificate});
+    client.send(ApiWorld::request("GET", "/healthz"));
+    const bool taken = client.answer() == 200;
+    const bool is_authority = answer.body.find("authority") != std::string::npos;
+    if (!wanted.issuer) {
+      EXPECT_EQ(answer.status == 200 || is_authority, taken) << answer.body;
+    }
+    return answer.status == 200 ? std::string("bound") : answer.code() + ": " + answer.body;
+  };
+  using Extensions = std::vector<std::pair<int, const char*>>;
+  for (const Extensions& unfit :
+       {Extensions{{NID_ext_key_usage, "serverAuth"}}, Extensions{{NID_ext_key_usage, "emailProtection,codeSigning"}},
+        Extensions{{NID_key_usage, "critical,keyCertSign"}},
+        Extensions{{NID_ext_key_usage, "clientAuth"}, {NID_key_usage, "critical,keyEncipherment"}}})
+    EXPECT_THAT(said({.extensions = unfit}),
+                AllOf(HasSubstr("invalid_body"), HasSubstr("extendedKeyUsage=clientAuth")));
+  EXPECT_THAT(said({.extensions = {{NID_basic_constraints, "critical,CA:TRUE"}}}),
+              AllOf(HasSubstr("invalid_body"), HasSubstr("is an authority's"), HasSubstr("CA:FALSE")));
+  EXPECT_THAT(said({.rsa_bits = 512}), AllOf(HasSubstr("invalid_body"), HasSubstr("P-256")));
+  EXPECT_THAT(said({.issuer = "Clients", .digest = EVP_sha1()}),
+              AllOf(HasSubstr("invalid_body"), HasSubstr("SHA-256")));
+  EXPECT_EQ(said({.extensions = {{NID_basic_constraints, "critical,CA:FALSE"},
+                                 {NID_ext_key_usage, "clientAuth,serverAuth"},
+                                 {NID_key_usage, "critical,digitalSignature"}}}),
+            "bound");
+  EXPECT_EQ(said({.issuer = "Clients"}), "bound");
+}
+
 TEST_F(CertificatesApi, ABodyThatIsNoCertificateIsRefusedWithAReason) {
   const auto producer = create({"stream:retail:write"});
   const auto said = [&](const std::string& pem) { return bind(producer.key.id, pem, operator_key); };

@@ -1,5 +1,4 @@
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <map>
 #include <set>
@@ -511,8 +510,9 @@ TEST_F(KeysApi, KeysAreMadeListedRotatedAndRevoked) {
   EXPECT_FALSE(one.json()["last_used"].is_null());
   EXPECT_FALSE(one.json().contains("key"));
   EXPECT_EQ(get("/v1/keys", admin).json()["keys"].size(), 2u);
-  EXPECT_EQ(get("/v1/keys?limit=1", admin).json()["next"], 1);
-  EXPECT_EQ(get("/v1/keys?limit=1&from=1", admin).json()["keys"][0]["id"], id);
+  EXPECT_EQ(get("/v1/keys?limit=1", admin).json()["next"], id);
+  EXPECT_EQ(get("/v1/keys?limit=1&from=" + id, admin).json()["keys"][0]["id"], id);
+  EXPECT_EQ(get("/v1/keys?from=0000000000001", admin).code(), "invalid_parameter");
   EXPECT_EQ(send("DELETE", "/v1/keys/" + id, "", admin).status, 204);
   EXPECT_EQ(send("DELETE", "/v1/keys/" + id, "", admin).status, 204) << "again";
   EXPECT_EQ(get("/v1/keys/" + id, admin).json()["state"], "revoked");
@@ -566,6 +566,8 @@ TEST_F(KeysApi, ATenantsAdminGivesNothingThatIsNotTheTenants) {
   const auto listed = get("/v1/keys", acme).json();
   EXPECT_GE(listed["keys"].size(), 2u);
   for (const auto& one : listed["keys"]) EXPECT_EQ(one["tenant"], "acme");
+  EXPECT_EQ(get("/v1/keys?limit=1", acme).json()["next"], listed["keys"][1]["id"]) << "and not how many others have";
+  EXPECT_EQ(get("/v1/keys?from=" + foreign, acme).body, get("/v1/keys?from=0000000000001", acme).body) << "told alike";
   // Within the tenant, too: a key with more than its own scopes is not rotated into one's hands.
   const std::string reader = key({"instance:read"}, "acme");
   EXPECT_EQ(send("POST", "/v1/keys/" + to_text(ids.at(reader)) + "/rotate", "", acme).code(), "forbidden");

@@ -60,6 +60,18 @@ TEST(OpenApi, SaysWhoMayAndWhatCanGoWrong) {
   const json& ingest = document["paths"]["/v1/streams/{stream}/records"]["post"];
   EXPECT_EQ(ingest["x-required-scope"], "stream:{stream}:write");
   EXPECT_EQ(ingest["security"][0]["bearer"][0], "stream:{stream}:write");
+  // One of them is enough; each is a scheme that is there.
+  std::set<std::string> schemes;
+  for (const json& way : ingest["security"]) {
+    EXPECT_EQ(way.size(), 1u);
+    EXPECT_EQ(way.begin().value(), json::array({"stream:{stream}:write"}));
+    schemes.insert(way.begin().key());
+  }
+  EXPECT_EQ(schemes, (std::set<std::string>{"bearer", "apiKey", "mutualTLS"}));
+  const json& known = document["components"]["securitySchemes"];
+  EXPECT_EQ(known.size(), schemes.size());
+  for (const std::string& scheme : schemes) EXPECT_TRUE(known.contains(scheme)) << scheme;
+  EXPECT_EQ(known["mutualTLS"]["type"], "mutualTLS");
   EXPECT_EQ(ingest["requestBody"]["content"].size(), 3u);
   EXPECT_EQ(ingest["responses"]["207"]["content"]["application/json"]["schema"]["$ref"],
             "#/components/schemas/Ingested");

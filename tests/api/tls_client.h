@@ -12,6 +12,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "api/http/openssl.h"
 #include "api/http/tls_context.h"
@@ -31,9 +33,17 @@ inline std::shared_ptr<const http::TlsContext> context_of(const http::TlsMateria
   return context;
 }
 
-// A client's certificate that is its own authority.
+// A client's certificate that is its own authority, unless it says of another that it has signed it.
 struct ClientCertificate {
-  explicit ClientCertificate(const char* name) : key(EVP_EC_gen("P-256")), certificate(X509_new()) {
+  struct Wanted {
+    std::vector<std::pair<int, const char*>> extensions;  // NID and what X509V3_EXT_conf_nid() takes
+    unsigned rsa_bits = 0;                                // 0: P-256
+    const char* issuer = nullptr;
+    const EVP_MD* digest = EVP_sha256();
+  };
+  explicit ClientCertificate(const char* name) : ClientCertificate(name, Wanted()) {}
+  ClientCertificate(const char* name, const Wanted& wanted)
+      : key(wanted.rsa_bits ? EVP_RSA_gen(wanted.rsa_bits) : EVP_EC_gen("P-256")), certificate(X509_new()) {
     X509* c = certificate.get();
     X509_set_version(c, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(c), 7);
@@ -44,8 +54,17 @@ struct ClientCertificate {
                                0);
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
     X509_set_issuer_name(c, subject);
+    if (wanted.issuer)
+      X509_NAME_add_entry_by_txt(X509_get_issuer_name(c), "CN", MBSTRING_ASC,
+                                 reinterpret_cast<const unsigned char*>(wanted.issuer), -1, -1, 0);
     X509_set_pubkey(c, key.get());
-    X509_sign(c, key.get(), EVP_sha256());
+    for (const auto& [nid, value] : wanted.extensions) {
+      X509_EXTENSION* const e = X509V3_EXT_conf_nid(nullptr, nullptr, nid, value);
+      EXPECT_NE(e, nullptr) << value;
+      X509_add_ext(c, e, -1);
+      X509_EXTENSION_free(e);
+    }
+    EXPECT_GT(X509_sign(c, key.get(), wanted.digest), 0);
   }
   std::string pem() const {
     const http::OwnedBio out(BIO_new(BIO_s_mem()));

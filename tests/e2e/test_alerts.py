@@ -33,6 +33,10 @@ def requests(name, bad, good):
             one("tidemill_http_requests_total", f"0+{good}x120", route="r", code="200")]
 
 
+def limited(reason, bad):
+    return [one("tidemill_limited_requests_total", f"0+{bad}x120", tenant="acme", reason=reason)]
+
+
 def disk(free):
     return [one("tidemill_disk_free_bytes", free), one("tidemill_disk_size_bytes", "1000x500")]
 
@@ -54,9 +58,39 @@ cases = {
                            [one("tidemill_wall_clock_seconds", "29+60x50 80000+60x3 3300+60x120")]),
     "TidemillDiskFillsUp": (disk("290-1x100"), disk("290x120")),
     "TidemillDiskAlmostFull": (disk("40x120"), disk("60x120")),
-    "TidemillDiskFull": (requests("507", 1, 1000), requests("507", 0, 1000)),
+    # What a limit of a key or a tenant refuses is nothing of the server's.
+    "TidemillDiskFull": (requests("507", 1, 1000), requests("507", 20, 1000) + limited("disk", 20)),
     "TidemillLogAltered": ([one("tidemill_chain_breaks", "1x120")], [one("tidemill_chain_breaks", "0x120")]),
     "TidemillAuditLost": ([one("tidemill_audit_lost_total", "0x50 5x70")], [one("tidemill_audit_lost_total", "5x120")]),
+    "TidemillAuditSummed": ([one("tidemill_audit_summed_total", "0+10x120")],
+                            [one("tidemill_audit_summed_total", "0x50 500x70")]),
+    "TidemillLimited": (
+        [one("tidemill_limited_requests_total", "0+70x120", tenant="acme", reason="rate"),
+         one("tidemill_limited_requests_total", "0+30x120", tenant="acme", reason="connections")],
+        # Each below what is worth a look; and much, but over soon; quotas have a rule of their own.
+        [one("tidemill_limited_requests_total", "0+50x120", tenant="acme", reason="rate"),
+         one("tidemill_limited_requests_total", "0+50x120", tenant="umbrella", reason="rate"),
+         one("tidemill_limited_requests_total", "0x50 0+1000x2 2000x70", tenant="third", reason="rate"),
+         one("tidemill_limited_requests_total", "0+600x120", tenant="fourth", reason="day_quota")]),
+    "TidemillQuotaUsedUp": (
+        [one("tidemill_limited_requests_total", "0x50 0+1x70", tenant="acme", reason="month_quota")],
+        [one("tidemill_limited_requests_total", "9x120", tenant="acme", reason="day_quota"),
+         one("tidemill_limited_requests_total", "0+600x120", tenant="acme", reason="rate")]),
+    "TidemillDenials": (
+        [one("tidemill_requests_denied_total", "0+70x120", reason="unknown")],
+        [one("tidemill_requests_denied_total", "0+50x120", reason="unknown"),
+         one("tidemill_requests_denied_total", "0+50x120", reason="no_key"),
+         one("tidemill_requests_denied_total", "0+600x120", reason="forbidden")]),
+    "TidemillForbidden": ([one("tidemill_requests_denied_total", "0+70x120", reason="forbidden")],
+                          [one("tidemill_requests_denied_total", "0+600x120", reason="revoked"),
+                           one("tidemill_requests_denied_total", "0+50x120", reason="forbidden")]),
+    "TidemillUsageNotNoted": (
+        [one("tidemill_http_requests_total", "0+600x120", route="ingest", code="200"),
+         one("tidemill_usage_requests_total", "900x120", tenant="acme"), one("tidemill_keys", "3x120", state="active")],
+        [one("tidemill_http_requests_total", "0+600x120", route="ingest", code="200"),
+         one("tidemill_usage_requests_total", "0x120", tenant="acme"),
+         one("tidemill_usage_requests_total", "0+600x120", tenant="umbrella"),
+         one("tidemill_keys", "3x120", state="active")]),
     "TidemillDamage": ([one("tidemill_log_lost_ranges", "1x120", stream="s")],
                        [one("tidemill_log_lost_ranges", "0x120", stream="s")]),
     "TidemillGroupFailing": ([one("tidemill_group_failing", "1x120", group="g")],
@@ -96,7 +130,7 @@ cases = {
                              [one("tidemill_rocksdb_write_stopped", "0x55 1x3 0x60")]),
     "TidemillViewsErrors": ([one("tidemill_rocksdb_background_errors_total", "0x55 1x60")],
                             [one("tidemill_rocksdb_background_errors_total", "4x120")]),
-    "TidemillThrottled": (requests("429", 20, 1000), requests("429", 5, 1000)),
+    "TidemillThrottled": (requests("429", 40, 1000) + limited("rate", 20), requests("429", 25, 1000) + limited("rate", 20)),
     "TidemillServerErrors": (requests("503", 20, 1000), requests("507", 20, 1000)),
     "TidemillRecordsRejected": (
         [one("tidemill_rejected_records_total", "0+20x120", code="c"), one("tidemill_records_total", "0+1000x120", stream="s")],

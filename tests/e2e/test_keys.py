@@ -190,6 +190,32 @@ class Keys(TestCase):
         self.assertEqual(listening(host.port), {"0.0.0.0"})
         self.assertIn("whoever reaches the port may write, read and delete", host.log_tail())
 
+    def test_what_follows_ends_with_its_key(self):
+        host = self.server().start()
+        admin = self.create("operator", "--admin", "--url", host.url)
+        row = {"InvoiceNo": "1", "StockCode": "a", "Quantity": 2, "UnitPrice": 0.5, "CustomerID": "7"}
+        for command, begun in ((["tail", "--data-only"], '"InvoiceNo":"1"'), (["view", "watch", "customers", "--json"], '"7"')):
+            key = self.create("reader", "--scope", "server:read", "--scope", "stream:*:read", "--scope", "view:*:query", "--url",
+                              host.url, key=admin)
+            with open(self.directory / "said", "w+") as said:
+                follows = subprocess.Popen([program, *command, "--url", host.url], stdout=said, stderr=subprocess.PIPE, text=True,
+                                           env={**os.environ, "TIDEMILL_KEY": key})
+                try:
+                    end = time.monotonic() + 30
+                    while begun not in (self.directory / "said").read_text():
+                        self.assertLess(time.monotonic(), end, command)
+                        self.assertEqual(host.post("/v1/streams/retail/records", row, bearer(admin)).status, 200)
+                        time.sleep(0.05)
+                    done = self.tidemill("keys", "revoke", key.split("_")[1], "--url", host.url,
+                                         env={**os.environ, "TIDEMILL_KEY": admin})
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    _, error = follows.communicate(timeout=10)  # at once: a heartbeat would come after 15 seconds
+                finally:
+                    follows.kill()
+                    follows.wait()
+            self.assertEqual(follows.returncode, 2, error)
+            self.assertIn("The key was revoked.", error)
+
     def test_what_a_kill_leaves(self):
         host = self.server().start()
         admin = self.create("operator", "--admin", "--url", host.url)

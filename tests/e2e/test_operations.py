@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from harness import need, root
+from harness import exchange, need, root
 from operations_page import House, sections
 
 records = "/v1/streams/retail/records"
@@ -93,6 +93,34 @@ class Operations(House):
         next(steps)
         self.assertIn("for new connections", next(steps))
         self.assertEqual(list(steps), [])
+        self.shell("systemctl stop tidemill")
+
+    def test_limits_and_denials(self):
+        self.start()
+
+        def key(*arguments):
+            return self.shell(" ".join(("tidemill keys create", *arguments, "2>/dev/null"))).strip()
+        operator = key("operator", "--admin")
+        self.check_problem(self.host.get("/v1/streams"), 401, "unauthorized")
+        self.env = {"TIDEMILL_KEY": operator}
+        shop = {"X-Api-Key": key("shop", "--tenant", "acme", "--scope", "server:admin")}
+        post = lambda: self.host.post("/v1/streams/orders/records", {"order": "1"}, headers=shop)
+        made = exchange(self.host.connect(), "PUT", "/v1/streams/orders", {"partition_key": "order"}, shop)
+        self.assertEqual(made.status, 201, made)
+        self.shell("tidemill limits set --tenant acme --month-records 1")
+        self.assertEqual(post().status, 200)
+        self.check_problem(post(), 429, "quota_exceeded")
+        self.check_problem(self.host.get("/v1/cut", headers=shop), 403, "forbidden")
+        self.assertIn('tidemill_limited_requests_total{reason="month_quota",tenant="acme"} 1',
+                      self.host.get("/metrics", headers={"X-Api-Key": operator}).body.decode())
+        page = (root / "docs/operations.md").read_text()
+        statement = re.search(r"(?m)^## Limits\n(?:.*\n)*?```sql\n(SELECT key, (?:.*\n)*?)```", page).group(1)
+        asked = lambda: exchange(self.host.connect(), "POST", "/v1/sql", {"sql": statement}, shop)
+        self.wait_until("who was refused is noted", lambda: len(asked().json().get("rows", [])) == 1)
+        self.assertIn("acme", self.follow("Limits")[0])
+        self.assertEqual(post().status, 200)
+        seen = lambda: self.follow("Denials")[0]
+        self.wait_until("the denials are noted", lambda: "no_key" in seen() and "forbidden" in seen())
         self.shell("systemctl stop tidemill")
 
     def test_sizes(self):

@@ -201,6 +201,89 @@ class Tls(TestCase):
             self.assertNotEqual(curl(*refused), 0, refused)
         self.assertGreaterEqual(server.metric('tidemill_tls_handshakes_total{result="failed",version="none"}'), 2)
 
+    def test_the_programs_client_shows_a_certificate(self):
+        self.authority()
+        self.authority("others")
+        self.issue("own")
+        for name in ("till", "other"):
+            self.issue(name, "extendedKeyUsage=clientAuth")
+        self.issue("server_only", "extendedKeyUsage=serverAuth")
+        self.issue("stranger", "extendedKeyUsage=clientAuth", ca="others")
+        server = self.served(tls_client="required", tls_client_ca=self.directory / "ca.pem")
+        data = str(server.data)
+        operator = self.tidemill("keys", "create", "operator", "--admin", "--data", data).stdout.strip()
+        tenant_admin = self.tidemill("keys", "create", "admin", "--tenant", "acme", "--scope", "server:admin", "--data",
+                                     data).stdout.strip()
+        producer = self.tidemill("keys", "create", "till", "--tenant", "acme", "--scope", "stream:sales:write", "--scope",
+                                 "stream:sales:read", "--data", data).stdout.strip()
+        server.context = ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
+        server.context.load_cert_chain(self.directory / "other.pem", self.directory / "other.key")
+        server.start()
+        url = ("--url", server.url, "--ca-file", "ca.pem")
+        till = ("--cert-file", "till.pem", "--cert-key-file", "till.key")
+
+        def ask(*arguments, key=None, environment=None):
+            return self.tidemill(*arguments, env={**os.environ, **({"TIDEMILL_KEY": key} if key else {}),
+                                                  **(environment or {})})
+
+        # A tenant's administrator binds what it shows, and nothing else: only with the private key.
+        bind = ("keys", "bind", producer.split("_")[1], "--certificate", "till.pem", *url)
+        refused = ask(*bind, "--cert-file", "other.pem", "--cert-key-file", "other.key", key=tenant_admin)
+        self.assertEqual(refused.returncode, 2, refused)
+        self.assertIn("instance:admin", refused.stderr)
+        bound = ask(*bind, *till, key=tenant_admin)
+        self.assertEqual(bound.returncode, 0, bound)
+        # From now on it stands for the key, in every command, by option, environment or .env.
+        made = ask("put", "--stream", "retail", *url, *till, json.dumps(row))
+        self.assertIn("stream:retail:write", made.stderr)  # 403: it is the key's, and may not do that
+        made = exchange(server.connect(), "PUT", "/v1/streams/sales", {"partition_key": "InvoiceNo"},
+                        {"Authorization": f"Bearer {tenant_admin}"})
+        self.assertEqual(made.status, 201, made)
+        done = ask("put", "--stream", "sales", *url, *till, json.dumps(row))
+        self.assertEqual(done.returncode, 0, done)
+        paths = {"TIDEMILL_CERT_FILE": "till.pem", "TIDEMILL_CERT_KEY_FILE": "till.key"}
+        done = ask("tail", "sales", *url, "--from", "earliest", "--no-follow", "--data-only", environment=paths)
+        self.assertEqual((done.returncode, done.stdout), (0, json.dumps(row, separators=(",", ":")) + "\n"), done)
+        whole = (self.directory / "till.pem").read_text() + (self.directory / "till.key").read_text()
+        (self.directory / "whole.pem").write_text(whole)
+        (self.directory / ".env").write_text("TIDEMILL_CERT_FILE=whole.pem\nTIDEMILL_CERT_KEY_FILE=whole.pem\n")
+        done = ask("stream", "sales", *url)
+        self.assertEqual(done.returncode, 0, done)
+        (self.directory / ".env").unlink()
+        # Who shows none, or one that is not taken, is told what to do.
+        none = ask("stream", "sales", *url, key=operator)
+        self.assertEqual(none.returncode, 3, none)
+        self.assertIn("--cert-file and --cert-key-file", none.stderr)
+        for name in ("stranger", "server_only"):
+            done = ask("stream", "sales", *url, "--cert-file", f"{name}.pem", "--cert-key-file", f"{name}.key")
+            self.assertEqual(done.returncode, 3, done)
+            self.assertIn(f"does not take {name}.pem", done.stderr)
+        # What cannot be shown is wrong use, and said before anybody is asked.
+        self.openssl("pkey", "-in", "till.key", "-aes256", "-passout", "pass:x", "-out", "encrypted.key")
+        (self.directory / "folder").mkdir()
+        for certificate, key, said in (
+                ("till.pem", None, "say --cert-key-file"), (None, "till.key", "say --cert-file"),
+                ("none.pem", "till.key", "cannot read none.pem: No such file or directory (--cert-file)"),
+                ("till.pem", "none.key", "cannot read none.key: No such file or directory (--cert-key-file)"),
+                ("folder", "till.key", "cannot read folder: Is a directory (--cert-file)"),
+                ("till.key", "till.key", "holds no certificate in PEM"), ("till.pem", "till.pem", "holds no private key"),
+                ("till.pem", "other.key", "till.pem with other.key (--cert-file, --cert-key-file): the key does not belong"),
+                ("till.pem", "encrypted.key", "openssl pkey")):
+            arguments = [*(("--cert-file", certificate) if certificate else ()), *(("--cert-key-file", key) if key else ())]
+            done = ask("stream", "sales", *url, *arguments)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+            self.assertIn(said, done.stderr)
+        plain = ask("stream", "sales", "--url", server.url.replace("https:", "http:"), *till)
+        self.assertEqual(plain.returncode, 2, plain)
+        self.assertIn("over https:// only", plain.stderr)
+        for file, said in (("none.pem", "cannot read none.pem: No such file or directory (--ca-file)"),
+                           ("folder", "cannot read folder: Is a directory (--ca-file)"),
+                           ("till.key", "till.key (--ca-file) holds no certificate")):
+            done = ask("stream", "sales", "--url", server.url, "--ca-file", file)
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn(said, done.stderr)
+        self.assertNotIn("PRIVATE KEY", server.log.read_text())
+
     def test_what_openssl_sees(self):
         server = self.tls_server("--tls-self-signed").start()
 

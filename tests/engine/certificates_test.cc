@@ -70,7 +70,7 @@ TEST_F(Certificates, OneStandsForItsKeyFromTheBindingOnAndOverARestart) {
     EXPECT_TRUE(keys->find(a)->last_used);
     ASSERT_EQ(keys->find(a)->certificates.size(), 1u);
     EXPECT_EQ(keys->find(a)->certificates[0].subject, "CN=till-1");
-    EXPECT_EQ(keys->list("", 0, 10).keys.at(0).certificates.size(), 1u);
+    EXPECT_EQ(keys->list("", {}, 10)->keys.at(0).certificates.size(), 1u);
     restart();
   }
   EXPECT_EQ(verdict(2), Verdict::unknown);

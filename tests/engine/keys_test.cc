@@ -236,6 +236,27 @@ TEST_F(KeysTest, ARevokedKeyIsClosedForGoodAndAllRevokedIsNotOpen) {
   EXPECT_EQ(keys->counts().revoked, 1u);
 }
 
+// For answers that go on for long: what came then is judged as if it came again.
+TEST_F(KeysTest, WhatWasGoodIsJudgedAgainWithoutTheSecret) {
+  WantedKey w = wanted({"server:read"});
+  w.expires = sim.clock.wall() + 10h;
+  const auto issued = *keys->create(w, {});
+  const auto found = keys->check(issued.secret.view());
+  const auto again = [&] { return keys->check_again(found.id, found.shown).verdict; };
+  ASSERT_EQ(again(), Verdict::good);
+  ASSERT_TRUE(keys->rotate(issued.key.id, 1h, {}));
+  EXPECT_EQ(again(), Verdict::good) << "within its grace";
+  sim.clock.advance(1h + 1s);
+  EXPECT_EQ(again(), Verdict::unknown);
+  const auto other = *keys->create(w, {});
+  const auto theirs = keys->check(other.secret.view());
+  EXPECT_EQ(keys->check_again(found.id, theirs.shown).verdict, Verdict::unknown) << "a hash is one key's";
+  sim.clock.advance(9h);
+  EXPECT_EQ(keys->check_again(theirs.id, theirs.shown).verdict, Verdict::expired);
+  ASSERT_TRUE(keys->revoke(theirs.id, {}));
+  EXPECT_EQ(keys->check_again(theirs.id, theirs.shown).verdict, Verdict::revoked);
+}
+
 TEST_F(KeysTest, AKeyExpires) {
   WantedKey w = wanted({"stream:retail:write"});
   w.expires = sim.clock.wall() + 1h;
@@ -396,17 +417,22 @@ TEST_F(KeysTest, AnInstanceKeyThatIsOpenGoneOrWrongIsRefused) {
 
 TEST_F(KeysTest, AListHasPagesAndOneTenant) {
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(keys->create(wanted({"server:read"}, i % 2 ? "acme" : "default"), {}));
-  auto page = keys->list("", 0, 3);
+  auto page = *keys->list("", {}, 3);
   EXPECT_EQ(page.keys.size(), 3u);
   ASSERT_TRUE(page.next);
-  page = keys->list("", *page.next, 3);
-  EXPECT_EQ(page.keys.size(), 2u);
+  page = *keys->list("", page.next, 3);
+  ASSERT_EQ(page.keys.size(), 2u);
   EXPECT_FALSE(page.next);
-  page = keys->list("acme", 0, 10);
+  const KeyId of_default = page.keys[1].id;
+  page = *keys->list("acme", {}, 10);
   ASSERT_EQ(page.keys.size(), 2u);
   EXPECT_EQ(page.keys[0].tenant, "acme");
   EXPECT_EQ(page.keys[0].name, "a key");
-  EXPECT_EQ(keys->list("", 1'000, 10).keys.size(), 0u);
+  EXPECT_EQ(keys->list("acme", {}, 1)->next, page.keys[1].id) << "its own next, however many others lie between";
+  EXPECT_EQ(keys->list("acme", page.keys[1].id, 10)->keys.size(), 1u);
+  EXPECT_FALSE(keys->list("acme", of_default, 10)) << "as one that nobody has";
+  EXPECT_FALSE(keys->list("acme", KeyId{1}, 10));
+  EXPECT_FALSE(keys->list("", KeyId{1}, 10));
 }
 
 TEST(KeyEvents, Golden) {

@@ -102,6 +102,14 @@ void Program::add_access(CLI::App* command, Remote& remote) {
       ->add_option("--tls-fingerprint", remote.tls_fingerprint,
                    "Of https: believe the certificate of this SHA-256 and no other (else TIDEMILL_TLS_FINGERPRINT)")
       ->type_name("HEX");
+  command
+      ->add_option("--cert-file", remote.cert_file,
+                   "Of https: a certificate to show the server, in PEM (else TIDEMILL_CERT_FILE, also from .env)")
+      ->type_name("FILE");
+  command
+      ->add_option("--cert-key-file", remote.cert_key_file,
+                   "The private key of that certificate, in PEM (else TIDEMILL_CERT_KEY_FILE, also from .env)")
+      ->type_name("FILE");
 }
 
 CLI::Option* Program::setting(CLI::App* command, const char* flag, const char* key, const char* help,

@@ -34,6 +34,7 @@ struct Remote {
   std::string key_file;  // holds the key; never the key itself, which a list of processes would show
   std::string ca_file;
   std::string tls_fingerprint;
+  std::string cert_file, cert_key_file;  // shown to the server
 };
 
 struct LoadOptions {

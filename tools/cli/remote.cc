@@ -77,9 +77,24 @@ std::optional<Server> resolve(const Remote& remote, std::string& error) {
   };
   parsed->trust.ca_file = or_setting(remote.ca_file, "TIDEMILL_CA_FILE");
   parsed->trust.fingerprint = or_setting(remote.tls_fingerprint, "TIDEMILL_TLS_FINGERPRINT");
+  parsed->trust.certificate_file = or_setting(remote.cert_file, "TIDEMILL_CERT_FILE");
+  parsed->trust.key_file = or_setting(remote.cert_key_file, "TIDEMILL_CERT_KEY_FILE");
+  if (parsed->trust.certificate_file.empty() != parsed->trust.key_file.empty()) {
+    error = parsed->trust.key_file.empty()
+                ? "--cert-file (or TIDEMILL_CERT_FILE) names a certificate without its key: say --cert-key-file (or "
+                  "TIDEMILL_CERT_KEY_FILE), too; it may be the same file"
+                : "--cert-key-file (or TIDEMILL_CERT_KEY_FILE) names a key without its certificate: say --cert-file "
+                  "(or TIDEMILL_CERT_FILE), too";
+    return std::nullopt;
+  }
+  if (!parsed->tls && !(remote.cert_file.empty() && remote.cert_key_file.empty())) {
+    error = "a certificate is shown over https:// only, not to " + url + ": --url says where (--cert-file)";
+    return std::nullopt;
+  }
   // Here, because it is a wrong option, not a server that is away. The system's authorities are read when they are
   // needed.
-  const bool named = !parsed->trust.ca_file.empty() || !parsed->trust.fingerprint.empty();
+  const bool named =
+      !parsed->trust.ca_file.empty() || !parsed->trust.fingerprint.empty() || !parsed->trust.certificate_file.empty();
   if (parsed->tls && named && !http::TlsTrustContext::make(parsed->trust, error)) return std::nullopt;
   Server server{std::move(*parsed), {}};
   if (!remote.key_file.empty()) {

@@ -12,7 +12,8 @@ namespace tidemill::cli {
 
 // Where the client commands talk to: flags over the environment (API_URL; TIDEMILL_KEY, API_KEY) over `.env` in the
 // current folder over http://127.0.0.1:7077. Whom an https:// server's certificate must be of: TIDEMILL_CA_FILE,
-// TIDEMILL_TLS_FINGERPRINT; else the system's authorities.
+// TIDEMILL_TLS_FINGERPRINT; else the system's authorities. What it is shown: TIDEMILL_CERT_FILE with
+// TIDEMILL_CERT_KEY_FILE; else nothing.
 struct Server {
   Url url;
   std::string key;  // sent as Authorization: Bearer

@@ -84,10 +84,17 @@ int tail(const TailOptions& options) {
     HttpFailure failure;
     bool enough = false;
     bool closed = false;
+    std::string refused;
     const auto response = client.stream(
         request,
         [&](std::string_view bytes) {
           const bool more = events.add(bytes, [&](const std::string& name, const std::string& record) {
+            if (name == "error" && json_member(record, "status").starts_with('4')) {
+              // The stream has gone, the key is not good any more: it would be the same again.
+              refused = problem_text(
+                  {.status = std::stoi(std::string(json_member(record, "status"))), .headers = {}, .body = record});
+              return false;
+            }
             if (!name.empty()) {  // lost records, an error: nothing for who reads records
               std::fprintf(stderr, "tidemill tail: %s %s\n", name.c_str(), record.c_str());
               closed = name == "closed";  // the shard, for ever
@@ -100,6 +107,7 @@ int tail(const TailOptions& options) {
         },
         failure);
     if (enough || closed || std::ferror(stdout) || reader_is_gone()) return kOk;
+    if (!refused.empty()) return wrong_use("tail", refused);
     if (response && response->status / 100 != 2) return wrong_use("tail", problem_text(*response));
     // Cut off: go on where it stopped, as a browser does; once it has begun. Before that the trouble is said.
     if (events.id().empty()) {

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <map>
+#include <set>
 
 #include "storage/seam/thread_executor.h"
 #include "tests/engine/outbound/tls_peer.h"
@@ -39,10 +40,16 @@ struct FakeDialer final : Dialer {
   Result<int> dial(const Address& address, std::uint16_t to, Deadline deadline) override {
     dialed.push_back(to_text(address) + " " + std::to_string(to));
     if (dead == to_text(address)) return OutboundErrc::connection_failed;
+    if (silent.contains(to_text(address))) {  // as if all of its time were over
+      given.push_back(deadline - std::chrono::steady_clock::now());
+      return OutboundErrc::timed_out;
+    }
     return system_dialer().dial(*parse_address("127.0.0.1"), port, deadline);
   }
   std::uint16_t port = 0;
   std::string dead;
+  std::set<std::string> silent;
+  std::vector<Deadline::duration> given;  // to the silent ones
   std::vector<std::string> dialed;
 };
 
@@ -153,6 +160,62 @@ TEST_F(OutboundClient, TheNextOfTheCheckedAddressesIsTried) {
   EXPECT_THAT(dialer.dialed, ::testing::ElementsAre("2606:2800:220:1::1 443", "93.184.216.34 443"));
   resolver.answers = {{kPublic2}};
   EXPECT_EQ(why(ask()), OutboundErrc::connection_failed);
+}
+
+TEST_F(OutboundClient, AnAddressThatIsSilentLeavesTimeForTheOthers) {
+  options.total_timeout = 60s;
+  options.connect_timeout = 12s;
+  resolver.answers = {{kPublic2, "2606:2800:220:1::2", kPublic}};
+  dialer.silent = {kPublic2, "2606:2800:220:1::2"};
+  serve({.certificate = &own});
+  EXPECT_TRUE(ask());
+  ASSERT_EQ(dialer.given.size(), 2u);
+  EXPECT_LE(dialer.given[0], 4s) << "a third of what there is";
+  EXPECT_GT(dialer.given[0], 3s);
+  EXPECT_LE(dialer.given[1], 6s) << "half of the rest; none of it was used here";
+  dialer.silent.insert(kPublic);
+  EXPECT_EQ(why(ask()), OutboundErrc::timed_out);
+  // Of little time the first gets what a packet that was lost once takes, not a share that is too short for anybody.
+  options.connect_timeout = 3s;
+  dialer.given.clear();
+  EXPECT_EQ(why(ask()), OutboundErrc::timed_out);
+  EXPECT_GT(dialer.given.at(0), 1'500ms);
+  EXPECT_LE(dialer.given.at(0), 2s);
+}
+
+// Who refuses a body does not read it: the reply is there before the request has gone, and there is no place for the
+// rest of that.
+TEST_F(OutboundClient, AReplyThatComesBeforeTheRequestHasGoneCounts) {
+  options.schemes = {"http", "https"};
+  options.ports = {80, 443};
+  options.total_timeout = 20s;
+  const std::string body(8 << 20, 'x');
+  for (const int tls : {0, TLS1_2_VERSION, TLS1_3_VERSION}) {
+    for (const char* then : {"goes", "stays", "says it was all"}) {
+      const bool goes = then == std::string_view("goes"), ends = then == std::string_view("says it was all");
+      serve({.certificate = tls ? &own : nullptr,
+             .tls_max = tls,
+             .reads_body = false,
+             .stays = !goes,
+             .ends_half = ends,
+             .answer = [ends](const Peer::Send& send) {
+               send("HTTP/1.1 413 Content Too Large\r\n" + std::string(ends ? "" : "Content-Length: 9\r\n") +
+                    "\r\ntoo large");
+             }});
+      const auto begin = std::chrono::steady_clock::now();
+      const auto reply = ask({.url = std::string(tls ? "https" : "http") + "://hooks.example.com/", .body = body});
+      ASSERT_TRUE(reply) << reply.error().message() << " " << tls << " " << then;
+      EXPECT_EQ(reply->status, 413);
+      EXPECT_EQ(reply->body, "too large");
+      EXPECT_LT(std::chrono::steady_clock::now() - begin, 15s) << tls << " " << then;
+      peer.reset();
+    }
+  }
+  // What is no reply ends it at once, too.
+  serve({.certificate = &own, .reads_body = false, .stays = true, .answer = [](const Peer::Send& send) {
+           send("SSH-2.0-x\r\n");
+         }});
+  EXPECT_EQ(why(ask({.url = "https://hooks.example.com/", .body = body})), OutboundErrc::reply_invalid);
 }
 
 TEST_F(OutboundClient, ARedirectIsTheAnswer) {

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -72,6 +73,9 @@ class Peer {
     bool says_nothing = false;     // accepts, and that is all
     std::string instead_of_tls;    // the first bytes of what should be a handshake, and then nothing more
     bool ends_with_a_word = true;  // close_notify
+    bool reads_body = true;        // else it answers to the head
+    bool stays = false;            // after its answer, and reads no more
+    bool ends_half = false;        // before it stays: it sends no more
     std::function<void(const Send&)> answer = [](const Send& send) {
       send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
     };
@@ -118,6 +122,10 @@ class Peer {
       timeval limit{5, 0};
       ::setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
       ::setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+      // What was sent goes at once: a connection that is closed with something unread is reset, and what waited is
+      // lost.
+      const int yes = 1;
+      ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
       serve(client);
       ::close(client);
     }
@@ -156,9 +164,10 @@ class Peer {
     std::string text;
     char part[4096];
     // All of it: closed with something unread, the connection would be reset, and the answer lost.
-    const auto whole = [&text] {
+    const auto whole = [this, &text] {
       const std::size_t end = text.find("\r\n\r\n"), length = text.find("Content-Length: ");
-      return end != text.npos && (length == text.npos || text.size() >= end + 4 + std::stoul(text.substr(length + 16)));
+      return end != text.npos && (!behaviour_.reads_body || length == text.npos ||
+                                  text.size() >= end + 4 + std::stoul(text.substr(length + 16)));
     };
     while (!whole()) {
       const auto n = ssl ? SSL_read(ssl, part, sizeof part) : static_cast<int>(::recv(client, part, sizeof part, 0));
@@ -177,6 +186,11 @@ class Peer {
       return (ssl ? SSL_write(ssl, bytes.data(), size)
                   : static_cast<int>(::send(client, bytes.data(), bytes.size(), MSG_NOSIGNAL))) == size;
     });
+    if (behaviour_.ends_half) {
+      if (ssl) SSL_shutdown(ssl);
+      ::shutdown(client, SHUT_WR);
+    }
+    while (behaviour_.stays && !stop_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 
   const Behaviour behaviour_;

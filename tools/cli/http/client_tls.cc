@@ -15,6 +15,17 @@ short events_of(State state) {
   return state == State::writable ? POLLOUT : POLLIN;
 }
 
+// Of a connection that has failed.
+std::string reason_of(const http::TlsStream& tls, const http::TlsTrust& shown) {
+  if (!tls.is_refused()) return tls.why();
+  return shown.certificate_file.empty()
+             ? tls.why() +
+                   "; if the server wants a client's certificate, --cert-file and --cert-key-file (or "
+                   "TIDEMILL_CERT_FILE and TIDEMILL_CERT_KEY_FILE) show one"
+             : tls.why() + "; the server does not take " + shown.certificate_file +
+                   ": it must be of an authority that its server.tls_client_ca names, for clients, and not expired";
+}
+
 }  // namespace
 
 bool HttpClient::handshake(HttpFailure& failure) {
@@ -34,7 +45,7 @@ bool HttpClient::handshake(HttpFailure& failure) {
     return false;
   }
   if (state == State::failed) {
-    std::string why = "no TLS connection: " + tls_->why();
+    std::string why = "no TLS connection: " + reason_of(*tls_, url_.trust);
     if (tls_->spoke_plain()) why = "what answers there does not speak TLS: use http://";
     if (tls_->is_distrusted())
       why += "; --ca-file (or TIDEMILL_CA_FILE) names the authority to believe, --tls-fingerprint a single certificate";
@@ -60,7 +71,7 @@ bool HttpClient::write_all_tls(std::string_view text, HttpFailure& failure) {
     text.remove_prefix(moved.bytes);
     if (moved.state == State::done) continue;
     if (moved.state == State::closed || moved.state == State::failed) {
-      fail(failure, Kind::lost, "the connection broke while sending: " + tls_->why());
+      fail(failure, Kind::lost, "the connection broke while sending: " + reason_of(*tls_, url_.trust));
       return false;
     }
     if (!wait(events_of(moved.state), options_.answer_timeout, failure)) return false;
@@ -82,7 +93,7 @@ bool HttpClient::fill_tls(HttpFailure& failure) {
       return false;
     }
     if (moved.state == State::failed) {  // also an end without a word, which an attacker can make
-      fail(failure, Kind::lost, "the connection broke: " + tls_->why());
+      fail(failure, Kind::lost, "the connection broke: " + reason_of(*tls_, url_.trust));
       return false;
     }
     if (!wait(events_of(moved.state), options_.answer_timeout, failure)) return false;

@@ -68,6 +68,8 @@ int keys_bind(const KeysOptions& options) {
   const auto certificate = pem.empty() ? std::nullopt : parse(pem, error);
   if (!certificate) return wrong_use(kCommand, error);
   if (!options.data.empty()) {
+    if (const std::string unfit = http::unfit_for_client(pem); !unfit.empty())
+      return wrong_use(kCommand, options.certificate + " cannot stand for a key: " + unfit);
     if (certificate->expires <= system_clock().wall())
       return wrong_use(kCommand, "the certificate has expired at " + format_rfc3339(certificate->expires));
     const auto local = LocalKeys::open(options.data, LocalKeys::Missing::refuse, error);

@@ -174,22 +174,24 @@ int keys_list(const KeysOptions& options) {
     const auto local = LocalKeys::open(options.data, LocalKeys::Missing::refuse, error);
     if (!local) return wrong_use("keys list", error);
     const WallTime now = system_clock().wall();
-    for (const KeyRecord& key : local->keys().list("", 0, ~std::size_t{0}).keys)
-      rows.push_back(shown(as_json(key, now)));
+    const auto all = local->keys().list("", std::nullopt, ~std::size_t{0});
+    for (const KeyRecord& key : all->keys) rows.push_back(shown(as_json(key, now)));
     return print(table_of_objects(rows)), kOk;
   }
   int code = kOk;
   const auto server = server_of(options, "keys list", code);
   if (!server) return code;
-  for (std::string from = "0"; !from.empty();) {
-    const Answer answer = call(*server, "keys list", server->request("GET", "/v1/keys?limit=1000&from=" + from));
+  std::string from;
+  do {
+    const std::string page = "/v1/keys?limit=1000" + (from.empty() ? "" : "&from=" + percent_encode(from));
+    const Answer answer = call(*server, "keys list", server->request("GET", page));
     if (answer.exit_code != kOk) return answer.exit_code;
     const Json json = Json::parse(answer.response.body, nullptr, false);
     if (!json.is_object()) return wrong_use("keys list", "the answer is not a JSON object");
     for (const Json& key : json.value("keys", Json::array())) rows.push_back(shown(key));
     const auto next = json.find("next");
-    from = next != json.end() && next->is_number_unsigned() ? std::to_string(next->get<std::uint64_t>()) : "";
-  }
+    from = next != json.end() && next->is_string() ? next->get<std::string>() : "";
+  } while (!from.empty());
   return print(table_of_objects(rows)), kOk;
 }
 

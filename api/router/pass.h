@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "engine/keys/keys.h"
+
+namespace tidemill {
+
+// What a request was let in by, to be judged again where its answer has no end. Holds a hash, no secret. Scopes of a
+// key never change, so they are not asked again. `keys` outlives it. Any thread.
+class Pass {
+ public:
+  Pass() = default;                           // none was needed
+  explicit Pass(Keys* keys) : keys_(keys) {}  // nobody had made a key yet
+  Pass(Keys* keys, KeyId id, const KeyHash& secret) : keys_(keys), id_(id), hash_(secret) {}
+  static Pass of_certificate(Keys* keys, KeyId id, const KeyHash& sha256, WallTime expires) {
+    Pass pass(keys, id, sha256);
+    pass.expires_ = expires;
+    return pass;
+  }
+  // Empty: it is as good as it was. Else a sentence that says why not. Never blocks.
+  std::string_view over() const;
+
+ private:
+  Keys* keys_ = nullptr;
+  std::optional<KeyId> id_;
+  KeyHash hash_{};                   // of the key's text, or of the certificate
+  std::optional<WallTime> expires_;  // of the certificate
+};
+
+}  // namespace tidemill
