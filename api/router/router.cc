@@ -175,7 +175,7 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     Admission admission = access_.admit(route.needs, request);
     if (audit_) note_admission(route, request, admission);
     if (admission.refusal) return responder.send(std::move(*admission.refusal));
-    Call call{route, request, {}, {}, {}, std::move(admission.who), admission.key, false, admission.pass};
+    Call call{route, request, {}, {}, {}, std::move(admission.who), admission.key, {}, admission.pass};
     // What is above its limits goes before anything is made of it.
     if (gate_.on() && route.needs.needs_key() && !never_limited(route, *call.who)) {
       if (auto refusal = gate_.admit(call.key, call.who->tenant, responder, call.limited)) {
