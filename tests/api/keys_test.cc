@@ -3,8 +3,7 @@
 #include <map>
 #include <set>
 
-#include "api/routes.h"
-#include "tests/api/api_world.h"
+#include "tests/api/keys_world.h"
 
 namespace tidemill {
 namespace {
@@ -12,38 +11,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using namespace std::chrono_literals;
-
-struct KeysApi : ::testing::Test {
-  explicit KeysApi(std::chrono::milliseconds history_every = {})
-      : world({}, null_logger(), true, {}, {}, history_every) {}
-  ApiWorld world;
-
-  // A key with these scopes, as it is sent.
-  std::string key(const std::vector<std::string>& scopes, std::string tenant = "default",
-                  std::optional<WallTime> expires = {}) {
-    WantedKey wanted;
-    wanted.name = "test";
-    wanted.tenant = std::move(tenant);
-    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
-    wanted.expires = expires;
-    const auto issued = world.keys->create(wanted, {});
-    EXPECT_TRUE(issued);
-    ids[std::string(issued->secret.view())] = issued->key.id;
-    return std::string(issued->secret.view());
-  }
-  static std::string bearer(const std::string& key) {
-    return key.empty() ? std::string() : "Authorization: Bearer " + key + "\r\n";
-  }
-  ClientAnswer get(const std::string& path, const std::string& key) { return world.get(path, bearer(key)); }
-  ClientAnswer send(const std::string& method, const std::string& path, const std::string& body, const std::string& key,
-                    const std::string& type = "application/json") {
-    return world.ask(ApiWorld::request(method, path, body, bearer(key) + "Content-Type: " + type + "\r\n"));
-  }
-  ClientAnswer sql(const std::string& statement, const std::string& key) {
-    return send("POST", "/v1/sql", nlohmann::json{{"sql", statement}}.dump(), key);
-  }
-  std::map<std::string, KeyId> ids;
-};
 
 // What each route takes, written down a second time: S is the stream, V the view of its path, C and I the views
 // customers and invoices. A route that is not here fails the test.
@@ -102,7 +69,7 @@ const std::map<std::string_view, std::string_view> kAllowed{
     {"index", "*"},
 };
 
-// Where a request goes. What another tenant's key may do is in AForeignNameIsAnUnknownOne.
+// Where a request goes. What another tenant's key may do is in foreign_test.cc.
 enum class Target { own, absent };
 
 struct Place {
@@ -135,19 +102,6 @@ bool expected(std::string_view label, const std::string& scope, const Place& pla
   return has(scope) || one("stream:" + place.stream + ":", "S") || one("stream:*:", "S") ||
          one("view:" + place.view + ":", "V") || one("view:*:", "V") || one("view:customers:", "C") ||
          one("view:*:", "C") || one("view:invoices:", "I") || one("view:*:", "I");
-}
-
-// The routes by the table that the server itself has.
-std::vector<Route> table(ApiWorld& world) {
-  static ApiContext context(world.real.env, *world.engine, nullptr, world.workers);
-  static Records records(context);
-  static Streams streams(context, records);
-  static ViewRoutes views(context);
-  static KeyRoutes keys(context, nullptr);
-  static AuditRoutes audit(context, nullptr);
-  static LimitRoutes limits(context, nullptr);
-  static std::unique_ptr<Ingest> ingest;
-  return make_routes({context, ingest, records, streams, views, keys, audit, limits, [] { return std::string(); }});
 }
 
 TEST_F(KeysApi, PermissionMatrix) {
@@ -217,41 +171,6 @@ TEST_F(KeysApi, PermissionMatrix) {
   }
   EXPECT_EQ(kAllowed.size(), table(world).size());
   std::printf("permission matrix: %zu routes, %zu cells\n", kAllowed.size(), cells);
-}
-
-// The same for keys of another tenant: whatever they may do, what is not theirs is as if nobody had it.
-TEST_F(KeysApi, AForeignNameIsAnUnknownOne) {
-  std::size_t cells = 0;
-  for (const char* scope : {"stream:*:write", "stream:*:read", "stream:*:admin", "view:*:query", "view:*:admin",
-                            "server:read", "server:admin", "instance:read", "instance:admin"}) {
-    const std::string foreign = key({scope}, "acme");
-    for (const Route& route : table(world)) {
-      const bool named = route.path.find("{stream}") != route.path.npos || route.path.find("{view}") != route.path.npos;
-      if (!named || route.method == "PUT") continue;  // PUT makes what is not there
-      const auto ask = [&](Target target) {
-        ++cells;
-        const Place place = place_of(target);
-        const std::string type = std::string(route.takes.substr(0, route.takes.find(',')));
-        RawClient client(world.server->port());
-        client.send(ApiWorld::request(route.method, path_of(route.path, place), type.empty() ? "" : "{}",
-                                      bearer(foreign) + (type.empty() ? "" : "Content-Type: " + type + "\r\n")));
-        ClientAnswer answer = client.answer();
-        for (const std::string& name : {place.stream, place.view})
-          for (auto at = answer.body.find(name); at != std::string::npos; at = answer.body.find(name))
-            answer.body.replace(at, name.size(), "NAME");
-        return answer;
-      };
-      const std::string about = std::string(route.label) + " by acme's " + scope;
-      const ClientAnswer answer = ask(Target::own);
-      const ClientAnswer unknown = ask(Target::absent);
-      EXPECT_EQ(answer.status, unknown.status) << about;
-      EXPECT_EQ(answer.body, unknown.body) << about;
-      EXPECT_GE(answer.status, 400) << about << answer.body;
-    }
-  }
-  EXPECT_GT(cells, 300u);
-  EXPECT_TRUE(world.engine->find(in_default("retail")));
-  EXPECT_TRUE(world.views->find("customers"));
 }
 
 struct KeysHistoryApi : KeysApi {
