@@ -54,6 +54,13 @@ class Segment:
         struct.pack_into("<Q", self.data, entry + 24, self.sum(at + offset, at + length))
         struct.pack_into("<Q", self.data, at, self.sum(at + 8, at + header))
 
+    def count(self, at):
+        return struct.unpack_from("<I", self.data, at + 40)[0]
+
+    def before(self, at):
+        """The last event before this commit, and where the commit is that has it."""
+        return self.first_sequence(at) - 1, max(offset for offset, _ in self.commits() if offset < at)
+
     def first_sequence(self, at):
         return struct.unpack_from("<Q", self.data, at + 32)[0]
 
@@ -205,44 +212,49 @@ class Audit(TestCase):
             self.assertGreater(len(commits), 3)
             return commits[len(commits) // 2 - 1]
 
+        def check_named(change):
+            """`change` returns the event that no longer is what the next one was written after, and where it is."""
+            for name, (damage, (sequence, at)) in self.tampered(host, change).items():
+                self.assertEqual(damage["offset"], at, (name, damage))
+                self.assertIn(f"Event {sequence} of {name} is not the one that event {sequence + 1} was written after:",
+                              damage["text"])
+
         def alter(segment):
             at, length = middle(segment)
             place = segment.data.rindex(b'"', at, at + length) - 1  # the last letter of its last text
             segment.data[place] ^= 1
             segment.seal(at)
-            return segment.first_sequence(at), at
+            return segment.first_sequence(at) + segment.count(at) - 1, at
 
-        for name, (damage, (sequence, at)) in self.tampered(host, alter).items():
-            self.assertEqual(damage["offset"], at, name)
-            self.assertRegex(damage["text"], rf"Event \d+ of {name} is not the one that event \d+ was written after")
+        check_named(alter)
 
         def swap(segment):
             commits = segment.commits()
             for i in range(len(commits) - 2):
                 (a, n), (b, m) = commits[i], commits[i + 1]
-                counts = [struct.unpack_from("<I", segment.data, x + 40)[0] for x in (a, b)]
-                if i > 0 and n == m and counts[0] == counts[1]:
+                if i > 0 and n == m and segment.count(a) == segment.count(b):
                     first, second = segment.first_sequence(a), segment.first_sequence(b)
                     segment.data[a:a + n], segment.data[b:b + m] = segment.data[b:b + m], segment.data[a:a + n]
                     segment.number(a, first)
                     segment.number(b, second)
-                    return first
+                    return segment.before(a)
             self.fail("no two commits of one size")
 
-        self.assertEqual(len(self.tampered(host, swap)), 2)
+        check_named(swap)
 
         def remove(segment):
             commits = segment.commits()
             at, length = middle(segment)
-            count = struct.unpack_from("<I", segment.data, at + 40)[0]
+            count = segment.count(at)
             del segment.data[at:at + length]
             segment.data += bytes(length)
             for other, _ in segment.commits():
                 if other >= at:
                     segment.number(other, segment.first_sequence(other) - count)
             self.assertEqual(len(segment.commits()), len(commits) - 1)
+            return segment.before(at)
 
-        self.assertEqual(len(self.tampered(host, remove)), 2)
+        check_named(remove)
 
         # The tail: what is left is a chain like any other; a head that was kept elsewhere tells.
         directory = pathlib.Path(host.data) / "streams" / "0"
