@@ -138,7 +138,7 @@ std::optional<http::Response> Access::refuse(const Need& need, const Principal& 
 }
 
 http::Response forbidden(std::string_view scope) {
-  return problem(ErrorId::forbidden, "It has not the scope " + std::string(scope.substr(0, 200)) + ".");
+  return problem(ErrorId::forbidden, "It has not the scope " + without_secrets(scope.substr(0, 200)) + ".");
 }
 
 }  // namespace tidemill
