@@ -123,12 +123,17 @@ TEST_F(LimiterTest, AQuotaCountsWhatIsUsedWhileItIsSet) {
   usage.reading = [&](const std::string&) {
     EXPECT_EQ(passing(2), 2u);
     sim.executor.run_for(11s);
-    EXPECT_EQ(passing(4), 4u);
+    EXPECT_EQ(passing(1), 1u);
+  };
+  usage.was_read = [&] {
+    EXPECT_EQ(passing(3), 3u);
     EXPECT_FALSE(charge(kBoard, kAcme, amounts(1)));
+    sim.executor.run_for(11s);
   };
   set({kTill, kAcme}, R"({"requests":{"per_day":20}})");
   set(tenant(kAcme), R"({"requests":{"per_day":40},"records":{"per_day":20}})");
   usage.reading = nullptr;
+  usage.was_read = nullptr;
   std::vector<Standing> standings;
   limiter->standings(kTill, kAcme, standings);
   ASSERT_EQ(standings.size(), 3u);
