@@ -239,7 +239,8 @@ bool RunningServer::open_limits() {
       if (!stream->name().starts_with('_')) bytes += stream->log().status().bytes;
     return bytes;
   };
-  auto limiter = Limiter::open(env_, engine_->system(), {usage_writer_, usage_.get(), disk_bytes, config_.changes_per_hour});
+  auto limiter =
+      Limiter::open(env_, engine_->system(), {usage_writer_, usage_.get(), disk_bytes, config_.changes_per_hour});
   if (!limiter) {
     logger_.error("cannot read the limits of keys and tenants", {{"directory", config_.data},
                                                                  {"cause", limiter.error().message()},
