@@ -241,7 +241,9 @@ Json Document::operation(const Route& route, const Operation& about) const {
   std::vector<std::string> names = names_in(route.path);
   const std::string scope = route.needs.text(names.empty() ? std::string() : names.front());
   const bool named = route.needs.needs_key() && !route.needs.some();
-  out["description"] = named                     ? "Needs a key with the scope `" + scope + "`."
+  const bool one = named && route.needs.is_one_scope();
+  out["description"] = one                       ? "Needs a key with the scope `" + scope + "`."
+                       : named                   ? "Needs a key with " + scope + "."
                        : route.needs.needs_key() ? "Needs a key; what it is shown, or may do, its scopes say."
                                                  : "Needs no key.";
   if (Json list = parameters(route, about); !list.empty()) out["parameters"] = std::move(list);
@@ -255,9 +257,9 @@ Json Document::operation(const Route& route, const Operation& about) const {
   out["security"] = Json::array();
   if (route.needs.needs_key()) {
     for (const char* scheme : {"bearer", "apiKey", "mutualTLS"}) {
-      Json one;
-      one[scheme] = named ? Json::array({scope}) : Json::array();
-      out["security"].push_back(std::move(one));
+      Json way;
+      way[scheme] = one ? Json::array({scope}) : Json::array();
+      out["security"].push_back(std::move(way));
     }
   }
   out["x-required-scope"] = named ? Json(scope) : route.needs.needs_key() ? Json("any key") : Json(nullptr);

@@ -135,6 +135,17 @@ TEST(OpenApi, SaysWhoMayAndWhatCanGoWrong) {
   EXPECT_TRUE(ingest["responses"]["429"]["headers"].contains("Retry-After"));
   EXPECT_TRUE(document["paths"]["/healthz"]["get"]["security"].empty());
   EXPECT_EQ(document["paths"]["/v1/streams"]["get"]["x-required-scope"], "any key");
+  const json& stream = document["paths"]["/v1/streams/{stream}"]["get"];
+  EXPECT_EQ(stream["x-required-scope"], "any scope of the stream {stream}, or server:read");
+  // What stands as a scope is one that a key can be given.
+  for (const auto& [path, methods] : document["paths"].items())
+    for (const auto& [method, operation] : methods.items())
+      for (const json& way : operation["security"])
+        for (const json& scope : way.begin().value()) {
+          std::string text = scope;
+          for (std::size_t at; (at = text.find_first_of("{}")) != std::string::npos;) text.erase(at, 1);
+          EXPECT_TRUE(parse_scope(text)) << method << " " << path << " " << text;
+        }
 }
 
 // Of every route: an answer that is good, one that is a problem, and those that no route gives.
