@@ -11,8 +11,9 @@ import subprocess
 import time
 import unittest
 
-from harness import TestCase, exchange, need, program, root
+from harness import Server, TestCase, exchange, need, program, root
 from operations_page import check_output
+from test_tls import TlsServer
 
 PAGE = root / "docs/keys.md"
 
@@ -175,6 +176,24 @@ class Keys(TestCase):
         self.assertEqual(listening(host.port), {"0.0.0.0"})
         self.assertEqual(host.get("/v1/streams").status, 401)
         self.assertEqual(host.get("/v1/streams", bearer(key)).status, 200)
+
+    def test_the_log_says_who_is_let_in_and_what_is_in_the_clear(self):
+        open_to_all = "there are no keys: whoever reaches this machine's loopback address may do everything"
+        in_the_clear = "keys are taken over plain HTTP"
+        host = self.server()
+        host.start()
+        self.assertIn(open_to_all, host.log_tail())
+        self.assertNotIn(in_the_clear, host.log_tail())
+        self.create("operator", "--admin", "--url", host.url)
+        for listen, tls, said in (("127.0.0.1", [], False), ("0.0.0.0", [], True), ("0.0.0.0", ["--tls-self-signed"], False)):
+            self.assertEqual(host.stop(), 0)
+            host.log.unlink()
+            host = (TlsServer if tls else Server)(self.directory, *tls, data=host.data)
+            host.arguments += ["--listen", f"{listen}:{host.port}"]
+            self.servers.append(host)
+            host.start()
+            self.assertEqual(in_the_clear in host.log_tail(), said, host.log_tail())
+            self.assertNotIn(open_to_all, host.log_tail())
 
     def test_without_keys_the_world_is_served_where_that_is_asked_for(self):
         host = self.server("--open")
