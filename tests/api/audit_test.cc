@@ -76,7 +76,9 @@ TEST_F(AuditApi, EveryKindOfDenialIsNoted) {
   send("GET", "/v1/streams", wrong);
   send("GET", "/v1/streams/retail/records", till);                    // by the table
   send("POST", "/v1/sql", till, R"({"sql":"DROP VIEW customers"})");  // by a handler
+  send("GET", "/v1/streams/other", till);                             // where no one scope is meant
   const auto all = events(admin);
+  EXPECT_TRUE(has(all, {{"reason", "forbidden"}, {"needs", "any scope of the stream other, or server:read"}}));
   EXPECT_TRUE(
       has(all, {{"action", "auth.denied"}, {"reason", "no_key"}, {"route", "streams"}, {"address", "127.0.0.1"}}));
   EXPECT_TRUE(has(all, {{"reason", "revoked"}, {"key", gone.id}, {"tenant", "default"}}));
