@@ -43,9 +43,13 @@ class LoadTest : public testing::Test {
 
   Reply handle(const Request& r) {
     const std::lock_guard lock(mutex_);
-    if (r.method == "GET" && r.target == "/v1/streams/retail") return {.body = definition_};
-    if (r.method == "GET")
-      return {.body = R"({"records":[],"next":)" + std::to_string(records_.size() + 1 + skipped_) + "}"};
+    if (r.method == "GET" && r.target == "/v1/streams/retail") {
+      auto json = nlohmann::json::parse(definition_);
+      json["last_sequence"] = records_.size() + skipped_;
+      return {.body = json.dump()};
+    }
+    // Nothing else: the key may be one that only writes.
+    if (r.method == "GET") return {.status = 403, .body = R"({"code":"forbidden","title":"The key may not do this."})"};
     ++posts_;
     if (before_)
       if (auto reply = before_(posts_, r)) return *reply;
