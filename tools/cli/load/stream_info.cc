@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "tools/cli/config/config.h"
+#include "tools/cli/load/patience.h"
 
 namespace tidemill::cli {
 namespace {
@@ -22,20 +22,18 @@ std::optional<HttpResponse> get(HttpClient& client, const Server& server, const 
       failure = {kWrongUse, missing};
       return std::nullopt;
     }
-    if (response && response->status < 500 && response->status != 429) {
-      failure = {kWrongUse, problem_text(*response)};
+    if (response && !is_worth_a_retry(*response)) {
+      failure = {kWrongUse, final_problem(*response)};
       return std::nullopt;
     }
-    const std::string problem = response ? problem_text(*response) : lost.message;
-    const auto pause = retry.failed(std::chrono::steady_clock::now());
-    if (!pause) {
-      failure = {kNotReached, problem + "; is the server running? (--url or API_URL says where; given up after " +
-                                  format_duration(retry_for) + ", --retry-for)"};
+    const NextTry next = next_try(retry, std::chrono::steady_clock::now(), response ? &*response : nullptr, lost);
+    if (!next.pause) {
+      failure = {next.exit_code, next.problem};
       return std::nullopt;
     }
-    if (!said) std::fprintf(stderr, "tidemill load: %s; trying on\n", problem.c_str());
+    if (!said) std::fprintf(stderr, "tidemill load: %s; trying on\n", next.problem.c_str());
     said = true;
-    if (!stop.sleep(*pause)) {
+    if (!stop.sleep(*next.pause)) {
       failure = {kInterrupted, "interrupted"};
       return std::nullopt;
     }
