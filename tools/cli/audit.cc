@@ -5,6 +5,7 @@
 #include "storage/seam/clock.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/config/config.h"
+#include "tools/cli/keys/named_key.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
@@ -55,7 +56,11 @@ int audit(const AuditOptions& options) {
   const auto add = [&](const char* name, const std::string& value) {
     query += std::string("&") + name + "=" + percent_encode(value);
   };
-  if (!options.key.empty()) add("key", options.key);
+  if (!options.key.empty()) {
+    const auto id = named_key(options.key, error);
+    if (!id) return wrong_use("audit", error);
+    add("key", to_text(*id));
+  }
   if (!options.action.empty()) add("action", options.action);
   for (const auto& [name, text] : {std::pair("from", &options.from), std::pair("until", &options.until)}) {
     if (text->empty()) continue;

@@ -4,6 +4,7 @@
 #include "storage/seam/clock.h"
 #include "tools/cli/config/config.h"
 #include "tools/cli/keys/local_keys.h"
+#include "tools/cli/keys/named_key.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
@@ -102,10 +103,11 @@ int create_local(const KeysOptions& options, const WantedKey& wanted) {
   return say_local(*issued);
 }
 
-// The key's path; an error of use where it is none.
+// The key that is named; an error of use has been said where it is none.
 std::optional<KeyId> id_of(const KeysOptions& options, const char* command, int& code) {
-  const auto id = parse_key_id(options.id);
-  if (!id) code = wrong_use(command, "'" + options.id + "' is not the id of a key; `tidemill keys list` shows them");
+  std::string error;
+  const auto id = named_key(options.id, error);
+  if (!id) code = wrong_use(command, error);
   return id;
 }
 
