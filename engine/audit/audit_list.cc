@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/audit/actions.h"
 #include "engine/json/writer.h"
 #include "engine/start_of.h"
 #include "storage/base/errors.h"
@@ -24,12 +25,6 @@ constexpr std::string_view kShown[] = {"id",          "kind",     "name",       
                                        "key",         "decision", "derived",     "built",   "requests", "sequences",
                                        "limit",       "limits",   "certificate", "subject", "bound",    "unbound"};
 constexpr std::size_t kShownMax = 2'000;  // bytes of one member
-
-bool fits(std::string_view wanted, std::string_view action) {
-  if (wanted.empty()) return true;
-  if (wanted.ends_with('*')) return action.starts_with(wanted.substr(0, wanted.size() - 1));
-  return wanted == action;
-}
 
 std::string_view text_of(const dom::element& object, const char* name) {
   std::string_view text;
@@ -123,7 +118,7 @@ Result<AuditPage> AuditList::page(const std::shared_ptr<Log>& audit, const Audit
 
   const auto look = [&](const Record& r, bool system) {
     dom::element root;
-    if (r.key == "key.used" || !fits(query.action, r.key) || (query.from && r.arrival < *query.from) ||
+    if (r.key == "key.used" || !means_action(query.action, r.key) || (query.from && r.arrival < *query.from) ||
         (query.until && r.arrival >= *query.until) ||
         parser.parse(r.data.data(), r.data.size()).get(root) != simdjson::SUCCESS || !root.is_object())
       return;

@@ -95,5 +95,22 @@ TEST_F(KeysCommands, AKeyInPlaceOfItsIdIsNeitherSentNorShown) {
   }
 }
 
+TEST_F(KeysCommands, AnAuditThatFindsNothingSaysOfWhat) {
+  replies_["GET /v1/audit"] = {.body = R"({"events":[],"lost":[],"next":null})"};
+  EXPECT_EQ(run({"audit"}), kOk);
+  EXPECT_EQ(err_, "no events\n");
+  const std::string id = to_text(KeyId{7});
+  replies_["GET /v1/keys/" + id] = {.body = "{}"};
+  EXPECT_EQ(run({"audit", "--key", id, "--action", "auth.*", "--until", "2026-01-31T00:00:00Z"}), kOk);
+  EXPECT_EQ(err_, "no events of action auth.* of key " + id + " until 2026-01-31T00:00:00.000Z\n");
+  replies_["GET /v1/keys/" + id].status = 403;  // who may not see keys
+  EXPECT_EQ(run({"audit", "--key", id}), kOk);
+  replies_["GET /v1/keys/" + id].status = 404;
+  for (const char* json : {"--limit=10", "--json"}) {
+    EXPECT_EQ(run({"audit", "--key", id, json}), kWrongUse);
+    EXPECT_EQ(err_, "tidemill audit: there is no key " + id + "; `tidemill keys list` shows them\n");
+  }
+}
+
 }  // namespace
 }  // namespace tidemill::cli

@@ -45,6 +45,23 @@ std::vector<Cell> row_of(const Json& event) {
   return {take("time"), take("action"), key, take("tenant"), take("address"), take("count"), Cell{rest, false}};
 }
 
+// Nothing is an answer, unless it is for a key that there is not.
+int say_nothing_found(const Server& server, const AuditOptions& options, const std::string& from_to) {
+  if (!options.key.empty()) {
+    const Answer answer = ask(server, "audit", server.request("GET", "/v1/keys/" + options.key));
+    if (answer.exit_code != kOk) return answer.exit_code;
+    // Who may not see keys is not told.
+    if (answer.response.status == 404)
+      return wrong_use("audit", "there is no key " + options.key + "; `tidemill keys list` shows them");
+  }
+  if (options.json) return kOk;
+  std::string of;
+  if (!options.action.empty()) of += " of action " + options.action;
+  if (!options.key.empty()) of += " of key " + options.key;
+  std::fprintf(stderr, "no events%s%s\n", of.c_str(), from_to.c_str());
+  return kOk;
+}
+
 }  // namespace
 
 int audit(const AuditOptions& options) {
@@ -62,6 +79,7 @@ int audit(const AuditOptions& options) {
     add("key", to_text(*id));
   }
   if (!options.action.empty()) add("action", options.action);
+  std::string from_to;  // as it is said where there is nothing
   for (const auto& [name, text] : {std::pair("from", &options.from), std::pair("until", &options.until)}) {
     if (text->empty()) continue;
     const auto time = when(*text);
@@ -69,6 +87,7 @@ int audit(const AuditOptions& options) {
       return wrong_use("audit", std::string("--") + name +
                                     " takes a time such as 2026-01-31T00:00:00Z, or how long ago, such as 24h");
     add(name, format_rfc3339(*time));
+    from_to += std::string(" ") + name + " " + format_rfc3339(*time);
   }
   std::uint64_t left = options.limit;
   RunningTable table({{"time"}, {"action"}, {"key"}, {"tenant"}, {"address"}, {"count", true}, {"what"}});
@@ -98,7 +117,8 @@ int audit(const AuditOptions& options) {
     if (next == json.end() || !next->is_string()) break;
     cursor = next->get<std::string>();
   }
-  if (!any && !options.json) std::fputs("no events of that kind\n", stderr);
+  if (!any)
+    if (const int code = say_nothing_found(*server, options, from_to); code != kOk) return code;
   if (whole) return kOk;
   (void)wrong_use("audit", "some events cannot be read: the logs are damaged; `tidemill verify` says where");
   return kPartly;
