@@ -112,5 +112,36 @@ TEST_F(KeysCommands, AnAuditThatFindsNothingSaysOfWhat) {
   }
 }
 
+TEST_F(KeysCommands, ADayIsATime) {
+  replies_["GET /v1/audit"] = {.body = R"({"events":[],"lost":[],"next":null})"};
+  EXPECT_EQ(run({"audit", "--from", "2026-01-30", "--until", "2026-01-31"}), kOk) << err_;
+  EXPECT_THAT(requests_.back().target, HasSubstr("from=2026-01-30T00%3A00%3A00.000Z"));
+  EXPECT_THAT(requests_.back().target, HasSubstr("until=2026-01-31T00%3A00%3A00.000Z"));
+  EXPECT_EQ(run({"audit", "--from", "2026-02-30"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("not '2026-02-30'"));
+  replies_["POST /v1/keys"] = {.status = 201, .body = R"({"id":"0000000000007","key":"k"})"};
+  EXPECT_EQ(run({"keys", "create", "k", "--admin", "--expires", "2100-01-31"}), kOk) << err_;
+  EXPECT_THAT(requests_.back().body, HasSubstr(R"("expires":"2100-01-31T00:00:00.000Z")"));
+  const TempDir directory;
+  EXPECT_EQ(run({"keys", "create", "k", "--admin", "--expires", "2020-01-31", "--data", directory.path()}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("`expires` 2020-01-31T00:00:00.000Z is past"));
+  EXPECT_EQ(run({"keys", "create", "k", "--admin", "--expires", "31.1.2027"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("such as 2027-01-31 or 2027-01-31T08:00:00Z, before 2106; not '31.1.2027'"));
+}
+
+TEST_F(KeysCommands, ASizeWithHalfAUnitIsToldBoth) {
+  const auto refused = [&](const char* flag, const char* value) {
+    EXPECT_EQ(run({"limits", "set", "--tenant", "acme", flag, value}), kWrongUse) << value;
+    return err_;
+  };
+  EXPECT_THAT(refused("--day-bytes", "10G"), HasSubstr("not '10G'; say 10GB (of 1000) or 10GiB (of 1024)\n"));
+  EXPECT_THAT(refused("--bytes", "1G/s"), HasSubstr("not '1G/s'; say 1GB (of 1000) or 1GiB (of 1024)\n"));
+  EXPECT_THAT(refused("--bytes", "1MiB/s:8k"), HasSubstr("say 8kB (of 1000) or 8KiB (of 1024)\n"));
+  EXPECT_THAT(refused("--disk", "2T"), HasSubstr("not '2T'; say 2TiB\n"));
+  EXPECT_THAT(refused("--disk", "G"), HasSubstr("not 'G'\n"));
+  EXPECT_THAT(refused("--day-records", "1m"), HasSubstr("a number, such as 5000, 20k or 2M, or none; not '1m'\n"));
+  EXPECT_TRUE(requests_.empty());
+}
+
 }  // namespace
 }  // namespace tidemill::cli

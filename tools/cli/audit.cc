@@ -9,6 +9,7 @@
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
+#include "tools/cli/times.h"
 
 namespace tidemill::cli {
 namespace {
@@ -19,7 +20,7 @@ constexpr std::uint64_t kPage = 1'000;
 
 // A time, or how long ago: 24h.
 std::optional<WallTime> when(const std::string& text) {
-  if (const auto time = parse_rfc3339(text)) return time;
+  if (const auto time = parse_time(text)) return time;
   const auto duration = parse_duration(text);
   if (!duration || duration->count() <= 0) return std::nullopt;
   return system_clock().wall() - *duration;
@@ -84,8 +85,10 @@ int audit(const AuditOptions& options) {
     if (text->empty()) continue;
     const auto time = when(*text);
     if (!time)
-      return wrong_use("audit", std::string("--") + name +
-                                    " takes a time such as 2026-01-31T00:00:00Z, or how long ago, such as 24h");
+      return wrong_use(
+          "audit", std::string("--") + name +
+                       " takes a time such as 2026-01-31 or 2026-01-31T08:00:00Z, or how long ago, such as 24h; not '" +
+                       *text + "'");
     add(name, format_rfc3339(*time));
     from_to += std::string(" ") + name + " " + format_rfc3339(*time);
   }
