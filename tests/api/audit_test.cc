@@ -162,6 +162,19 @@ TEST_F(AuditApi, WrongParametersAreSaid) {
     EXPECT_EQ(answer.code(), "invalid_parameter") << query << " " << answer.body;
   }
   EXPECT_EQ(send("GET", "/v1/audit?cursor=99999-99999", admin).status, 200) << "beyond the end";
+  // What can only be a mistake is not answered as if nothing had happened.
+  for (const char* action : {"denied", "auth.denid", "key.used", "keys.*", "*.created", "AUTH.DENIED"}) {
+    const ClientAnswer answer = send("GET", std::string("/v1/audit?action=") + action, admin);
+    EXPECT_EQ(answer.code(), "invalid_parameter") << action;
+    EXPECT_THAT(answer.body, HasSubstr("auth.denied, change.asked")) << action;
+  }
+  for (const char* action : {"*", "a*", "auth.denied", "auth.denied*", "view.d*"})
+    EXPECT_EQ(send("GET", std::string("/v1/audit?action=") + action, admin).status, 200) << action;
+  for (const char* until : {"2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z"}) {
+    const ClientAnswer answer = send("GET", std::string("/v1/audit?from=2026-01-31T00:00:00Z&until=") + until, admin);
+    EXPECT_EQ(answer.code(), "invalid_parameter") << until;
+    EXPECT_THAT(answer.body, HasSubstr("Nothing is between `from` 2026-01-31T00:00:00.000Z")) << until;
+  }
 }
 
 TEST_F(AuditApi, HeadsAreOfBothLogs) {

@@ -123,6 +123,12 @@ class Audit(TestCase):
         done = self.tidemill("audit", "--url", host.url, "--from", "tomorrow", env={**os.environ, "TIDEMILL_KEY": admin})
         self.assertEqual(done.returncode, 2)
         self.assertIn("--from takes", done.stderr)
+        for arguments, said in ((["--action", "denied"], "auth.accepted, auth.denied, change.asked"),
+                                (["--from", "1h", "--until", "2h"], "Nothing is between `from` 20"),
+                                (["--key", "0000000000000"], "there is no key 0000000000000")):
+            done = self.tidemill("audit", "--url", host.url, *arguments, env={**os.environ, "TIDEMILL_KEY": admin})
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
         done = self.tidemill("audit", "--url", host.url, env={**os.environ, "TIDEMILL_KEY": till})
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("server:admin or instance:read", done.stderr)

@@ -287,7 +287,8 @@ TEST_F(KeysTest, AKeyExpires) {
   EXPECT_EQ(keys->check(make_key_text(issued.key.id, sim.random).view()).verdict, Verdict::unknown);
   sim.clock.advance(2s);
   EXPECT_EQ(keys->counts().expired, 1u);
-  EXPECT_THAT(fault_of(w, sim.clock.wall()), HasSubstr("expired already"));
+  EXPECT_THAT(fault_of(w, sim.clock.wall()),
+              AllOf(HasSubstr("`expires` " + format_rfc3339(*w.expires) + " is past"), HasSubstr("expired already")));
 }
 
 TEST_F(KeysTest, TwoSecretsLiveWhileOneIsRotated) {
