@@ -120,8 +120,8 @@ Result<AuditPage> AuditList::page(const std::shared_ptr<Log>& audit, const Audit
   const auto look = [&](const Record& r, bool system) {
     dom::element root;
     const bool sum = !system && r.key == kAuditSummed;
-    if (r.key == "key.used" || (!sum && !means_action(query.action, r.key)) || (query.from && r.arrival < *query.from) ||
-        (query.until && r.arrival >= *query.until) ||
+    if (r.key == "key.used" || (!sum && !means_action(query.action, r.key)) ||
+        (query.from && r.arrival < *query.from) || (query.until && r.arrival >= *query.until) ||
         parser.parse(r.data.data(), r.data.size()).get(root) != simdjson::SUCCESS || !root.is_object())
       return;
     // Whoever asks for what was summed is told that there was more of it.

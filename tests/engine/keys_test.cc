@@ -104,7 +104,7 @@ TEST(KeyText, IsTakenOutOfWhatSomebodyPutItInto) {
   for (char& c : loud) c = static_cast<char>(std::toupper(c));
   EXPECT_EQ(without_secrets("tm_" + loud.substr(3)), "tm_" + loud.substr(3, 13) + "_***");
   for (const std::string& other : {std::string("retail"), std::string("tm_"), std::string("tm_tm_x_y"),
-                                  shown.substr(0, 16), std::string("tm_until-2026-01_abc"), std::string(200, '_')})
+                                   shown.substr(0, 16), std::string("tm_until-2026-01_abc"), std::string(200, '_')})
     EXPECT_EQ(without_secrets(other), other);
 }
 
