@@ -4,6 +4,7 @@
 
 #include "api/errors/problem.h"
 #include "api/json_answer.h"
+#include "engine/audit/actions.h"
 #include "engine/json/writer.h"
 
 namespace tidemill {
@@ -43,10 +44,17 @@ std::string parse(const http::Query& asked, AuditQuery& query) {
   };
   if (!time("from", query.from)) return "`from` is an RFC 3339 time such as 2026-01-31T00:00:00Z.";
   if (!time("until", query.until)) return "`until` is an RFC 3339 time such as 2026-01-31T00:00:00Z.";
+  if (query.from && query.until && *query.until <= *query.from)
+    return "Nothing is between `from` " + format_rfc3339(*query.from) + " and `until` " + format_rfc3339(*query.until) +
+           ": `until` must be the later one.";
   if (const auto text = asked.get("action")) {
     if (text->empty() || text->size() > kActionMax)
       return "`action` is an action such as auth.denied, or how it begins: key.*";
     query.action = *text;
+    // Else a mistyped one would look like nothing that happened.
+    if (!means_any_action(query.action))
+      return "`action` is none that there is; they are " + listed_audit_actions() +
+             ", or how they begin, such as key.*";
   }
   if (const auto text = asked.get("limit")) {
     const auto n = number(*text);

@@ -140,7 +140,7 @@ std::optional<http::Response> Access::refuse(const Need& need, const Principal& 
 http::Response forbidden(std::string_view needs) {
   // Of a Need that is no one scope the words say which.
   const std::string_view what = needs.starts_with("any scope of ") ? "It needs " : "It has not the scope ";
-  return problem(ErrorId::forbidden, std::string(what) + std::string(needs.substr(0, 200)) + ".");
+  return problem(ErrorId::forbidden, std::string(what) + without_secrets(needs.substr(0, 200)) + ".");
 }
 
 }  // namespace tidemill

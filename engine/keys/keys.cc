@@ -323,7 +323,8 @@ std::string fault_of(const WantedKey& wanted, WallTime now) {
   if (!valid_tenant_name(wanted.tenant))
     return "A tenant's name is 1 to 63 of a-z 0-9 and -, and does not begin with -.";
   if (wanted.scopes.empty() || wanted.scopes.size() > 100) return "A key has 1 to 100 scopes.";
-  if (wanted.expires && *wanted.expires <= now) return "The key would have expired already.";
+  if (wanted.expires && *wanted.expires <= now)
+    return "`expires` " + format_rfc3339(*wanted.expires) + " is past: the key would have expired already.";
   using namespace std::chrono;
   if (wanted.expires && *wanted.expires >= sys_days(year(2106) / 1 / 1)) return "A key expires before 2106, or never.";
   return {};

@@ -162,6 +162,19 @@ TEST_F(AuditApi, WrongParametersAreSaid) {
     EXPECT_EQ(answer.code(), "invalid_parameter") << query << " " << answer.body;
   }
   EXPECT_EQ(send("GET", "/v1/audit?cursor=99999-99999", admin).status, 200) << "beyond the end";
+  // What can only be a mistake is not answered as if nothing had happened.
+  for (const char* action : {"denied", "auth.denid", "key.used", "keys.*", "*.created", "AUTH.DENIED"}) {
+    const ClientAnswer answer = send("GET", std::string("/v1/audit?action=") + action, admin);
+    EXPECT_EQ(answer.code(), "invalid_parameter") << action;
+    EXPECT_THAT(answer.body, HasSubstr("auth.denied, change.asked")) << action;
+  }
+  for (const char* action : {"*", "a*", "auth.denied", "auth.denied*", "view.d*"})
+    EXPECT_EQ(send("GET", std::string("/v1/audit?action=") + action, admin).status, 200) << action;
+  for (const char* until : {"2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z"}) {
+    const ClientAnswer answer = send("GET", std::string("/v1/audit?from=2026-01-31T00:00:00Z&until=") + until, admin);
+    EXPECT_EQ(answer.code(), "invalid_parameter") << until;
+    EXPECT_THAT(answer.body, HasSubstr("Nothing is between `from` 2026-01-31T00:00:00.000Z")) << until;
+  }
 }
 
 TEST_F(AuditApi, HeadsAreOfBothLogs) {
@@ -178,6 +191,28 @@ TEST_F(AuditApi, HeadsAreOfBothLogs) {
 }
 
 // Nothing of a secret gets into the trail, whatever is sent.
+// Who asks for a kind of event, or for a key's, is told that there were more than are shown.
+TEST_F(AuditApi, WhatWasSummedComesWithWhatItSums) {
+  const OneKey admin = key({"instance:admin"});
+  const OneKey till = key({"stream:retail:write"});
+  const OneKey foreign = key({"stream:retail:write"}, "acme");
+  for (int i = 0; i < 100; ++i) send("GET", "/v1/streams/s" + std::to_string(i), till);
+  const Json sum = {{"action", "audit.summed"}, {"of", "auth.denied"}, {"tenant", "default"}};
+  const auto counted = [&](const std::string& query) {
+    std::uint64_t n = 0;
+    for (const Json& e : events(admin, query)) n += e.value("count", std::uint64_t{1});
+    return n;
+  };
+  for (const std::string& query :
+       {std::string("action=auth.denied"), std::string("action=auth.*"), std::string("action=audit.summed"),
+        "key=" + till.id, "action=auth.denied&key=" + till.id})
+    EXPECT_TRUE(has(events(admin, query), sum)) << query;
+  EXPECT_EQ(counted("action=auth.denied"), 100u);
+  EXPECT_FALSE(has(events(admin, "action=auth.accepted"), sum));
+  EXPECT_FALSE(has(events(admin, "action=change.asked"), sum));
+  EXPECT_FALSE(has(events(admin, "key=" + foreign.id), sum));
+}
+
 TEST_F(AuditApi, NoSecretIsInTheTrail) {
   const OneKey admin = key({"instance:admin"});
   const OneKey till = key({"stream:retail:write"});
@@ -186,9 +221,16 @@ TEST_F(AuditApi, NoSecretIsInTheTrail) {
   send("GET", "/v1/cut", till);
   send("GET", "/v1/cut", wrong);
   world.ask(ApiWorld::request("GET", "/v1/cut", {}, "Authorization: Basic c2VjcmV0OnNlY3JldA==\r\n"));
+  // Where an id or a name belongs.
+  send("DELETE", "/v1/keys/" + till.text, admin);
+  send("DELETE", "/v1/keys/" + till.text.substr(17), admin);
+  send("GET", "/v1/streams/" + till.text + "/records", till);
+  send("PUT", "/v1/limits/tenants/" + till.text, till, "{}");
   std::string text;
   for (const Json& e : events(admin, "")) text += e.dump();
   EXPECT_THAT(text, HasSubstr(till.id));
+  EXPECT_THAT(text, HasSubstr("\"name\":\"(not an id)\""));
+  EXPECT_THAT(text, HasSubstr("stream:tm_" + till.id + "_***:read"));
   for (const OneKey& one : {admin, till, wrong}) EXPECT_THAT(text, Not(HasSubstr(one.text.substr(17))));
   EXPECT_THAT(text, Not(HasSubstr("c2Vjc")));
   EXPECT_THAT(text, Not(HasSubstr("sha256")));

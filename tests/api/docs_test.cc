@@ -7,6 +7,7 @@
 #include "api/errors/catalogue.h"
 #include "api/metrics/metrics.h"
 #include "api/routes.h"
+#include "engine/audit/actions.h"
 #include "engine/rejection.h"
 #include "tests/support/real_env.h"
 #include "tests/support/source_tree.h"
@@ -74,6 +75,21 @@ TEST(Docs, RoutesAreThoseOfTheTable) {
   }
   same(source, rows(page("http-api.md"), "| method | path |"), "docs/http-api.md");
   EXPECT_TRUE(engine->close());
+}
+
+// An action that is not in the list could not be asked for.
+TEST(Docs, AuditActionsAreTheEventsOfBothLogs) {
+  std::set<std::string> source, written;
+  for (const std::string_view action : audit_actions()) EXPECT_TRUE(source.emplace(action).second) << action;
+  for (const auto& [name, heading] :
+       {std::pair("formats/audit.md", "| action |"), std::pair("formats/system-stream.md", "| type |")}) {
+    for (const std::string& row : rows(page(name), heading)) {
+      const std::size_t begin = row.find('`') + 1;
+      written.insert(row.substr(begin, row.find('`', begin) - begin));
+    }
+  }
+  EXPECT_EQ(written.erase("key.used"), 1u) << "which is not listed";
+  same(source, written, "the tables of events in docs/formats");
 }
 
 TEST(Docs, ErrorsAreThoseOfTheCatalogue) {

@@ -245,6 +245,17 @@ class Keys(TestCase):
         keys = host.get("/v1/keys", bearer(admin)).json()["keys"]
         self.assertTrue(keys[0]["last_used"])  # noted at the stop
 
+    def test_a_producer_that_only_writes_can_load(self):
+        host = self.server().start()
+        admin = self.create("operator", "--admin", "--url", host.url)
+        till = self.create("till", "--scope", "stream:retail:write", "--url", host.url, key=admin)
+        file = self.directory / "a.csv"
+        file.write_text("InvoiceNo,Quantity\n7,1\n8,2\n")
+        for said in ("2 rows of", "already loaded"):
+            done = self.tidemill("load", str(file), "--url", host.url, env={**os.environ, "TIDEMILL_KEY": till})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(said, done.stdout)
+
     def test_secrets_of_kind_aws_and_backups(self):
         data = str(self.directory / "data")
         admin = self.create("operator", "--admin", "--data", data)

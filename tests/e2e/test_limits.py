@@ -94,6 +94,20 @@ class Limits(TestCase):
         self.limits("remove", *owner)
         self.assertIn("no limits", self.limits("show", *owner))
 
+    def test_a_load_ends_at_a_used_up_quota(self):
+        self.begin()
+        key = self.key("stream:retail:write")
+        self.limits("set", "--key", key.split("_")[1], "--month-records", "5000")
+        file = self.directory / "a.csv"
+        file.write_text("InvoiceNo\n" + "".join(f"{i}\n" for i in range(20_000)))
+        began = time.monotonic()
+        done = self.tidemill("load", str(file), env={**self.env, "TIDEMILL_KEY": key})
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertLess(time.monotonic() - began, 40)
+        self.assertIn("The quota of the key is 5000 records a month.", done.stderr)
+        self.assertRegex(done.stderr, r"Retry-After: in [0-9]+[dhms]")
+        self.assertIn("--resume", done.stderr)
+
     def test_wrong_words_are_told(self):
         self.begin()
         for arguments, said in ((["set", "--requests", "5/s"], "say whose limits: --key ID, or --tenant NAME"),

@@ -5,9 +5,11 @@
 #include "storage/seam/clock.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/config/config.h"
+#include "tools/cli/keys/named_key.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
+#include "tools/cli/times.h"
 
 namespace tidemill::cli {
 namespace {
@@ -18,7 +20,7 @@ constexpr std::uint64_t kPage = 1'000;
 
 // A time, or how long ago: 24h.
 std::optional<WallTime> when(const std::string& text) {
-  if (const auto time = parse_rfc3339(text)) return time;
+  if (const auto time = parse_time(text)) return time;
   const auto duration = parse_duration(text);
   if (!duration || duration->count() <= 0) return std::nullopt;
   return system_clock().wall() - *duration;
@@ -44,6 +46,23 @@ std::vector<Cell> row_of(const Json& event) {
   return {take("time"), take("action"), key, take("tenant"), take("address"), take("count"), Cell{rest, false}};
 }
 
+// Nothing is an answer, unless it is for a key that there is not.
+int say_nothing_found(const Server& server, const AuditOptions& options, const std::string& from_to) {
+  if (!options.key.empty()) {
+    const Answer answer = ask(server, "audit", server.request("GET", "/v1/keys/" + options.key));
+    if (answer.exit_code != kOk) return answer.exit_code;
+    // Who may not see keys is not told.
+    if (answer.response.status == 404)
+      return wrong_use("audit", "there is no key " + options.key + "; `tidemill keys list` shows them");
+  }
+  if (options.json) return kOk;
+  std::string of;
+  if (!options.action.empty()) of += " of action " + options.action;
+  if (!options.key.empty()) of += " of key " + options.key;
+  std::fprintf(stderr, "no events%s%s\n", of.c_str(), from_to.c_str());
+  return kOk;
+}
+
 }  // namespace
 
 int audit(const AuditOptions& options) {
@@ -55,15 +74,23 @@ int audit(const AuditOptions& options) {
   const auto add = [&](const char* name, const std::string& value) {
     query += std::string("&") + name + "=" + percent_encode(value);
   };
-  if (!options.key.empty()) add("key", options.key);
+  if (!options.key.empty()) {
+    const auto id = named_key(options.key, error);
+    if (!id) return wrong_use("audit", error);
+    add("key", to_text(*id));
+  }
   if (!options.action.empty()) add("action", options.action);
+  std::string from_to;  // as it is said where there is nothing
   for (const auto& [name, text] : {std::pair("from", &options.from), std::pair("until", &options.until)}) {
     if (text->empty()) continue;
     const auto time = when(*text);
     if (!time)
-      return wrong_use("audit", std::string("--") + name +
-                                    " takes a time such as 2026-01-31T00:00:00Z, or how long ago, such as 24h");
+      return wrong_use(
+          "audit", std::string("--") + name +
+                       " takes a time such as 2026-01-31 or 2026-01-31T08:00:00Z, or how long ago, such as 24h; not '" +
+                       *text + "'");
     add(name, format_rfc3339(*time));
+    from_to += std::string(" ") + name + " " + format_rfc3339(*time);
   }
   std::uint64_t left = options.limit;
   RunningTable table({{"time"}, {"action"}, {"key"}, {"tenant"}, {"address"}, {"count", true}, {"what"}});
@@ -93,7 +120,8 @@ int audit(const AuditOptions& options) {
     if (next == json.end() || !next->is_string()) break;
     cursor = next->get<std::string>();
   }
-  if (!any && !options.json) std::fputs("no events of that kind\n", stderr);
+  if (!any)
+    if (const int code = say_nothing_found(*server, options, from_to); code != kOk) return code;
   if (whole) return kOk;
   (void)wrong_use("audit", "some events cannot be read: the logs are damaged; `tidemill verify` says where");
   return kPartly;

@@ -79,7 +79,9 @@ void Program::add_keys() {
   create->add_flag("--admin", keys_.admin, "The same as --scope instance:admin: everything");
   words(create->add_option("--kind", keys_.kind, "api (the default), or aws")->type_name("KIND"), {"api", "aws"});
   create->add_option("--tenant", keys_.tenant, "Whose it is (else that of the key that makes it)")->type_name("NAME");
-  create->add_option("--expires", keys_.expires, "When it ends, such as 90d or 2027-01-31T00:00:00Z (else never)")
+  create
+      ->add_option("--expires", keys_.expires,
+                   "When it ends, such as 90d, 2027-01-31 (its midnight in UTC) or 2027-01-31T08:00:00Z (else never)")
       ->type_name("TIME");
   add_data(create);
   create->footer(
@@ -163,7 +165,9 @@ void Program::add_limits() {
       "  tidemill limits set --key 1qxy7r0m3n5p2 --requests 100/s --records 1000/s:5000 --bytes 1MiB/s\n"
       "  tidemill limits set --tenant acme --month-records 100M --streams 20 --disk 50GiB\n"
       "  tidemill limits set --key 1qxy7r0m3n5p2 --bytes none\n"
-      "What is not said stays as it is; `none` takes a limit away. Numbers may end in k, M or G.");
+      "What is not said stays as it is; `none` takes a limit away. Numbers may end in k, M or G; sizes in kB, MB, GB "
+      "(of\n"
+      "1000) or KiB, MiB, GiB (of 1024).");
   set->callback([this] { chosen_ = [this] { return limits_set(limits_); }; });
   CLI::App* show = c->add_subcommand("show", "Show limits and what is left of them (else those of the key that asks)");
   add_owner(show);
@@ -188,7 +192,8 @@ void Program::add_audit() {
                     [this] { return audit(audit_); });
   add_remote(c, audit_.remote);
   c->add_option("--key", audit_.key, "Only what this key did, or what was done to it")->type_name("ID");
-  c->add_option("--from", audit_.from, "Since then: a time, or how long ago, such as 24h")->type_name("TIME");
+  c->add_option("--from", audit_.from, "Since then: a day or a time in UTC, or how long ago, such as 24h")
+      ->type_name("TIME");
   c->add_option("--until", audit_.until, "Before then")->type_name("TIME");
   c->add_option("--action", audit_.action, "Only this action, such as auth.denied; `key.*`: those that begin so")
       ->type_name("ACTION");

@@ -66,7 +66,7 @@ void Program::add_load() {
           ""))
       ->capture_default_str()
       ->type_name("N");
-  c->add_option("--retry-for", load_.retry_for, "How long to go on trying a server that is down")
+  c->add_option("--retry-for", load_.retry_for, "How long to go on trying a server that is down or asks to wait")
       ->capture_default_str()
       ->type_name("TIME");
   c->add_flag("--resume", load_.resume, "Go on where an interrupted load stopped (FILE.csv.progress)");

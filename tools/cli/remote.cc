@@ -8,6 +8,7 @@
 
 #include "api/http/tls_trust.h"
 #include "storage/base/build_info.h"
+#include "tools/cli/keys/named_key.h"
 
 namespace tidemill::cli {
 namespace {
@@ -139,7 +140,8 @@ std::string problem_text(const HttpResponse& response) {
 }
 
 int wrong_use(std::string_view command, const std::string& message) {
-  std::fprintf(stderr, "tidemill %.*s: %s\n", static_cast<int>(command.size()), command.data(), message.c_str());
+  std::fprintf(stderr, "tidemill %.*s: %s\n", static_cast<int>(command.size()), command.data(),
+               without_keys(message).c_str());
   return kWrongUse;
 }
 

@@ -38,6 +38,7 @@ Answer ask(const Server& server, std::string_view command, const HttpRequest& re
 Answer call(const Server& server, std::string_view command, const HttpRequest& request);
 // The sentence of a problem answer (application/problem+json), or what there is of it.
 std::string problem_text(const HttpResponse& response);
+// Says it on standard error, without the secret of any key that is in it; the exit code of wrong use.
 int wrong_use(std::string_view command, const std::string& message);
 
 }  // namespace tidemill::cli

@@ -6,6 +6,7 @@
 
 #include "tools/cli/commands.h"
 #include "tools/cli/config/keys.h"
+#include "tools/cli/keys/named_key.h"
 #include "tools/cli/remote.h"
 
 namespace tidemill::cli {
@@ -59,7 +60,7 @@ int refuse_command_line(const CLI::App& app, const CLI::ParseError& error) {
   const std::string help = "; see `tidemill " + (name.empty() ? "" : name + " ") + "--help`";
   const auto refuse = [&](const std::string& message) {
     if (!name.empty()) return wrong_use(name, message);
-    std::fprintf(stderr, "tidemill: %s\n", message.c_str());
+    std::fprintf(stderr, "tidemill: %s\n", without_keys(message).c_str());
     return static_cast<int>(kWrongUse);
   };
 

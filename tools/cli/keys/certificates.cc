@@ -6,6 +6,7 @@
 #include "api/http/certificate.h"
 #include "storage/seam/clock.h"
 #include "tools/cli/keys/local_keys.h"
+#include "tools/cli/keys/named_key.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 
@@ -61,9 +62,9 @@ std::optional<KeyHash> fingerprint(std::string text) {
 
 int keys_bind(const KeysOptions& options) {
   constexpr const char* kCommand = "keys bind";
-  const auto id = parse_key_id(options.id);
-  if (!id) return wrong_use(kCommand, "'" + options.id + "' is not the id of a key; `tidemill keys list` shows them");
   std::string error;
+  const auto id = named_key(options.id, error);
+  if (!id) return wrong_use(kCommand, error);
   const std::string pem = certificate_in(options.certificate, error);
   const auto certificate = pem.empty() ? std::nullopt : parse(pem, error);
   if (!certificate) return wrong_use(kCommand, error);
@@ -91,9 +92,9 @@ int keys_bind(const KeysOptions& options) {
 
 int keys_unbind(const KeysOptions& options) {
   constexpr const char* kCommand = "keys unbind";
-  const auto id = parse_key_id(options.id);
-  if (!id) return wrong_use(kCommand, "'" + options.id + "' is not the id of a key; `tidemill keys list` shows them");
   std::string error;
+  const auto id = named_key(options.id, error);
+  if (!id) return wrong_use(kCommand, error);
   std::optional<KeyHash> sha256 = fingerprint(options.certificate);
   if (!sha256) {
     const std::string pem = certificate_in(options.certificate, error);

@@ -4,9 +4,11 @@
 #include "storage/seam/clock.h"
 #include "tools/cli/config/config.h"
 #include "tools/cli/keys/local_keys.h"
+#include "tools/cli/keys/named_key.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
+#include "tools/cli/times.h"
 
 namespace tidemill::cli {
 namespace {
@@ -17,7 +19,7 @@ constexpr const char* kOnce = "It is shown this once: keep it where nobody else 
 
 // A time, or how long from now: 90d, 12h.
 std::optional<WallTime> when(const std::string& text) {
-  if (const auto time = parse_rfc3339(text)) return time;
+  if (const auto time = parse_time(text)) return time;
   const auto duration = parse_duration(text);
   if (!duration || duration->count() <= 0) return std::nullopt;
   constexpr WallTime kEnd = std::chrono::sys_days(std::chrono::year(10'000) / 1 / 1);  // RFC 3339 has four digits
@@ -102,10 +104,11 @@ int create_local(const KeysOptions& options, const WantedKey& wanted) {
   return say_local(*issued);
 }
 
-// The key's path; an error of use where it is none.
+// The key that is named; an error of use has been said where it is none.
 std::optional<KeyId> id_of(const KeysOptions& options, const char* command, int& code) {
-  const auto id = parse_key_id(options.id);
-  if (!id) code = wrong_use(command, "'" + options.id + "' is not the id of a key; `tidemill keys list` shows them");
+  std::string error;
+  const auto id = named_key(options.id, error);
+  if (!id) code = wrong_use(command, error);
   return id;
 }
 
@@ -141,7 +144,8 @@ int keys_create(const KeysOptions& options) {
     if (!wanted.expires)
       return wrong_use("keys create",
                        "--expires takes how long from now, such as 90d, or a time such as "
-                       "2027-01-31T00:00:00Z, before 2106");
+                       "2027-01-31 or 2027-01-31T08:00:00Z, before 2106; not '" +
+                           options.expires + "'");
   }
   if (!options.data.empty()) return create_local(options, wanted);
 

@@ -10,6 +10,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Of a size whose unit is half said, the two that it may be.
+std::string half_said(std::string_view text, bool of_bytes) {
+  if (!of_bytes) return {};
+  std::string amount(text.substr(0, text.find('/')));
+  if (const std::size_t burst = text.find(':'); parse_size(amount) && burst != std::string_view::npos)
+    amount = text.substr(burst + 1);
+  if (amount.empty() || std::string_view("kKMGT").find(amount.back()) == std::string_view::npos) return {};
+  std::string binary = amount + "iB";
+  if (binary[amount.size() - 1] == 'k') binary[amount.size() - 1] = 'K';
+  if (!parse_size(amount + "B") && !parse_size(binary)) return {};
+  const std::string decimal = parse_size(amount + "B") ? amount + "B (of 1000) or " : "";
+  return "; say " + decimal + binary + (decimal.empty() ? "" : " (of 1024)");
+}
+
 std::string set_amount(const char* flag, const std::optional<std::string>& text, bool of_bytes, Json& into,
                        const char* name) {
   if (!text) return {};
@@ -19,8 +33,8 @@ std::string set_amount(const char* flag, const std::optional<std::string>& text,
   }
   const auto amount = parse_amount(*text, of_bytes);
   if (!amount)
-    return std::string(flag) + " takes " + (of_bytes ? "a size, such as 10GiB" : "a number, such as 5000 or 2M") +
-           ", or none; not '" + *text + "'";
+    return std::string(flag) + " takes " + (of_bytes ? "a size, such as 10GiB" : "a number, such as 5000, 20k or 2M") +
+           ", or none; not '" + *text + "'" + half_said(*text, of_bytes);
   into[name] = *amount;
   return {};
 }
@@ -34,7 +48,7 @@ std::string set_rate(const char* flag, const std::optional<std::string>& text, b
   if (!rate)
     return std::string(flag) + " takes how many a second, such as " +
            (of_bytes ? "1MiB/s, or 1MiB/s:8MiB" : "100/s, or 100/s:500") +
-           " with as many at once after a pause, or none; not '" + *text + "'";
+           " with as many at once after a pause, or none; not '" + *text + "'" + half_said(*text, of_bytes);
   into["per_second"] = rate->per_second;
   if (rate->burst) into["burst"] = *rate->burst;
   return {};

@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include "engine/keys/key_text.h"
 #include "engine/qualified_name.h"
+#include "tools/cli/keys/named_key.h"
 #include "tools/cli/limits/limit_rows.h"
 #include "tools/cli/limits/limit_words.h"
 #include "tools/cli/limits/local_limits.h"
@@ -30,8 +30,9 @@ std::optional<Target> target_of(const LimitsOptions& options, const char* comman
   if (must_name && options.key.empty() && options.tenant.empty())
     return wrong("say whose limits: --key ID, or --tenant NAME");
   if (!options.key.empty()) {
-    const auto id = parse_key_id(options.key);
-    if (!id) return wrong("'" + options.key + "' is not the id of a key; `tidemill keys list` shows them");
+    std::string error;
+    const auto id = named_key(options.key, error);
+    if (!id) return wrong(error);
     target.owner.key = *id;
     target.path = "/v1/limits/keys/" + to_text(*id);
   } else if (!options.tenant.empty()) {

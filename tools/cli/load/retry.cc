@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 
 namespace tidemill::cli {
 
@@ -20,23 +21,41 @@ bool LoadStop::sleep(milliseconds time) {
   return !changed_.wait_for(lock, time, [&] { return flag_.load(); });
 }
 
-std::optional<milliseconds> Retry::failed(std::chrono::steady_clock::time_point now) {
+std::optional<milliseconds> Retry::failed(TimePoint now, std::optional<milliseconds> asked) {
   if (!since_) {
     since_ = now;
     pause_ = milliseconds(100);
   } else {
-    pause_ = std::min(pause_ * 2, milliseconds(2'000));
+    pause_ = std::clamp(pause_ * 2, milliseconds(100), milliseconds(2'000));
   }
   const auto left = std::chrono::duration_cast<milliseconds>(*since_ + limit_ - now);
   if (left <= milliseconds(0)) return std::nullopt;
-  return std::min(pause_, left);
+  return std::min(asked.value_or(pause_), left);
+}
+
+std::optional<milliseconds> Retry::told_to_wait(TimePoint now, milliseconds asked) {
+  if (!since_) {
+    since_ = now;
+    pause_ = milliseconds(0);
+  }
+  const auto left = std::chrono::duration_cast<milliseconds>(*since_ + limit_ - now);
+  return asked <= left ? std::optional(asked) : std::nullopt;
+}
+
+void Retry::others_were_answered(TimePoint when) {
+  if (since_) since_ = std::max(*since_, when);
+}
+
+std::optional<milliseconds> Retry::asked(std::string_view header) {
+  std::uint32_t seconds = 0;
+  const auto [end, error] = std::from_chars(header.data(), header.data() + header.size(), seconds);
+  if (header.empty() || error != std::errc() || end != header.data() + header.size()) return std::nullopt;
+  return std::max(milliseconds(std::uint64_t{seconds} * 1'000), milliseconds(50));
 }
 
 milliseconds Retry::retry_after(std::string_view header, milliseconds otherwise) {
-  unsigned seconds = 0;
-  const auto [end, error] = std::from_chars(header.data(), header.data() + header.size(), seconds);
-  if (header.empty() || error != std::errc() || end != header.data() + header.size()) return otherwise;
-  return std::clamp(milliseconds(std::uint64_t{std::min(seconds, 60u)} * 1000), milliseconds(50), milliseconds(60'000));
+  const auto said = asked(header);
+  return said ? std::min(*said, milliseconds(60'000)) : otherwise;
 }
 
 }  // namespace tidemill::cli

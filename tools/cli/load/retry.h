@@ -26,17 +26,27 @@ class LoadStop {
 };
 
 // How long to wait before the next try, and when to give up: an outage may last `limit`, counted from its first
-// failure. Says nothing about time by itself, so that it can be tested without any.
+// failure, and no wait goes beyond that. Says nothing about time by itself, so that it can be tested without any.
 class Retry {
  public:
-  explicit Retry(std::chrono::milliseconds limit) : limit_(limit) {}
+  using milliseconds = std::chrono::milliseconds;
+  using TimePoint = std::chrono::steady_clock::time_point;
+  explicit Retry(milliseconds limit) : limit_(limit) {}
 
-  // After a failure. nullopt: enough.
-  std::optional<std::chrono::milliseconds> failed(std::chrono::steady_clock::time_point now);
+  // After a failure; `asked` is what the server would like. nullopt: enough.
+  std::optional<milliseconds> failed(TimePoint now, std::optional<milliseconds> asked = {});
+  // After a server that lives asked to wait. nullopt: longer than is left, so that a try before would be in vain.
+  std::optional<milliseconds> told_to_wait(TimePoint now, milliseconds asked);
   // The server answered: whatever it was is over.
   void answered() { since_.reset(); }
-  // What `Retry-After` asks for, within reason; `otherwise` where it says nothing that can be read.
-  static std::chrono::milliseconds retry_after(std::string_view header, std::chrono::milliseconds otherwise);
+  // It took something from somebody else then: whoever was told to wait has been waiting in vain only since then.
+  void others_were_answered(TimePoint when);
+  milliseconds limit() const { return limit_; }
+
+  // The seconds of `Retry-After`, at least 50 ms; nullopt where it says nothing that can be read.
+  static std::optional<milliseconds> asked(std::string_view header);
+  // The same within reason, at most a minute; `otherwise` where it says nothing.
+  static milliseconds retry_after(std::string_view header, milliseconds otherwise);
 
  private:
   std::chrono::milliseconds limit_;

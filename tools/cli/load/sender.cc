@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tools/cli/config/config.h"
+#include "tools/cli/load/patience.h"
 
 namespace tidemill::cli {
 
@@ -16,11 +16,6 @@ namespace {
 
 constexpr std::size_t kQueuedBatches = 3;  // for each connection, besides the one on its way
 
-// Trouble of the server's side or on the way that a later try may cure.
-bool worth_a_retry(int status) {
-  return status == 408 || status == 425 || status >= 500;
-}
-
 }  // namespace
 
 std::optional<BatchResult> read_answer(const HttpResponse& response, const Batch& batch, std::string& problem) {
@@ -32,7 +27,7 @@ std::optional<BatchResult> read_answer(const HttpResponse& response, const Batch
   const bool has_list = json.is_object() && json.contains("rejected") && json["rejected"].is_array();
   // 400 with a list: every single record was refused, for reasons of its own.
   if (!ok && !(response.status == 400 && has_list && !json["rejected"].empty())) {
-    problem = problem_text(response);
+    problem = final_problem(response);
     return std::nullopt;
   }
   if (has_list) {
@@ -133,11 +128,12 @@ bool Sender::deliver(HttpClient& client, Retry& retry, Batch& batch) {
     HttpFailure failure;
     const auto response = client.send(request, failure);
     std::string problem;
-    if (response && response->status != 429 && !worth_a_retry(response->status)) {
+    if (response && !is_worth_a_retry(*response)) {
       retry.answered();
       auto result = read_answer(*response, batch, problem);
       if (result) {
         const std::lock_guard lock(answer_mutex_);
+        taken_at_ = std::chrono::steady_clock::now();
         answered_(std::move(*result));
         return true;
       }
@@ -150,26 +146,19 @@ bool Sender::deliver(HttpClient& client, Retry& retry, Batch& batch) {
     }
     if (!response && failure.kind == HttpFailure::Kind::stopped) return false;
 
-    std::chrono::milliseconds pause{1'000};
-    if (response && response->status == 429) {  // it lives and asks for patience: no outage
-      retry.answered();
-      problem = "the server is full and asks to wait";
-      pause = Retry::retry_after(response->header("retry-after"), pause);
-    } else {
-      problem = response ? problem_text(*response) : failure.message;
-      const auto next = retry.failed(std::chrono::steady_clock::now());
-      if (!next) {
-        fail(kNotReached, problem + "; given up after " + format_duration(options_.retry_for) + " (--retry-for)");
-        return false;
-      }
-      pause =
-          response ? std::min(Retry::retry_after(response->header("retry-after"), *next), options_.retry_for) : *next;
-    }
+    NextTry next;
     {
       const std::lock_guard lock(answer_mutex_);
-      waiting_(problem);
+      // A rate limit lets the lanes through in turns: only where none gets on is it an outage.
+      if (response && response->status == 429) retry.others_were_answered(taken_at_);
+      next = next_try(retry, std::chrono::steady_clock::now(), response ? &*response : nullptr, failure);
+      if (next.pause) waiting_(next.problem);
     }
-    if (!stop_.sleep(pause)) return false;
+    if (!next.pause) {
+      fail(next.exit_code, next.problem);
+      return false;
+    }
+    if (!stop_.sleep(*next.pause)) return false;
   }
   return false;
 }

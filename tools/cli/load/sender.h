@@ -68,7 +68,8 @@ class Sender {
   std::deque<Lane> lanes_;  // one for each connection
   bool finishing_ = false;
   std::optional<LoadFailure> failure_;
-  std::mutex answer_mutex_;
+  std::mutex answer_mutex_;                           // the one below
+  std::chrono::steady_clock::time_point taken_at_{};  // when a batch of any lane was last taken
 };
 
 // The result of one answer; nullopt: it is no result but a problem (`problem` is its sentence).

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "tools/cli/config/config.h"
+#include "tools/cli/load/patience.h"
 
 namespace tidemill::cli {
 namespace {
@@ -11,31 +11,29 @@ namespace {
 // The answer to a GET whose status is 2xx.
 std::optional<HttpResponse> get(HttpClient& client, const Server& server, const std::string& path,
                                 std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure,
-                                const std::string& missing = {}) {
+                                const std::string& missing) {
   Retry retry(retry_for);
   bool said = false;
   while (true) {
     HttpFailure lost;
     auto response = client.send(server.request("GET", path), lost);
     if (response && response->status / 100 == 2) return response;
-    if (response && response->status == 404 && !missing.empty()) {
+    if (response && response->status == 404) {
       failure = {kWrongUse, missing};
       return std::nullopt;
     }
-    if (response && response->status < 500 && response->status != 429) {
-      failure = {kWrongUse, problem_text(*response)};
+    if (response && !is_worth_a_retry(*response)) {
+      failure = {kWrongUse, final_problem(*response)};
       return std::nullopt;
     }
-    const std::string problem = response ? problem_text(*response) : lost.message;
-    const auto pause = retry.failed(std::chrono::steady_clock::now());
-    if (!pause) {
-      failure = {kNotReached, problem + "; is the server running? (--url or API_URL says where; given up after " +
-                                  format_duration(retry_for) + ", --retry-for)"};
+    const NextTry next = next_try(retry, std::chrono::steady_clock::now(), response ? &*response : nullptr, lost);
+    if (!next.pause) {
+      failure = {next.exit_code, next.problem};
       return std::nullopt;
     }
-    if (!said) std::fprintf(stderr, "tidemill load: %s; trying on\n", problem.c_str());
+    if (!said) std::fprintf(stderr, "tidemill load: %s; trying on\n", next.problem.c_str());
     said = true;
-    if (!stop.sleep(*pause)) {
+    if (!stop.sleep(*next.pause)) {
       failure = {kInterrupted, "interrupted"};
       return std::nullopt;
     }
@@ -67,13 +65,10 @@ std::optional<StreamInfo> ask_stream(const Server& server, const std::string& st
           "there is no stream '" + stream + "' at " + server.url.authority() +
               " (--stream names another; `tidemill status` lists them, `tidemill apply` makes them)");
   if (!definition) return std::nullopt;
-  const auto position = get(client, server, path + "/records?from=latest&limit=1", retry_for, stop, failure);
-  if (!position) return std::nullopt;
 
   StreamInfo info;
   const auto json = nlohmann::json::parse(definition->body, nullptr, false);
-  const auto records = nlohmann::json::parse(position->body, nullptr, false);
-  if (!json.is_object() || !records.is_object()) {
+  if (!json.is_object()) {
     failure = {kWrongUse, server.url.authority() + ": does not answer like a Tidemill server; is the URL right?"};
     return std::nullopt;
   }
@@ -83,10 +78,8 @@ std::optional<StreamInfo> ask_stream(const Server& server, const std::string& st
       if (type.is_string()) info.fields.emplace(name, type_of(type));
   if (const auto keys = json.find("idempotency_keys"); keys != json.end() && keys->is_number_unsigned())
     info.idempotency_keys = *keys;
-  if (const auto next = records.find("next"); next != records.end()) {
-    if (next->is_number_unsigned()) info.next_sequence = *next;
-    if (next->is_string()) info.next_sequence = std::strtoull(next->get<std::string>().c_str(), nullptr, 10);
-  }
+  if (const auto last = json.find("last_sequence"); last != json.end() && last->is_number_unsigned())
+    info.next_sequence = last->get<std::uint64_t>() + 1;
   return info;
 }
 

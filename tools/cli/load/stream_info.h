@@ -20,7 +20,8 @@ struct StreamInfo {
 };
 // The stream that a URL's path names, ".../v1/streams/NAME/records"; empty: none.
 std::string stream_in(const std::string& path);
-// Asks as long as the server is down, at most `retry_for`.
+// Asks as long as the server is down, at most `retry_for`. By one request that any scope of the stream allows: a
+// producer's key may be one that only writes.
 std::optional<StreamInfo> ask_stream(const Server& server, const std::string& stream,
                                      std::chrono::milliseconds retry_for, LoadStop& stop, LoadFailure& failure);
 

@@ -1,0 +1,147 @@
+// What the commands about keys, limits and the audit trail make of their arguments, against a server that counts what
+// comes.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <mutex>
+
+#include "engine/keys/key_text.h"
+#include "tests/support/temp_dir.h"
+#include "tests/tools/http_stub.h"
+#include "tools/cli/cli.h"
+#include "tools/cli/commands.h"
+
+namespace tidemill::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using Reply = HttpStub::Reply;
+using Request = HttpStub::Request;
+
+class KeysCommands : public testing::Test {
+ protected:
+  KeysCommands()
+      : stub_([this](const Request& r) {
+          const std::lock_guard lock(mutex_);
+          requests_.push_back(r);
+          const auto it = replies_.find(r.method + " " + r.target.substr(0, r.target.find('?')));
+          if (it != replies_.end()) return it->second;
+          return Reply{.status = 404, .body = R"({"title":"There is nothing."})"};
+        }) {}
+
+  int run(std::vector<std::string> words) {
+    words.insert(words.begin(), "tidemill");
+    words.push_back("--url");
+    words.push_back(stub_.url());
+    std::vector<char*> argv;
+    for (std::string& w : words) argv.push_back(w.data());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int code = cli::run(static_cast<int>(argv.size()), argv.data());
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return code;
+  }
+
+  std::mutex mutex_;
+  std::map<std::string, Reply> replies_;
+  std::vector<Request> requests_;
+  std::string out_, err_;
+  HttpStub stub_;
+};
+
+TEST_F(KeysCommands, AKeyInPlaceOfItsIdIsNeitherSentNorShown) {
+  const KeyId id{0x1234567890abcdef};
+  const SecretText made = make_key_text(id, system_random());
+  const std::string key(made.view());
+  const std::string secret = key.substr(key.rfind('_') + 1);
+  std::string mistyped = key;
+  mistyped.back() = mistyped.back() == '0' ? '1' : '0';
+  const std::vector<std::vector<std::string>> commands{
+      {"keys", "revoke"},
+      {"keys", "rotate"},
+      {"keys", "bind", "--certificate", "none.pem"},
+      {"keys", "unbind", "--certificate", "none.pem"},
+      {"limits", "set", "--requests", "1/s", "--key"},
+      {"limits", "show", "--key"},
+      {"limits", "remove", "--key"},
+      {"audit", "--key"},
+  };
+  for (const auto& command : commands) {
+    for (const std::string& text : {key, mistyped, secret}) {
+      std::vector<std::string> words = command;
+      words.push_back(text);
+      EXPECT_EQ(run(words), kWrongUse) << command[1];
+      EXPECT_THAT(err_, Not(HasSubstr(secret.substr(0, 20)))) << err_;
+      if (text == key) {
+        EXPECT_THAT(err_, HasSubstr("that is the key itself; its id is " + to_text(id))) << command[1];
+      }
+    }
+  }
+  EXPECT_TRUE(requests_.empty()) << requests_[0].target;
+  EXPECT_EQ(run({"keys", "revoke", access_key_of(id)}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("that is an access key id; the key's id is " + to_text(id)));
+  EXPECT_EQ(run({"keys", "revoke", "till-3"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("'till-3' is not the id of a key"));
+  // Where it does not belong at all.
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"keys", "revoke", to_text(id), key}, {"keys", "list", "--key-file", key}}) {
+    EXPECT_EQ(run(words), kWrongUse);
+    EXPECT_THAT(err_, HasSubstr("tm_" + to_text(id) + "_..."));
+    EXPECT_THAT(err_, Not(HasSubstr(secret)));
+  }
+}
+
+TEST_F(KeysCommands, AnAuditThatFindsNothingSaysOfWhat) {
+  replies_["GET /v1/audit"] = {.body = R"({"events":[],"lost":[],"next":null})"};
+  EXPECT_EQ(run({"audit"}), kOk);
+  EXPECT_EQ(err_, "no events\n");
+  const std::string id = to_text(KeyId{7});
+  replies_["GET /v1/keys/" + id] = {.body = "{}"};
+  EXPECT_EQ(run({"audit", "--key", id, "--action", "auth.*", "--until", "2026-01-31T00:00:00Z"}), kOk);
+  EXPECT_EQ(err_, "no events of action auth.* of key " + id + " until 2026-01-31T00:00:00.000Z\n");
+  replies_["GET /v1/keys/" + id].status = 403;  // who may not see keys
+  EXPECT_EQ(run({"audit", "--key", id}), kOk);
+  replies_["GET /v1/keys/" + id].status = 404;
+  for (const char* json : {"--limit=10", "--json"}) {
+    EXPECT_EQ(run({"audit", "--key", id, json}), kWrongUse);
+    EXPECT_EQ(err_, "tidemill audit: there is no key " + id + "; `tidemill keys list` shows them\n");
+  }
+}
+
+TEST_F(KeysCommands, ADayIsATime) {
+  replies_["GET /v1/audit"] = {.body = R"({"events":[],"lost":[],"next":null})"};
+  EXPECT_EQ(run({"audit", "--from", "2026-01-30", "--until", "2026-01-31"}), kOk) << err_;
+  EXPECT_THAT(requests_.back().target, HasSubstr("from=2026-01-30T00%3A00%3A00.000Z"));
+  EXPECT_THAT(requests_.back().target, HasSubstr("until=2026-01-31T00%3A00%3A00.000Z"));
+  EXPECT_EQ(run({"audit", "--from", "2026-02-30"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("not '2026-02-30'"));
+  replies_["POST /v1/keys"] = {.status = 201, .body = R"({"id":"0000000000007","key":"k"})"};
+  EXPECT_EQ(run({"keys", "create", "k", "--admin", "--expires", "2100-01-31"}), kOk) << err_;
+  EXPECT_THAT(requests_.back().body, HasSubstr(R"("expires":"2100-01-31T00:00:00.000Z")"));
+  const TempDir directory;
+  EXPECT_EQ(run({"keys", "create", "k", "--admin", "--expires", "2020-01-31", "--data", directory.path()}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("`expires` 2020-01-31T00:00:00.000Z is past"));
+  EXPECT_EQ(run({"keys", "create", "k", "--admin", "--expires", "31.1.2027"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("such as 2027-01-31 or 2027-01-31T08:00:00Z, before 2106; not '31.1.2027'"));
+}
+
+TEST_F(KeysCommands, ASizeWithHalfAUnitIsToldBoth) {
+  const auto refused = [&](const char* flag, const char* value) {
+    EXPECT_EQ(run({"limits", "set", "--tenant", "acme", flag, value}), kWrongUse) << value;
+    return err_;
+  };
+  EXPECT_THAT(refused("--day-bytes", "10G"), HasSubstr("not '10G'; say 10GB (of 1000) or 10GiB (of 1024)\n"));
+  EXPECT_THAT(refused("--bytes", "1G/s"), HasSubstr("not '1G/s'; say 1GB (of 1000) or 1GiB (of 1024)\n"));
+  EXPECT_THAT(refused("--bytes", "1MiB/s:8k"), HasSubstr("say 8kB (of 1000) or 8KiB (of 1024)\n"));
+  EXPECT_THAT(refused("--disk", "2T"), HasSubstr("not '2T'; say 2TiB\n"));
+  EXPECT_THAT(refused("--disk", "G"), HasSubstr("not 'G'\n"));
+  EXPECT_THAT(refused("--day-records", "1m"), HasSubstr("a number, such as 5000, 20k or 2M, or none; not '1m'\n"));
+  EXPECT_TRUE(requests_.empty());
+}
+
+}  // namespace
+}  // namespace tidemill::cli
