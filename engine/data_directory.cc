@@ -66,17 +66,53 @@ Result<void> create_marker(FileSystem& fs, const std::string& path, const std::s
   return fs.sync_directory(path);
 }
 
+// streams/ of a first start that was cut short before the marker: at most the system stream's directory, and that
+// empty. A lock stands beside it, which is durable before; what a restore has begun has none, and is part of something.
+Result<bool> only_begun(FileSystem& fs, const std::string& path) {
+  ASSIGN_OR_RETURN(const bool locked, is_there(fs, path + "/lock"));
+  if (!locked) return false;
+  const std::string streams = path + "/streams";
+  ASSIGN_OR_RETURN(const auto entries, fs.list(streams));
+  for (const DirectoryEntry& entry : entries) {
+    if (entry.name != "0" || !entry.is_directory) return false;
+    ASSIGN_OR_RETURN(const auto inside, fs.list(streams + "/0"));
+    if (!inside.empty()) return false;
+  }
+  return true;
+}
+
+// Of a directory with the marker, which is made after streams/0. A log that is opened where there is none is made anew,
+// and a new system stream has no keys: the server would be open to everybody, and know none of its streams.
+Result<bool> system_stream_gone(FileSystem& fs, const std::string& streams) {
+  ASSIGN_OR_RETURN(const bool there, is_there(fs, streams + "/0"));
+  if (!there) return true;
+  ASSIGN_OR_RETURN(const auto inside, fs.list(streams + "/0"));
+  for (const DirectoryEntry& entry : inside)
+    if (entry.name.ends_with(".seg")) return false;
+  // No segment yet. Another stream comes only after it.
+  ASSIGN_OR_RETURN(const auto others, fs.list(streams));
+  return others.size() > 1;
+}
+
 // A directory without the marker: new, or the leavings of a first start that was cut short?
 Result<void> may_become_ours(FileSystem& fs, const std::string& path) {
   ASSIGN_OR_RETURN(const auto entries, fs.list(path));
   for (const DirectoryEntry& entry : entries) {
     if (entry.name == "lock" || entry.name == "TIDEMILL.tmp" || entry.name == "lost+found") continue;
     if (entry.name.starts_with('.')) continue;
+    if (entry.name == "streams") {
+      ASSIGN_OR_RETURN(const bool begun, only_begun(fs, path));
+      if (begun) continue;
+    }
     return entry.name == "streams" ? make_error_code(StorageErrc::damaged)
                                    : make_error_code(EngineErrc::not_a_data_directory);
   }
   return {};
 }
+
+constexpr std::string_view kSystemStreamGone =
+    "streams/0, the system stream, is missing although the directory was used: it has the keys and what streams and "
+    "views there are. Nothing is served without it; restore the directory from a backup (tidemill restore)";
 
 std::string_view sentence(ErrorCode error) {
   if (error == StorageErrc::layout_too_new)
@@ -97,6 +133,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
   FileSystem& fs = env.files;
   std::unique_ptr<DataDirectory> directory(new DataDirectory);
   directory->path_ = path;
+  bool system_gone = false;
   const auto opened = [&]() -> Result<void> {
     RETURN_IF_ERROR(create_directories(fs, path));
     // Before anything is made in it: what is somebody else's stays as it was.
@@ -106,9 +143,14 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
     const auto marker = read_file(fs, path + "/TIDEMILL", kFileBytesMax);
     if (marker) {
       ASSIGN_OR_RETURN(directory->instance_, read_marker(*marker));
+      ASSIGN_OR_RETURN(system_gone, system_stream_gone(fs, directory->streams()));
+      if (system_gone) return make_error_code(StorageErrc::damaged);
     } else {
       if (marker.error() != ErrorCode(ENOENT, boost::system::generic_category())) return marker.error();
       RETURN_IF_ERROR(may_become_ours(fs, path));
+      // Before the marker: where that is, the system stream is missed. And after the lock, which says whose it is.
+      RETURN_IF_ERROR(fs.sync_directory(path));
+      RETURN_IF_ERROR(create_directories_below(fs, path, "streams/0"));
       directory->instance_ = to_hex(env.random.next(), 16) + to_hex(env.random.next(), 16);
       RETURN_IF_ERROR(create_marker(fs, path, directory->instance_));
     }
@@ -117,7 +159,8 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
     return {};
   }();
   if (!opened) {
-    if (const auto said = sentence(opened.error()); !said.empty()) env.logger.error(said, {{"directory", path}});
+    if (const auto said = system_gone ? kSystemStreamGone : sentence(opened.error()); !said.empty())
+      env.logger.error(said, {{"directory", path}});
     return opened.error();
   }
   return directory;

@@ -20,7 +20,8 @@ class DataDirectory {
   static constexpr std::uint32_t kLayout = 1;
 
   // Makes what is missing; durable when it returns. directory_in_use; layout_too_new; damaged (DATA/TIDEMILL cannot be
-  // read, or is missing where there are streams); not_a_data_directory; errno. Says the sentence to env.logger.
+  // read, or is missing where there are streams; or streams/0 is missing where the marker is); not_a_data_directory;
+  // errno. Says the sentence to env.logger.
   static Result<std::unique_ptr<DataDirectory>> open(Env& env, const std::string& path);
 
   // One that is there, for who only looks: nothing is made. `lock`: no server may use it meanwhile (directory_in_use);

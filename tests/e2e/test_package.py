@@ -151,6 +151,7 @@ class Package(TestCase):
 
         # Installed: a user without a shell, a directory that is only its own, settings that point there.
         self.follow("Installation")
+        self.assertRegex(self.inside("dpkg-query", "-W", "-f", "${Maintainer}\\n", "tidemill"), r"<.+@.+>")  # docs/security.md
         self.assertRegex(self.inside("getent", "passwd", "tidemill"), r":/var/lib/tidemill:/usr/sbin/nologin$")
         self.assertEqual(self.inside("stat", "-c", "%U:%G %a", "/var/lib/tidemill").strip(), "tidemill:tidemill 750")
         self.assertTrue((self.root / "etc/systemd/system/multi-user.target.wants/tidemill.service").is_symlink())

@@ -14,6 +14,16 @@ class SecurityPage(unittest.TestCase):
             self.assertTrue((root / "docs" / target.partition("#")[0]).exists(), target)
         self.assertIn("docs/security.md", (root / "README.md").read_text())
 
+    def test_who_reports_finds_somebody_without_git(self):
+        section = re.search(r"(?ms)^## Reporting a vulnerability\n(.*?)^## ", PAGE.read_text()).group(1)
+        self.assertNotIn("git ", section)  # who has a package has no history, and its addresses may be nobody's
+        self.assertIn("dpkg-query -W -f '${Maintainer}\\n' tidemill", section)
+        # What a package says whose builder named nobody, and how one is named.
+        contact = re.search(r'set\(CPACK_PACKAGE_CONTACT ".*<(.*)>"\)', (root / "tools/packaging/package.cmake").read_text()).group(1)
+        self.assertEqual(set(re.findall(r"[\w.-]+@[\w.-]+", section)), {contact})
+        self.assertTrue(contact.endswith("@localhost"), "an address that is read: say it on the page")
+        self.assertIn("cpack -D CPACK_PACKAGE_CONTACT=", section)
+
     def test_every_measure_names_tests_that_are_there(self):
         section = re.search(r"(?ms)^## Measures\n(.*?)^## ", PAGE.read_text()).group(1)
         sources = "".join(p.read_text() for p in (root / "tests").rglob("*_test.cc"))

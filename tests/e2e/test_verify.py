@@ -132,6 +132,42 @@ sql = "SELECT InvoiceNo AS invoice, count(*) AS lines, sum(Quantity) AS quantity
         code, lines, done = self.verify(server)
         self.assertEqual((code, lines[-1]["damages"]), (0, 0), done)
 
+    def test_without_the_system_stream_it_is_damaged_and_nothing_is_served(self):
+        server = self.lively()
+        self.assertEqual(server.stop(), 0)
+        made = self.tidemill("keys", "create", "operator", "--admin", "--data", str(server.data))
+        self.assertEqual(made.returncode, 0, made.stderr)
+        backup = self.tidemill("backup", "--copy", "--data", str(server.data), "backup")
+        self.assertEqual(backup.returncode, 0, backup.stderr)
+        system = pathlib.Path(server.data) / "streams/0"
+        system.rename(self.directory / "gone")
+        code, lines, done = self.verify(server)
+        self.assertEqual((code, done.stderr), (1, ""), done)
+        self.assertIn(("missing", "streams/0"), {(d["kind"], d["file"]) for d in self.damages(lines)})
+        self.assertTrue([l for l in lines if l["type"] == "log" and l["name"] == "streams/1"], lines)  # the others all the same
+        # A new one would have no keys: whoever came would be let in.
+        server.spawn()
+        self.assertNotEqual(server.process.wait(30), 0)
+        self.assertIn("streams/0, the system stream, is missing", server.log_tail())
+        self.assertIn("restore the directory from a backup", server.log_tail())
+        self.assertFalse(system.exists())
+        for command in (["keys", "list", "--data", str(server.data)], ["backup", "--data", str(server.data), "other"],
+                        ["keys", "create", "x", "--admin", "--data", str(server.data)]):
+            done = self.tidemill(*command)
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn("streams/0, the system stream, is missing", done.stderr)
+        # Nor where its files are gone and the directory was left.
+        system.mkdir()
+        server.spawn()
+        self.assertNotEqual(server.process.wait(30), 0)
+        # The remedy.
+        shutil.rmtree(server.data)
+        done = self.tidemill("restore", "backup", "--data", str(server.data))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        server.spawn()
+        server.wait_for()
+        self.check_problem(server.get("/v1/streams"), 401, "unauthorized")
+
     def test_server_that_writes_files_and_views_all_the_while_has_nothing_wrong(self):
         server = self.lively()
         stop = threading.Event()

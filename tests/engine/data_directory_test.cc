@@ -28,7 +28,7 @@ struct DataDirectoryTest : ::testing::Test {
 
 // The example of docs/formats/directory.md.
 TEST_F(DataDirectoryTest, GoldenMarkerIsRead) {
-  ASSERT_TRUE(sim.files.create_directory("/data"));
+  ASSERT_TRUE(create_directories(sim.files, "/data/streams/0"));
   write("/data/TIDEMILL",
         "tidemill data directory\nlayout = 1\ninstance = 0123456789abcdef0123456789abcdef\nchecksum = 1ffc5303\n");
   const auto opened = DataDirectory::open(sim.env, "/data");
@@ -66,12 +66,40 @@ TEST_F(DataDirectoryTest, ForeignFilesAreLeftAlone) {
   ASSERT_TRUE(sim.files.remove("/data/TIDEMILL"));
   EXPECT_EQ(open(), EngineErrc::not_a_data_directory);  // "archive" stands first
   ASSERT_TRUE(sim.files.remove("/data/archive"));
+  ASSERT_TRUE(sim.files.remove("/data/views"));
+  write("/data/streams/0/x.seg", "");
   EXPECT_EQ(open(), StorageErrc::damaged);  // streams without the marker
   EXPECT_EQ(marker(), "");
   ASSERT_TRUE(sim.files.create_directory("/other"));
   write("/other/letter", "x");
   EXPECT_EQ(DataDirectory::open(sim.env, "/other").error(), EngineErrc::not_a_data_directory);
   EXPECT_EQ(sim.files.list("/other")->size(), 1u);  // not even a lock was made
+}
+
+// Made anew it would have no keys, and the server would be open to everybody.
+TEST_F(DataDirectoryTest, AMissingSystemStreamIsRefused) {
+  ASSERT_EQ(open(), ErrorCode());
+  EXPECT_EQ(open(), ErrorCode());  // cut short before the log was made
+  write("/data/streams/0/1.seg", "");
+  ASSERT_TRUE(sim.files.create_directory("/data/streams/1"));
+  EXPECT_EQ(open(), ErrorCode());
+  ASSERT_TRUE(sim.files.remove("/data/streams/0/1.seg"));
+  EXPECT_EQ(open(), StorageErrc::damaged) << "its segments are gone, and another stream came after them";
+  ASSERT_TRUE(sim.files.remove("/data/streams/1"));
+  ASSERT_TRUE(sim.files.remove("/data/streams/0"));
+  EXPECT_EQ(open(), StorageErrc::damaged);
+  EXPECT_FALSE(exists(sim.files, "/data/streams/0")) << "refused, and made all the same";
+}
+
+// A first start was killed before it had synced the names that it made, and the power fails after the next one.
+TEST_F(DataDirectoryTest, AMarkerThatOutlivesAPowerCutHasItsSystemStream) {
+  for (const char* name : {"/data", "/data/streams", "/data/streams/0"}) ASSERT_TRUE(sim.files.create_directory(name));
+  write("/data/lock", "");
+  ASSERT_TRUE(sim.files.sync_directory("/"));
+  ASSERT_EQ(open(), ErrorCode());
+  sim.crash({.writes = CrashPolicy::Keep::none, .names = CrashPolicy::Keep::none});
+  ASSERT_NE(marker(), "");
+  EXPECT_EQ(open(), ErrorCode());
 }
 
 TEST_F(DataDirectoryTest, LockIsHeldAsLongAsItLives) {

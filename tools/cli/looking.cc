@@ -1,5 +1,7 @@
 #include "tools/cli/looking.h"
 
+#include <filesystem>
+
 #include "engine/errors.h"
 #include "storage/base/errors.h"
 
@@ -21,11 +23,19 @@ std::string cannot_look(const ErrorCode& error, const std::string& data, bool on
   if (error == StorageErrc::layout_too_new)
     return data + " was written by a later version of Tidemill; use that version's program";
   if (error == EngineErrc::not_a_data_directory) return data + " is not a data directory";
+  const bool not_there = error == boost::system::errc::no_such_file_or_directory;
+  std::error_code ignored;
+  const bool ours = std::filesystem::exists(data + "/TIDEMILL", ignored);
+  if (ours && (not_there || error == StorageErrc::damaged) && !std::filesystem::exists(data + "/streams/0", ignored))
+    return data +
+           "/streams/0, the system stream, is missing although the directory was used; restore the directory "
+           "from a backup (tidemill restore)";
+  if (ours && not_there) return "a file of " + data + " is missing: `tidemill verify --data " + data + "` says which";
   if (error == StorageErrc::damaged)
     return data + "/TIDEMILL is missing or damaged although the directory was used; restore that file from a backup";
   if (online && error == StorageErrc::invalid_argument)
     return "the server at --url uses another data directory than " + data + "; say which with --data";
-  if (error == boost::system::errc::no_such_file_or_directory) return data + " is not there; say which with --data";
+  if (not_there) return data + " is not there; say which with --data";
   if (error == boost::system::errc::permission_denied)
     return "this user may not read " + data + "; run it as the server's user";
   return "cannot read " + data + ": " + error.message();

@@ -51,15 +51,18 @@ class DataVerifier {
     const auto known = reader_->read_definitions();
     known_ = known.has_value();
     if (known) return true;
-    if (known.error() != StorageErrc::damaged) return known.error();
-    report_.finding({Finding::Grade::damage,
-                     "system",
-                     reader_->directory().stream(StreamId(0)),
-                     ByteOffset(0),
-                     {},
-                     {},
-                     "The system stream is damaged, so what streams and views there are cannot be known: only the logs "
-                     "are looked at. Restore it from a backup."});
+    // A system stream that is not there was said above, and is damage like any.
+    if (known.error() != StorageErrc::damaged && known.error() != boost::system::errc::no_such_file_or_directory)
+      return known.error();
+    report_.finding(
+        {Finding::Grade::damage,
+         "system",
+         reader_->directory().stream(StreamId(0)),
+         ByteOffset(0),
+         {},
+         {},
+         "The system stream cannot be read, so what streams and views there are cannot be known: only the logs "
+         "are looked at. Restore it from a backup."});
     return false;
   }
 
