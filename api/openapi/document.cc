@@ -49,6 +49,15 @@ Json reference(std::string_view kind, std::string_view name) {
   return {{"$ref", "#/components/" + std::string(kind) + "/" + std::string(name)}};
 }
 
+// Every answer to a key that was let in says what is left of its limits; that to what asks about them does not.
+bool says_limits(const Route& route) {
+  return route.needs.needs_key() && route.path != "/v1/limits";
+}
+
+void add_limit_headers(Json& response) {
+  for (const char* name : {"RateLimit", "RateLimit-Policy"}) response["headers"][name] = reference("headers", name);
+}
+
 class Document {
  public:
   std::string of(std::span<const Route> routes);
@@ -61,15 +70,35 @@ class Document {
   void add_answers(Json& responses, const Route& route, const Operation& about) const;
   void add_problems(Json& responses, const Route& route, const Operation& about) const;
   const Json& schema(const std::string& name) const;
+  void add_json(Json& content, const std::vector<std::string>& schemas) const;
   Json components() const;
 
   Json texts_ = Json::parse(openapi_parameters());
+  Json examples_ = Json::parse(openapi_examples());
   Json schemas_ = Json::object();
 };
 
 const Json& Document::schema(const std::string& name) const {
   CHECK(schemas_.contains(name));
   return schemas_.at(name);
+}
+
+// A JSON body of one of these schemas, with an example of each.
+void Document::add_json(Json& content, const std::vector<std::string>& schemas) const {
+  CHECK(!schemas.empty());  // a route that takes or gives JSON has a schema for it
+  for (const std::string& name : schemas) {
+    schema(name);
+    CHECK(examples_.contains(name) || name == "OpenApi");  // api/openapi/examples.json; this document is its own
+  }
+  if (schemas.size() == 1) {
+    content["schema"] = reference("schemas", schemas.front());
+    if (examples_.contains(schemas.front())) content["example"] = examples_.at(schemas.front());
+    return;
+  }
+  for (const std::string& name : schemas) {
+    content["schema"]["anyOf"].push_back(reference("schemas", name));
+    content["examples"][name]["value"] = examples_.at(name);
+  }
 }
 
 // What is written of a parameter: for this operation, or for all. `entry` is its key there.
@@ -109,8 +138,17 @@ Json Document::body(const Route& route, const Operation& about) const {
   CHECK(!about.body.empty());  // a route that takes a body has a schema for it
   const Json& of_json = schema(std::string(about.body));
   Json content = Json::object();
-  for (const std::string_view type : parts(route.takes))
-    content[std::string(type)]["schema"] = type == kJsonType ? reference("schemas", about.body) : text_schema(type);
+  for (const std::string_view type : parts(route.takes)) {
+    Json& place = content[std::string(type)];
+    if (type == kJsonType) {
+      add_json(place, {std::string(about.body)});
+      continue;
+    }
+    const std::string example = std::string(about.body) + " " + std::string(type);
+    CHECK(examples_.contains(example));  // api/openapi/examples.json
+    place["schema"] = text_schema(type);
+    place["example"] = examples_.at(example);
+  }
   return {{"required", !of_json.contains("default")}, {"content", std::move(content)}};
 }
 
@@ -145,17 +183,11 @@ void Document::add_answers(Json& responses, const Route& route, const Operation&
         response["headers"][entry.substr(about.label.size() + 1)] = header;
     if (status == 204 || status == 304) continue;
     for (const std::string_view type : parts(route.gives)) {
-      Json& place = response["content"][std::string(type)]["schema"];
-      if (type != kJsonType) {
-        place = text_schema(type);
-        continue;
-      }
-      CHECK(!schemas.empty());  // a route that gives JSON has a schema for it
-      for (const std::string& name : schemas) schema(name);
-      if (schemas.size() == 1) {
-        place = reference("schemas", schemas.front());
+      Json& place = response["content"][std::string(type)];
+      if (type == kJsonType) {
+        add_json(place, schemas);
       } else {
-        for (const std::string& name : schemas) place["anyOf"].push_back(reference("schemas", name));
+        place["schema"] = text_schema(type);
       }
     }
   }
@@ -195,8 +227,6 @@ void Document::add_problems(Json& responses, const Route& route, const Operation
     response["description"] = text;
     if (status == 401) response["headers"]["WWW-Authenticate"] = reference("headers", "WWW-Authenticate");
     if (status == 429 || status == 503) response["headers"]["Retry-After"] = reference("headers", "Retry-After");
-    if (status == 429)
-      for (const char* name : {"RateLimit", "RateLimit-Policy"}) response["headers"][name] = reference("headers", name);
     response["content"]["application/problem+json"]["schema"] = reference("schemas", "Problem");
     response["x-error-codes"] = std::move(codes);
   }
@@ -211,7 +241,9 @@ Json Document::operation(const Route& route, const Operation& about) const {
   std::vector<std::string> names = names_in(route.path);
   const std::string scope = route.needs.text(names.empty() ? std::string() : names.front());
   const bool named = route.needs.needs_key() && !route.needs.some();
-  out["description"] = named                     ? "Needs a key with the scope `" + scope + "`."
+  const bool one = named && route.needs.is_one_scope();
+  out["description"] = one                       ? "Needs a key with the scope `" + scope + "`."
+                       : named                   ? "Needs a key with " + scope + "."
                        : route.needs.needs_key() ? "Needs a key; what it is shown, or may do, its scopes say."
                                                  : "Needs no key.";
   if (Json list = parameters(route, about); !list.empty()) out["parameters"] = std::move(list);
@@ -219,12 +251,15 @@ Json Document::operation(const Route& route, const Operation& about) const {
   Json& responses = out["responses"] = Json::object();
   add_answers(responses, route, about);
   add_problems(responses, route, about);
+  if (says_limits(route))
+    for (auto& [status, response] : responses.items())
+      if (status != "401" && status != "default") add_limit_headers(response);
   out["security"] = Json::array();
   if (route.needs.needs_key()) {
     for (const char* scheme : {"bearer", "apiKey", "mutualTLS"}) {
-      Json one;
-      one[scheme] = named ? Json::array({scope}) : Json::array();
-      out["security"].push_back(std::move(one));
+      Json way;
+      way[scheme] = one ? Json::array({scope}) : Json::array();
+      out["security"].push_back(std::move(way));
     }
   }
   out["x-required-scope"] = named ? Json(scope) : route.needs.needs_key() ? Json("any key") : Json(nullptr);
@@ -238,14 +273,18 @@ Json Document::components() const {
       {"Retry-After",
        {{"description", "Seconds to wait before the next try."}, {"schema", {{"type", "integer"}, {"minimum", 1}}}}},
       {"RateLimit",
-       {{"description", "What is left of what limits the key or its tenant."}, {"schema", {{"type", "string"}}}}},
-      {"RateLimit-Policy", {{"description", "What limits the key or its tenant."}, {"schema", {{"type", "string"}}}}},
+       {{"description", "Where the key or its tenant is limited: what is left."}, {"schema", {{"type", "string"}}}}},
+      {"RateLimit-Policy",
+       {{"description", "Where the key or its tenant is limited: by what."}, {"schema", {{"type", "string"}}}}},
       {"WWW-Authenticate", {{"description", "How a key is sent."}, {"schema", {{"type", "string"}}}}}};
   out["responses"]["Problem"] = {
       {"description",
        "Any other problem: HTTP that cannot be read (400, 408, 413, 417, 431, 505), a server that has no room or is "
        "stopping (429, 503), a disk that is full or fails (500, 503, 507)."},
-      {"content", {{"application/problem+json", {{"schema", reference("schemas", "Problem")}}}}}};
+      {"content",
+       {{"application/problem+json",
+         {{"schema", reference("schemas", "Problem")}, {"example", examples_.at("Problem")}}}}}};
+  add_limit_headers(out["responses"]["Problem"]);
   out["securitySchemes"] = {
       {"bearer", {{"type", "http"}, {"scheme", "bearer"}, {"description", "Authorization: Bearer KEY."}}},
       {"apiKey", {{"type", "apiKey"}, {"in", "header"}, {"name", "X-Api-Key"}, {"description", "X-Api-Key: KEY."}}},

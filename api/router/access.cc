@@ -142,8 +142,10 @@ std::optional<http::Response> Access::refuse(const Need& need, const Principal& 
   return forbidden(need.text(param));
 }
 
-http::Response forbidden(std::string_view scope) {
-  return problem(ErrorId::forbidden, "It has not the scope " + std::string(scope.substr(0, 200)) + ".");
+http::Response forbidden(std::string_view needs) {
+  // Of a Need that is no one scope the words say which.
+  const std::string_view what = needs.starts_with("any scope of ") ? "It needs " : "It has not the scope ";
+  return problem(ErrorId::forbidden, std::string(what) + without_secrets(needs.substr(0, 200)) + ".");
 }
 
 }  // namespace tidemill

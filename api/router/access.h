@@ -57,6 +57,6 @@ class Access {
 };
 
 // 403 that names what is missing.
-http::Response forbidden(std::string_view scope);
+http::Response forbidden(std::string_view needs);
 
 }  // namespace tidemill

@@ -30,12 +30,16 @@ class Need {
     return kind_ == Kind::nothing || kind_ == Kind::some_key || who.may(action_, thing_, of(param)) ||
            (kind_ == Kind::either && who.may(Action::read, Thing::instance));
   }
-  // As a scope, for a sentence and for docs/http-api.md: `stream:{stream}:write`. Of `see`: any scope of the thing.
+  // For a sentence, the audit trail and the documents: a scope (stream:{stream}:write) where it is exactly one, else
+  // words (any scope of the stream {stream}, or server:read).
   std::string text(std::string_view param) const;
 
   constexpr Thing thing() const { return thing_; }
   constexpr Action action() const { return action_; }
   constexpr bool names_a_thing() const { return kind_ == Kind::param || !name_.empty(); }
+  constexpr bool is_one_scope() const {
+    return kind_ == Kind::fixed || (kind_ == Kind::param && action_ != Action::see);
+  }
   constexpr bool some() const { return kind_ == Kind::some_key; }
 
  private:

@@ -5,10 +5,10 @@
 namespace tidemill {
 
 std::string audit_text(std::string_view text) {
-  std::string out(text.substr(0, AuditGather::kTextMax));
+  std::string out = without_secrets(text.substr(0, AuditGather::kTextMax));
   for (char& c : out)
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = '?';
-  if (text.size() > out.size()) out += "...";
+  if (text.size() > AuditGather::kTextMax) out += "...";
   return out;
 }
 

@@ -130,7 +130,7 @@ class AuditGather {
   std::atomic<bool> woken_{false};
 };
 
-// Text of somebody else's, cut off and without what is not printable ASCII.
+// Text of somebody else's, cut off, without what is not printable ASCII and without secrets of keys.
 std::string audit_text(std::string_view text);
 
 }  // namespace tidemill

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/audit/actions.h"
+#include "engine/audit/audit_events.h"
 #include "engine/json/writer.h"
 #include "engine/start_of.h"
 #include "storage/base/errors.h"
@@ -118,10 +119,13 @@ Result<AuditPage> AuditList::page(const std::shared_ptr<Log>& audit, const Audit
 
   const auto look = [&](const Record& r, bool system) {
     dom::element root;
-    if (r.key == "key.used" || !means_action(query.action, r.key) || (query.from && r.arrival < *query.from) ||
+    const bool sum = !system && r.key == kAuditSummed;
+    if (r.key == "key.used" || (!sum && !means_action(query.action, r.key)) || (query.from && r.arrival < *query.from) ||
         (query.until && r.arrival >= *query.until) ||
         parser.parse(r.data.data(), r.data.size()).get(root) != simdjson::SUCCESS || !root.is_object())
       return;
+    // Whoever asks for what was summed is told that there was more of it.
+    if (sum && !means_action(query.action, r.key) && !means_action(query.action, text_of(root, "of"))) return;
     // Who did it: the audit trail's `key`, the system stream's `by`.
     const auto who = parse_key_id(text_of(root, system ? "by" : "key"));
     const bool of_keys = system && r.key.starts_with("key.");
@@ -134,7 +138,8 @@ Result<AuditPage> AuditList::page(const std::shared_ptr<Log>& audit, const Audit
     if (system && tenant.empty() && whom) tenant = tenant_of_(*whom).value_or("");
     if (system && tenant.empty() && r.key.starts_with("view.")) tenant = kDefaultTenant;
     if (!query.tenant.empty() && tenant != query.tenant) return;
-    if (query.key && who != query.key && whom != query.key) return;
+    const bool may_be_in = sum && query.key && (tenant.empty() || tenant == tenant_of_(*query.key));
+    if (query.key && who != query.key && whom != query.key && !may_be_in) return;
 
     std::string out;
     JsonWriter json(out);

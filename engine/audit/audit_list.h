@@ -24,6 +24,7 @@ struct AuditCursor {
 };
 
 struct AuditQuery {
+  // What is asked for comes with the sums that may count more of it (audit.summed).
   std::optional<KeyId> key;             // who did it, or whom it is about
   std::optional<WallTime> from, until;  // at or after; before
   std::string action;                   // an action, or how it begins, with `*` at the end; empty: all

@@ -5,7 +5,9 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
 #include <span>
 
@@ -135,6 +137,19 @@ std::optional<KeyId> key_id_of(std::string_view text) {
     if (kValues[c] < 0) return std::nullopt;
   if (!has_check(text, kCheckDigits)) return std::nullopt;
   return parse_key_id(text.substr(kKeyPrefix.size(), kIdDigits));
+}
+
+std::string without_secrets(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = 0; (at = out.find(kKeyPrefix, at)) != std::string::npos;) {
+    at += kKeyPrefix.size();
+    const std::size_t bar = at + kIdDigits;
+    if (bar >= out.size() || out[bar] != '_' || !parse_key_id(lower(out.substr(at, kIdDigits)))) continue;
+    const auto ends = [](unsigned char c) { return std::isalnum(c) == 0; };
+    const auto end = std::find_if(out.begin() + static_cast<std::ptrdiff_t>(bar) + 1, out.end(), ends);
+    out.replace(out.begin() + static_cast<std::ptrdiff_t>(bar) + 1, end, "***");
+  }
+  return out;
 }
 
 KeyHash hash_of_key(std::string_view text) {

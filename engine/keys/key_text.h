@@ -44,6 +44,9 @@ using KeyHash = std::array<std::uint64_t, 4>;  // SHA-256 of the whole text
 
 SecretText make_key_text(KeyId id, Random& random);
 std::optional<KeyId> key_id_of(std::string_view text);  // nullopt: no key looks like that
+// With what looks like the secret of a key of kind `api`, mistyped or cut off or not, replaced by `***`: for text that
+// somebody else has named things by, and that is kept.
+std::string without_secrets(std::string_view text);
 KeyHash hash_of_key(std::string_view text);
 std::string hex_of(const KeyHash& hash);  // 64 lower-case hexadecimal digits
 std::optional<KeyHash> parse_hash(std::string_view hex);

@@ -76,7 +76,9 @@ TEST_F(AuditApi, EveryKindOfDenialIsNoted) {
   send("GET", "/v1/streams", wrong);
   send("GET", "/v1/streams/retail/records", till);                    // by the table
   send("POST", "/v1/sql", till, R"({"sql":"DROP VIEW customers"})");  // by a handler
+  send("GET", "/v1/streams/other", till);                             // where no one scope is meant
   const auto all = events(admin);
+  EXPECT_TRUE(has(all, {{"reason", "forbidden"}, {"needs", "any scope of the stream other, or server:read"}}));
   EXPECT_TRUE(
       has(all, {{"action", "auth.denied"}, {"reason", "no_key"}, {"route", "streams"}, {"address", "127.0.0.1"}}));
   EXPECT_TRUE(has(all, {{"reason", "revoked"}, {"key", gone.id}, {"tenant", "default"}}));
@@ -189,6 +191,28 @@ TEST_F(AuditApi, HeadsAreOfBothLogs) {
 }
 
 // Nothing of a secret gets into the trail, whatever is sent.
+// Who asks for a kind of event, or for a key's, is told that there were more than are shown.
+TEST_F(AuditApi, WhatWasSummedComesWithWhatItSums) {
+  const OneKey admin = key({"instance:admin"});
+  const OneKey till = key({"stream:retail:write"});
+  const OneKey foreign = key({"stream:retail:write"}, "acme");
+  for (int i = 0; i < 100; ++i) send("GET", "/v1/streams/s" + std::to_string(i), till);
+  const Json sum = {{"action", "audit.summed"}, {"of", "auth.denied"}, {"tenant", "default"}};
+  const auto counted = [&](const std::string& query) {
+    std::uint64_t n = 0;
+    for (const Json& e : events(admin, query)) n += e.value("count", std::uint64_t{1});
+    return n;
+  };
+  for (const std::string& query :
+       {std::string("action=auth.denied"), std::string("action=auth.*"), std::string("action=audit.summed"),
+        "key=" + till.id, "action=auth.denied&key=" + till.id})
+    EXPECT_TRUE(has(events(admin, query), sum)) << query;
+  EXPECT_EQ(counted("action=auth.denied"), 100u);
+  EXPECT_FALSE(has(events(admin, "action=auth.accepted"), sum));
+  EXPECT_FALSE(has(events(admin, "action=change.asked"), sum));
+  EXPECT_FALSE(has(events(admin, "key=" + foreign.id), sum));
+}
+
 TEST_F(AuditApi, NoSecretIsInTheTrail) {
   const OneKey admin = key({"instance:admin"});
   const OneKey till = key({"stream:retail:write"});
@@ -197,9 +221,16 @@ TEST_F(AuditApi, NoSecretIsInTheTrail) {
   send("GET", "/v1/cut", till);
   send("GET", "/v1/cut", wrong);
   world.ask(ApiWorld::request("GET", "/v1/cut", {}, "Authorization: Basic c2VjcmV0OnNlY3JldA==\r\n"));
+  // Where an id or a name belongs.
+  send("DELETE", "/v1/keys/" + till.text, admin);
+  send("DELETE", "/v1/keys/" + till.text.substr(17), admin);
+  send("GET", "/v1/streams/" + till.text + "/records", till);
+  send("PUT", "/v1/limits/tenants/" + till.text, till, "{}");
   std::string text;
   for (const Json& e : events(admin, "")) text += e.dump();
   EXPECT_THAT(text, HasSubstr(till.id));
+  EXPECT_THAT(text, HasSubstr("\"name\":\"(not an id)\""));
+  EXPECT_THAT(text, HasSubstr("stream:tm_" + till.id + "_***:read"));
   for (const OneKey& one : {admin, till, wrong}) EXPECT_THAT(text, Not(HasSubstr(one.text.substr(17))));
   EXPECT_THAT(text, Not(HasSubstr("c2Vjc")));
   EXPECT_THAT(text, Not(HasSubstr("sha256")));

@@ -50,7 +50,7 @@ std::string need_cell(const Route& route) {
   const std::string param =
       begin == std::string_view::npos ? "" : std::string(route.path.substr(begin, route.path.find('}') + 1 - begin));
   const std::string text = route.needs.text(param);
-  return text.find(':') == std::string::npos ? text : "`" + text + "`";
+  return route.needs.needs_key() && route.needs.is_one_scope() ? "`" + text + "`" : text;
 }
 
 TEST(Docs, RoutesAreThoseOfTheTable) {

@@ -319,7 +319,10 @@ TEST_F(KeysApi, ExistenceIsNotToldToWhoMayNot) {
   EXPECT_EQ(get("/v1/views/absent", retail).status, 403);
   EXPECT_EQ(get("/v1/streams/absent", key({"stream:*:read"})).code(), "stream_not_found");
   EXPECT_EQ(get("/v1/streams/retail", retail).status, 200);
-  EXPECT_THAT(get("/v1/streams/absent", retail).body, HasSubstr("stream:absent:any"));
+  EXPECT_THAT(get("/v1/streams/absent", retail).body,
+              HasSubstr("It needs any scope of the stream absent, or server:read."));
+  EXPECT_THAT(get("/v1/views/absent", retail).body,
+              HasSubstr("It needs any scope of the view absent, or server:read."));
   EXPECT_EQ(get("/v1/streams/%72etail", retail).status, 200);
   EXPECT_EQ(get("/v1/streams/_system", key({"stream:*:admin"})).code(), "stream_not_found");
 }

@@ -1,6 +1,7 @@
 // The OpenAPI document and what every answer carries, over the route table.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <set>
 
 #include "api/openapi/document.h"
@@ -22,6 +23,61 @@ void references(const json& value, std::set<std::string>& out) {
   if (value.is_object() && value.contains("$ref")) out.insert(value["$ref"].get<std::string>());
   if (value.is_structured())
     for (const auto& one : value) references(one, out);
+}
+
+// Where below the value there is an array of nobody knows what: code generators drop it.
+void arrays_without_items(const json& value, const std::string& where, std::vector<std::string>& out) {
+  if (value.is_object() && value.contains("type")) {
+    const json& type = value["type"];
+    const bool array =
+        type == "array" || (type.is_array() && std::find(type.begin(), type.end(), "array") != type.end());
+    if (array && !value.contains("items")) out.push_back(where);
+  }
+  if (value.is_object())
+    for (const auto& [name, one] : value.items()) arrays_without_items(one, where + "/" + name, out);
+  if (value.is_array())
+    for (std::size_t i = 0; i < value.size(); ++i) arrays_without_items(value[i], where + "/" + std::to_string(i), out);
+}
+
+TEST(OpenApi, EveryArrayHasItems) {
+  ApiWorld world;
+  std::vector<std::string> found;
+  arrays_without_items(served(world), "", found);
+  EXPECT_THAT(found, testing::IsEmpty());
+}
+
+// tests/e2e/test_openapi.py holds them against their schemas.
+TEST(OpenApi, EveryJsonBodyHasAnExample) {
+  ApiWorld world;
+  const json document = served(world);
+  const auto has_example = [](const json& content, const std::string& where) {
+    EXPECT_TRUE(content.contains("example") || content.contains("examples")) << where;
+  };
+  for (const auto& [path, methods] : document["paths"].items()) {
+    for (const auto& [method, operation] : methods.items()) {
+      const std::string where = method + " " + path;
+      if (operation.contains("requestBody"))
+        for (const auto& [type, content] : operation["requestBody"]["content"].items())
+          has_example(content, where + " " + type);
+      for (const auto& [status, response] : operation["responses"].items())
+        if (status < "400" && path != "/openapi.json" &&
+            response.value("content", json::object()).contains("application/json"))
+          has_example(response["content"]["application/json"], where + " " + status);
+    }
+  }
+  has_example(document["components"]["responses"]["Problem"]["content"]["application/problem+json"], "Problem");
+}
+
+TEST(OpenApi, AnswersToALimitedKeySaySoWhateverTheyAre) {
+  ApiWorld world;
+  const json document = served(world);
+  const json& ingest = document["paths"]["/v1/streams/{stream}/records"]["post"]["responses"];
+  for (const char* status : {"200", "207", "400", "403", "429"})
+    for (const char* name : {"RateLimit", "RateLimit-Policy"})
+      EXPECT_TRUE(ingest[status]["headers"].contains(name)) << status << " " << name;
+  EXPECT_FALSE(ingest["401"]["headers"].contains("RateLimit"));
+  EXPECT_FALSE(document["paths"]["/healthz"]["get"]["responses"]["200"].contains("headers"));
+  EXPECT_FALSE(document["paths"]["/v1/limits"]["get"]["responses"]["200"].contains("headers"));
 }
 
 TEST(OpenApi, EveryRouteIsInItWithAllThatItTakesAndGives) {
@@ -79,6 +135,17 @@ TEST(OpenApi, SaysWhoMayAndWhatCanGoWrong) {
   EXPECT_TRUE(ingest["responses"]["429"]["headers"].contains("Retry-After"));
   EXPECT_TRUE(document["paths"]["/healthz"]["get"]["security"].empty());
   EXPECT_EQ(document["paths"]["/v1/streams"]["get"]["x-required-scope"], "any key");
+  const json& stream = document["paths"]["/v1/streams/{stream}"]["get"];
+  EXPECT_EQ(stream["x-required-scope"], "any scope of the stream {stream}, or server:read");
+  // What stands as a scope is one that a key can be given.
+  for (const auto& [path, methods] : document["paths"].items())
+    for (const auto& [method, operation] : methods.items())
+      for (const json& way : operation["security"])
+        for (const json& scope : way.begin().value()) {
+          std::string text = scope;
+          for (std::size_t at; (at = text.find_first_of("{}")) != std::string::npos;) text.erase(at, 1);
+          EXPECT_TRUE(parse_scope(text)) << method << " " << path << " " << text;
+        }
 }
 
 // Of every route: an answer that is good, one that is a problem, and those that no route gives.

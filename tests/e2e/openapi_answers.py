@@ -88,6 +88,9 @@ class Checker:
         for one in schema.get("anyOf", []):
             if not self.errors(one, instance):
                 self.note(one, instance, name)
+        for one in schema.get("oneOf", []):  # of members beside others: not closed
+            if jsonschema.Draft202012Validator({**one, "components": self.document["components"]}).is_valid(instance):
+                self.note(one, instance, name)
         if isinstance(instance, dict):
             for member, of in schema.get("properties", {}).items():
                 if member in instance:
@@ -129,6 +132,9 @@ class Checker:
         for name in response.get("headers", {}):
             if name in ("WWW-Authenticate", "ETag") and name.lower() not in e["headers"]:
                 say(f"has no {name}")
+        for name in ("RateLimit", "RateLimit-Policy"):
+            if name.lower() in e["headers"] and name not in response.get("headers", {}):
+                say(f"the document has no {name} there")
         # What was asked with, where it was taken.
         if not good:
             return
@@ -153,6 +159,21 @@ class Checker:
                 say(f"body: {error}")
             self.note(body["schema"], instance)
 
+    def examples(self):
+        """Every example is what its schema says; one that is text of another type can be read as that."""
+        def check(where, content):
+            for kind, one in content.items():
+                given = [one["example"]] if "example" in one else [v["value"] for v in one.get("examples", {}).values()]
+                for value in given:
+                    self.trouble += [f"{where}: example: {error}" for error in self.errors(one["schema"], value)]
+                    if kind == "application/x-ndjson":
+                        [json.loads(line) for line in value.splitlines()]
+        for path, operations in self.document["paths"].items():
+            for method, operation in operations.items():
+                check(f"{method} {path}", operation.get("requestBody", {}).get("content", {}))
+                for status, response in operation["responses"].items():
+                    check(f"{method} {path} {status}", resolve(self.document, response).get("content", {}))
+
     def finish(self):
         """What the document has and nobody saw."""
         used = set()
@@ -160,7 +181,7 @@ class Checker:
         def members(schema, name):
             if "$ref" in schema:
                 return
-            for one in schema.get("allOf", []) + schema.get("anyOf", []):
+            for one in schema.get("allOf", []) + schema.get("anyOf", []) + schema.get("oneOf", []):
                 members(one, name)
             for member, of in schema.get("properties", {}).items():
                 used.add(f"{name}.{member}")
@@ -189,6 +210,7 @@ def main():
     checker = Checker(document)
     for e in exchanges:
         checker.exchange(e)
+    checker.examples()
     checker.finish()
     print("\n".join(checker.trouble))
     return 1 if checker.trouble else 0

@@ -94,6 +94,7 @@ class House(TestCase):
             (self.directory / "bin" / name).chmod(0o755)
         (self.directory / "bin/tidemill").symlink_to(program)
         self.env = {}  # besides, of what the page has done
+        self.opening = ""  # what the page's reader has typed before, into the same shell
         self.host = self.server()  # to talk to; systemctl starts it
         self.data = self.host.data
         self.config = self.directory / "etc/tidemill.toml"
@@ -111,7 +112,8 @@ class House(TestCase):
 
     def here(self, text):
         for there, path in (("/var/lib/tidemill", self.data), ("/etc/tidemill", self.config.parent),
-                            ("/srv/", f"{self.directory}/srv/"), ("/var/backups", self.directory / "backups"),
+                            ("/srv/", f"{self.directory}/srv/"), ("/root/", f"{self.directory}/"),
+                            ("tidemill.example.org:7077", f"localhost:{self.host.port}"), ("/var/backups", self.directory / "backups"),
                             ("127.0.0.1:7077", f"127.0.0.1:{self.host.port}")):
             text = text.replace(there, str(path))
         return text
@@ -125,11 +127,16 @@ class House(TestCase):
         self.assertIn(done.returncode, statuses, f"{commands}\n{done.stdout}")
         return done.stdout
 
+    def take_keys(self):
+        """A first key, made on the directory; from now on all is typed as the page says for a server with keys."""
+        self.shell("umask 077; tidemill keys create operator --admin --data /var/lib/tidemill 2>/dev/null >/root/operator.key")
+        ((self.opening, _),) = sections()["With keys"]
+
     def steps(self, heading):
         """Does what the page says under this heading, one block at a time."""
         for commands, expected in sections()[heading]:
             # It ends with 1 where something needs a hand, which is what one looks for with it.
-            said = self.shell(re.sub(r"(?m)^tidemill status$", "tidemill status || [ $? = 1 ]", commands))
+            said = self.shell(self.opening + re.sub(r"(?m)^tidemill status$", "tidemill status || [ $? = 1 ]", commands))
             if expected is not None:
                 check_output(self, heading, self.here(expected), said)
             yield said

@@ -57,7 +57,7 @@ class Canaries(TestCase):
                 rotated = ask("POST", f"/v1/keys/{key.split('_')[1]}/rotate", {"grace_seconds": 60}, bearer(admin))
                 issued.append(rotated.json()["key"])
             if n % 3 == 0:
-                said.append(self.oddly(host, n // 3, key, good))
+                said.append(self.oddly(host, n // 3, key, good, admin))
         said += [ask("GET", path, None, bearer(admin)).body.decode()
                  for path in ("/metrics", "/v1/keys?limit=1000", "/v1/cut", "/", "/v1/groups", "/v1/audit?limit=1000")]
         secrets = [secret_of(key) for key in issued + [admin]]
@@ -79,7 +79,7 @@ class Canaries(TestCase):
         print(f"    in {len(memory) >> 20} MiB of memory: {len(found)} of {len(secrets)} secrets")
         self.assertEqual(found, [])
 
-    def oddly(self, host, n, key, good):
+    def oddly(self, host, n, key, good, admin):
         """A request that nobody would send twice, over a connection of its own; what came back."""
         head = f"Host: h\r\nX-Api-Key: {key}\r\n"
         post = "POST /v1/streams/canary/records HTTP/1.1\r\n" + head + "Content-Type: application/json\r\nTidemill-Partition-Key: k\r\n"
@@ -98,7 +98,10 @@ class Canaries(TestCase):
              200 if good else 401),
             (["GET /v1/streams/canary HTTP/1.1\r\n" + head + "X-Long: " + 6_000 * "z", 9_000 * "z" + "\r\n\r\n"],
              200 if good else 401),
-        ][n % 9]
+            # A key where a name or an id belongs.
+            ([f"GET /v1/streams/{key}/records HTTP/1.1\r\n" + head + "\r\n"], 403 if good else 401),
+            ([f"DELETE /v1/keys/{key} HTTP/1.1\r\nHost: h\r\nX-Api-Key: {admin}\r\n\r\n"], 404),
+        ][n % 11]
         with socket.create_connection(("127.0.0.1", host.port), timeout=60) as plain:
             wire = host.context.wrap_socket(plain) if isinstance(host, TlsServer) else plain
             with wire:

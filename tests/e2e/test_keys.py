@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from harness import TestCase, exchange, need, program, root
+from harness import Server, TestCase, exchange, need, program, root
 from operations_page import check_output
 from test_tls import TlsServer
 
@@ -33,21 +33,19 @@ def bearer(key):
 
 
 class KeysPage(TestCase):
-    def test_the_tutorial(self):
-        need("curl")
-        host = self.server().start()
-        env = {**os.environ, "PATH": f"{pathlib.Path(program).parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
-               "API_URL": host.url}
-        env.pop("TIDEMILL_KEY", None)
+    def type(self, host, *headings, after=""):
+        """Types the commands of these sections into one shell, in an empty folder but for what the page has made, with nothing
+        set. The blocks, and what each of commands printed."""
+        env = {"PATH": f"{pathlib.Path(program).parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "HOME": str(self.directory)}
         text = PAGE.read_text()
-        # The second goes on with the keys and the server of the first.
-        section = "".join(re.search(rf"(?ms)^## {heading}\n(.*?)^## ", text).group(1)
-                          for heading in ("From nothing", "A tenant, a producer, an analyst"))
+        section = "".join(re.search(rf"(?ms)^## {heading}\n(.*?)^## ", text).group(1) for heading in headings)
+        # The port is the test's own, also where nobody says one.
+        section = section.replace("127.0.0.1:7077", f"127.0.0.1:{host.port}")
+        if host.process is not None:
+            env["API_URL"] = host.url
         blocks = re.findall(r"(?m)^```(sh|text)\n((?:.*\n)*?)```$", section)
-        self.assertGreater(len(blocks), 20)
-        # One shell for all, for they set variables; a line between the blocks tells what each printed.
-        script = "set -eu\n" + "".join(f"{body}echo '---8<---'\n" for kind, body in blocks if kind == "sh")
-        script = script.replace("127.0.0.1:7077", f"127.0.0.1:{host.port}")
+        # A line between the blocks tells what each printed.
+        script = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "".join(f"{body}echo '---8<---'\n" for kind, body in blocks if kind == "sh") + after
         done = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=120, env=env, cwd=self.directory)
         self.assertEqual(done.returncode, 0, done.stdout)
@@ -56,57 +54,53 @@ class KeysPage(TestCase):
         for kind, body in blocks:
             if kind == "sh":
                 at += 1
-            else:
-                check_output(self, "From nothing", body, said[at])
-                if body.startswith("kind "):  # a table, with nothing left out
-                    table = said[at].splitlines()
-                    begin = next(i for i, line in enumerate(table) if line.startswith("kind "))
-                    self.assertEqual(len(table) - begin, len(body.splitlines()), said[at])
-                if body.startswith(("403", "404")):  # nothing but these lines
-                    self.assertEqual(len(said[at].splitlines()), len(body.splitlines()), said[at])
+                continue
+            check_output(self, headings[0], body, said[at])
+            if body.startswith("kind "):  # a table, with nothing left out
+                table = said[at].splitlines()
+                begin = next(i for i, line in enumerate(table) if line.startswith("kind "))
+                self.assertEqual(len(table) - begin, len(body.splitlines()), said[at])
+            if body.startswith(("403", "404")):  # nothing but these lines
+                self.assertEqual(len(said[at].splitlines()), len(body.splitlines()), said[at])
+        return blocks, said
+
+    def test_the_tutorial(self):
+        need("curl")
+        # The second goes on with the keys and the server of the first.
+        blocks, _ = self.type(self.server().start(), "From nothing", "A tenant, a producer, an analyst")
+        self.assertGreater(len(blocks), 20)
 
     def test_certificates(self):
-        """The page's authority and client, and a server that believes them."""
+        """The page's authorities, settings, server and client, as typed: nothing is set here but the port."""
         need("curl")
-        text = PAGE.read_text()
-        section = re.search(r"(?ms)^## Certificates instead of a key\n(.*?)^## ", text).group(1)
-        blocks = re.findall(r"(?m)^```(sh|text)\n((?:.*\n)*?)```$", section)
-        [(_, making), (_, using), (_, expected)] = blocks
+        need("openssl")
         run = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
                    cwd=self.directory)
-        subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "server.key", "-out",
-                        "server.pem"], check=True, **run)
-        done = subprocess.run(["bash", "-eu", "-c", making], **run)
-        self.assertEqual(done.returncode, 0, done.stdout)
-        host = TlsServer(self.directory, "--tls-cert", str(self.directory / "server.pem"), "--tls-key",
-                         str(self.directory / "server.key"),
-                         env={"TIDEMILL_SERVER_TLS_CLIENT": "optional",
-                              "TIDEMILL_SERVER_TLS_CLIENT_CA": str(self.directory / "clients-ca.pem")})
-        self.servers.append(host)
+        host = self.server()
         data = str(host.data)
-        made = self.tidemill("keys", "create", "operator", "--admin", "--data", data)
-        (self.directory / "operator.key").write_text(made.stdout)
         host.start()
-        env = {**os.environ, "PATH": f"{pathlib.Path(program).parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
-               "API_URL": host.url, "TIDEMILL_CA_FILE": "server.pem"}
-        using = using.replace("127.0.0.1:7077", f"127.0.0.1:{host.port}")
-        done = subprocess.run(["bash", "-eu", "-c", using], **run, env=env)
-        self.assertEqual(done.returncode, 0, done.stdout)
-        check_output(self, "Certificates instead of a key", expected, done.stdout)
+        self.type(host, "From nothing")
+        self.assertEqual(host.stop(), 0)
+        host.process = None
+        # The page's own server ends with its shell.
+        end = "kill %1 && wait %1\n"
+        self.type(host, "Certificates instead of a key", after=end)
+        for private in self.directory.glob("*-private.pem"):
+            self.assertEqual(stat.S_IMODE(private.stat().st_mode), 0o600, private)
+        operator = (self.directory / "operator.key").read_text()
         # Bound by file while no server runs, shown by the list, unbound by what it shows; the chain and the key in the
         # file stay at home.
-        self.assertEqual(host.stop(), 0)
-        id = (self.directory / "till-3.key").read_text().split("_")[1]
+        listed = self.tidemill("keys", "list", "--data", data).stdout
+        id = re.findall(r"(?m)^(\S+) +api +till-3 ", listed)[-1]
         whole = self.directory / "whole.pem"
-        whole.write_text("".join((self.directory / f).read_text() for f in ("till-3.key.pem", "till-3.pem", "clients-ca.pem")))
+        whole.write_text("".join((self.directory / f).read_text() for f in ("till-3-private.pem", "till-3.pem", "clients-ca.pem")))
         bound = self.tidemill("keys", "bind", id, "--certificate", "whole.pem", "--data", data)
         self.assertEqual(bound.returncode, 0, bound.stderr)
         shown = subprocess.run([need("openssl"), "x509", "-in", "till-3.pem", "-noout", "-fingerprint", "-sha256"], check=True,
                                **run).stdout.strip().partition("=")[2]
         listed = self.tidemill("keys", "list", "--data", data).stdout
         self.assertIn(shown.replace(":", "").lower(), listed)
-        twice = self.tidemill("keys", "bind", made.stdout.split("_")[1], "--certificate", "till-3.pem", "--data", data)
+        twice = self.tidemill("keys", "bind", operator.split("_")[1], "--certificate", "till-3.pem", "--data", data)
         self.assertEqual(twice.returncode, 2)
         self.assertIn("stands for another key", twice.stderr)
         unbound = self.tidemill("keys", "unbind", id, "--certificate", shown, "--data", data)
@@ -186,6 +180,24 @@ class Keys(TestCase):
         self.assertEqual(listening(host.port), {"0.0.0.0"})
         self.assertEqual(host.get("/v1/streams").status, 401)
         self.assertEqual(host.get("/v1/streams", bearer(key)).status, 200)
+
+    def test_the_log_says_who_is_let_in_and_what_is_in_the_clear(self):
+        open_to_all = "there are no keys: whoever reaches this machine's loopback address may do everything"
+        in_the_clear = "keys are taken over plain HTTP"
+        host = self.server()
+        host.start()
+        self.assertIn(open_to_all, host.log_tail())
+        self.assertNotIn(in_the_clear, host.log_tail())
+        self.create("operator", "--admin", "--url", host.url)
+        for listen, tls, said in (("127.0.0.1", [], False), ("0.0.0.0", [], True), ("0.0.0.0", ["--tls-self-signed"], False)):
+            self.assertEqual(host.stop(), 0)
+            host.log.unlink()
+            host = (TlsServer if tls else Server)(self.directory, *tls, data=host.data)
+            host.arguments += ["--listen", f"{listen}:{host.port}"]
+            self.servers.append(host)
+            host.start()
+            self.assertEqual(in_the_clear in host.log_tail(), said, host.log_tail())
+            self.assertNotIn(open_to_all, host.log_tail())
 
     def test_without_keys_the_world_is_served_where_that_is_asked_for(self):
         host = self.server("--open")

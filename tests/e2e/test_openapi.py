@@ -93,7 +93,7 @@ class OpenApi(TestCase):
 
     def test_every_route_answers_as_it_says(self):
         need_tools()
-        host = self.serve()
+        host = self.host = self.serve()
         ask = Recorder(self, host)
         document = ask("GET", "/openapi.json").json()
         ask("GET", "/openapi.json", status=304, If_None_Match=host.get("/openapi.json").headers["etag"])
@@ -297,7 +297,7 @@ class OpenApi(TestCase):
         ask("DELETE", path, None, 204)
         ask("DELETE", path, None, 404, "certificate_not_found")
 
-    def limits_of_keys(self, ask, id):
+    def limits_of_keys(self, ask, id, key):
         ask("PUT", f"/v1/limits/keys/{id}", {"requests": {"per_second": 10_000}, "records": {"per_day": 10_000_000},
                                              "bytes": {"per_month": 1 << 40}, "connections": 100})
         ask("PUT", f"/v1/limits/keys/{id}", {"streams": 1}, 400, "invalid_body")
@@ -308,6 +308,23 @@ class OpenApi(TestCase):
         ask("GET", "/v1/limits/keys?limit=0", None, 400)
         ask("GET", "/v1/limits")
         ask("GET", "/v1/limits?x=1", None, 400)
+        # What a limited key gets: with what is left, and above it.
+        admin, ask.key = ask.key, key
+        ask("GET", "/v1/streams")
+        ask("GET", "/v1/streams/retail", None, 403, "forbidden")
+        ask.key = admin
+        ask("PUT", f"/v1/limits/keys/{id}", {"requests": {"per_second": 1, "burst": 1, "per_day": 4}})
+        ask.key = key
+        for _ in range(20):  # a second may go by in between
+            if (refused := self.host.get("/v1/streams", {"Authorization": f"Bearer {key}"})).status == 429:
+                break
+        self.assertEqual(refused.json()["violated-policies"][0][:12], "key-requests")
+        ask.key = admin
+        ask("PUT", f"/v1/limits/keys/{id}", {"requests": {"per_day": 0}})
+        ask.key = key
+        for method, path, body in (("GET", "/v1/streams", None), ("POST", "/v1/sql", {"sql": "SELECT 1"})):
+            ask(method, path, body, 429, "quota_exceeded")
+        ask.key = admin
         ask("DELETE", f"/v1/limits/keys/{id}", None, 204)
         ask("DELETE", "/v1/limits/keys/absent", None, 404)
 
@@ -319,6 +336,24 @@ class OpenApi(TestCase):
         ask("GET", "/v1/audit/head")
         ask("GET", "/v1/audit/head?x=1", None, 400)
 
+    def names(self, ask, document):
+        """What the document lets pass as a scope, a key's name or a tenant's is what the server takes."""
+        schemas = document["components"]["schemas"]
+        long = "x" * 128
+
+        def fits(schema, text):
+            return bool(re.search(schema["pattern"], text)) and schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 999)
+        good = {"name": "n", "scopes": ["stream:retail:read"], "tenant": "names"}
+        cases = [("Scope", {"scopes": [s]}, s) for s in (
+            "stream:a:read", "stream:a*:write", "stream:*:admin", "view:é:query", "server:read", "instance:admin", f"stream:{long}:read",
+            f"stream:{long[1:]}*:read", f"stream:{long}*:read", f"stream:{long}x:read", "stream::read", "stream:a:query", "view:a:read",
+            "stream:a:any", "stream:a:see", "stream:a b:read", "stream:a*b:read", "stream:a,b:read", "stream:a:b:read", "server:write",
+            "instance:x:read", "stream:a:read ", "", "xstream:a:read")]
+        cases += [("KeyName", {"name": n}, n) for n in ("a", "till 3", "é", "x" * 100, "x" * 101, "", "a\tb", "a\x7f")]
+        cases += [("TenantName", {"tenant": t}, t) for t in ("a", "a-1", "1", "x" * 63, "x" * 64, "", "-a", "A", "a_b", "a.b")]
+        for schema, with_it, text in cases:
+            ask("POST", "/v1/keys", {**good, **with_it}, 201 if fits(schemas[schema], text) else 400)
+
     def keys(self, ask, document):
         ask("POST", "/v1/keys", {"name": "a", "scopes": ["server:read"]}, 400, "invalid_body")
         admin = ask("POST", "/v1/keys", {"name": "operator", "scopes": ["instance:admin"]}, 201).json()
@@ -327,7 +362,7 @@ class OpenApi(TestCase):
                   "expires": "2099-01-31T00:00:00Z"}
         narrow = ask("POST", "/v1/keys", wanted, 201).json()
         aws = ask("POST", "/v1/keys", {"name": "aws", "scopes": ["stream:retail:write"], "kind": "aws", "expires": None}, 201)
-        ask("POST", f"/v1/keys/{narrow['id']}/rotate", {"grace_seconds": 60})
+        rotated = ask("POST", f"/v1/keys/{narrow['id']}/rotate", {"grace_seconds": 60}).json()
         ask("POST", f"/v1/keys/{narrow['id']}/rotate", {"grace_seconds": -1}, 400)
         ask("POST", "/v1/keys/absent/rotate", "", 404, "key_not_found")
         ask("GET", f"/v1/keys/{narrow['id']}")
@@ -339,7 +374,8 @@ class OpenApi(TestCase):
         ask("DELETE", "/v1/keys/absent", None, 404)
         ask("POST", f"/v1/keys/{aws.json()['id']}/rotate", "", 409, "key_ended")
         self.certificates(ask, narrow["id"])
-        self.limits_of_keys(ask, narrow["id"])
+        self.limits_of_keys(ask, narrow["id"], rotated["key"])
+        self.names(ask, document)
         self.audit(ask, narrow["id"])
         # What each asks for is what the server asks for: without a key, and with one that may do nothing here.
         for path, operations in document["paths"].items():

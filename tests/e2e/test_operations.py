@@ -27,6 +27,7 @@ class Page(unittest.TestCase):
     def test_every_procedure_is_done_by_a_test(self):
         tests = "".join((root / "tests/e2e" / name).read_text() for name in ("test_operations.py", "test_package.py"))
         done = set(re.findall(r'(?:follow|steps)\("([^"]+)"\)', tests))
+        done.add("With keys")  # test_with_keys and test_certificate, by take_keys()
         self.assertEqual(set(sections()), done)
 
     def test_its_links_lead_somewhere(self):
@@ -74,14 +75,17 @@ class Operations(House):
 
         def issue():
             subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                            "-days", "90", "-subj", "/CN=a", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                            "-days", "90", "-subj", "/CN=a", "-addext", "subjectAltName=DNS:localhost", "-keyout",
                             folder / "privkey.pem", "-out", folder / "fullchain.pem"], check=True, capture_output=True)
         issue()
         page = (root / "docs/operations.md").read_text()
         settings = re.search(r"(?m)^```toml\n\[server\]\n((?:tls_.*\n)+)```$", page).group(1)
         text = re.sub(r'(?m)^tls_(cert|key) = .*\n', "", self.config.read_text())
         self.config.write_text(text.replace("[server]\n", "[server]\n" + self.here(settings)))
-        self.env = {"API_URL": self.host.url.replace("http:", "https:"), "CURL_CA_BUNDLE": str(folder / "fullchain.pem"),
+        self.take_keys()
+        key = (self.directory / "operator.key").read_text().strip()
+        # By its name only, and with a key: 127.0.0.1 is not what the certificate is for.
+        self.env = {"API_URL": f"https://localhost:{self.host.port}", "TIDEMILL_KEY": key, "CURL_CA_BUNDLE": str(folder / "fullchain.pem"),
                     "TIDEMILL_CA_FILE": str(folder / "fullchain.pem")}
         self.start()
         self.healthy()
@@ -94,6 +98,29 @@ class Operations(House):
         self.assertIn("for new connections", next(steps))
         self.assertEqual(list(steps), [])
         self.shell("systemctl stop tidemill")
+
+    def test_with_keys(self):
+        """Whatever of the page asks a server, on one with keys: every command gives what it is there for, or says that it does not."""
+        self.start()
+        self.shell("systemctl stop tidemill")
+        self.take_keys()
+        self.start()
+        self.check_problem(self.host.get("/metrics"), 401, "unauthorized")
+        said = self.follow("Sizes")
+        self.assertIn('tidemill_commit_bytes_total{stream="retail",tenant="default"}', said[0])
+        for heading in ("Backup", "Splitting and merging shards", "Retention", "Retention paused", "Clock alarm"):
+            self.follow(heading)
+        asks = [line for blocks in sections().values() for commands, _ in blocks for line in commands.splitlines()
+                if re.match(r"curl .*http://", line)]
+        self.assertGreater(len(asks), 12)
+        for line in asks:
+            self.shell("set -o pipefail\n" + self.opening + line)
+            # Without the key none is silent about it.
+            self.assertIn("401", self.shell(f"set -o pipefail\n{line}", statuses=(1, 22)))
+        # The lines of the opening do no harm where there are no keys.
+        self.shell("systemctl stop tidemill; rm -r /var/lib/tidemill; : >/root/operator.key")
+        self.start()
+        self.follow("Clock alarm")
 
     def test_limits_and_denials(self):
         self.start()

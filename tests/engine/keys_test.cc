@@ -91,6 +91,23 @@ TEST(KeyText, IsFoundByScannersAndKnowsTypingErrors) {
   EXPECT_TRUE(same_hash(hash_of_key("a"), hash_of_key("a")));
 }
 
+TEST(KeyText, IsTakenOutOfWhatSomebodyPutItInto) {
+  SimRandom random(3);
+  const SecretText key = make_key_text(KeyId{7}, random);
+  const std::string text(key.view());
+  const std::string shown = "tm_" + to_text(KeyId{7}) + "_***";
+  EXPECT_EQ(without_secrets(text), shown);
+  EXPECT_EQ(without_secrets("a-" + text + "/" + text), "a-" + shown + "/" + shown);
+  EXPECT_EQ(without_secrets(text.substr(0, 30)), shown) << "cut off";
+  EXPECT_EQ(without_secrets(text.substr(0, 25) + "!?"), shown + "!?");
+  std::string loud = text;
+  for (char& c : loud) c = static_cast<char>(std::toupper(c));
+  EXPECT_EQ(without_secrets("tm_" + loud.substr(3)), "tm_" + loud.substr(3, 13) + "_***");
+  for (const std::string& other : {std::string("retail"), std::string("tm_"), std::string("tm_tm_x_y"),
+                                  shown.substr(0, 16), std::string("tm_until-2026-01_abc"), std::string(200, '_')})
+    EXPECT_EQ(without_secrets(other), other);
+}
+
 TEST(KeyText, AnAccessKeyIsOfTwentyCharacters) {
   const KeyId id{0xfedcba9876543210ull};
   const std::string text = access_key_of(id);

@@ -23,10 +23,13 @@ struct FakeUsageLog final : UsageLog {
   Result<void> read(WallTime since, const std::string& tenant,
                     const std::function<void(const UsageDelta&)>& each) override {
     if (reading) reading(tenant);
-    const std::lock_guard lock(mutex);
-    if (failing) return StorageErrc::damaged;
-    for (const UsageDelta& delta : deltas)
-      if (delta.hour >= since && (tenant.empty() || delta.tenant == tenant)) each(delta);
+    {
+      const std::lock_guard lock(mutex);
+      if (failing) return StorageErrc::damaged;
+      for (const UsageDelta& delta : deltas)
+        if (delta.hour >= since && (tenant.empty() || delta.tenant == tenant)) each(delta);
+    }
+    if (was_read) was_read();
     if (damaged) return StorageErrc::damaged;
     return {};
   }
@@ -45,6 +48,7 @@ struct FakeUsageLog final : UsageLog {
   }
 
   std::function<void(const std::string& tenant)> reading;  // called before it is read
+  std::function<void()> was_read;                          // called behind it
 
   std::mutex mutex;
   std::vector<UsageDelta> deltas;

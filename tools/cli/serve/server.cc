@@ -105,7 +105,7 @@ bool RunningServer::start() {
 
   ApiOptions options;
   options.tls = tls.tls;
-  options.host = host_to_serve(address->host, address->loopback);
+  options.host = host_to_serve(address->host, address->loopback, tls.tls != nullptr);
   options.port = address->port;
   options.threads = config_.threads;
   options.limits = api_limits(config_);
@@ -126,8 +126,22 @@ bool RunningServer::start() {
 }
 
 // Without keys everybody may do everything, so only this machine may be everybody.
-std::string RunningServer::host_to_serve(const std::string& wanted, bool loopback) {
-  if (keys_->any() || loopback) return wanted;
+std::string RunningServer::host_to_serve(const std::string& wanted, bool loopback, bool tls) {
+  if (keys_->any()) {
+    if (!loopback && !tls)
+      logger_.warning(
+          "keys are taken over plain HTTP: whoever is on the way reads them, and can use them. Set server.tls_cert and "
+          "server.tls_key, or serve 127.0.0.1 and let a proxy speak HTTPS.",
+          {{"listen", config_.listen}});
+    return wanted;
+  }
+  if (loopback) {
+    logger_.info(
+        "there are no keys: whoever reaches this machine's loopback address may do everything. Make the first key with "
+        "`tidemill keys create NAME --admin`.",
+        {{"listen", config_.listen}});
+    return wanted;
+  }
   if (open_) {
     logger_.warning(
         "there are no keys, and this serves more than this machine: whoever reaches the port may write, read and "
@@ -239,7 +253,8 @@ bool RunningServer::open_limits() {
       if (!stream->name().starts_with('_')) bytes += stream->log().status().bytes;
     return bytes;
   };
-  auto limiter = Limiter::open(env_, engine_->system(), {usage_writer_, usage_.get(), disk_bytes, config_.changes_per_hour});
+  auto limiter =
+      Limiter::open(env_, engine_->system(), {usage_writer_, usage_.get(), disk_bytes, config_.changes_per_hour});
   if (!limiter) {
     logger_.error("cannot read the limits of keys and tenants", {{"directory", config_.data},
                                                                  {"cause", limiter.error().message()},

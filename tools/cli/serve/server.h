@@ -48,7 +48,7 @@ class RunningServer {
   void attach_archives();
   void let_groups_finish();
 
-  std::string host_to_serve(const std::string& wanted, bool loopback);
+  std::string host_to_serve(const std::string& wanted, bool loopback, bool tls);
 
   Config config_;
   const bool open_;
