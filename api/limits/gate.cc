@@ -84,11 +84,11 @@ std::string sentence(const Refusal& r) {
       return text;
     }
     case LimitKind::connections:
-      return "The limit of " + of + " is " + most + " connections open at a time.";
+      return "The limit of " + of + " is " + most + (r.most == 1 ? " connection" : " connections") + " open at a time.";
     case LimitKind::streams:
-      return "The limit of " + of + " is " + most + " streams.";
+      return "The limit of " + of + " is " + most + (r.most == 1 ? " stream." : " streams.");
     case LimitKind::disk:
-      return "The limit of " + of + " is " + most + " bytes.";
+      return "The limit of " + of + " is " + most + (r.most == 1 ? " byte." : " bytes.");
     case LimitKind::changes:
       return "The limit of " + of + " is " + most + (r.most == 1 ? " change" : " changes") + " an hour.";
   }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "api/errors/problem.h"
+#include "engine/keys/key_text.h"
 
 namespace tidemill {
 namespace {
@@ -73,6 +74,10 @@ Admission Access::judge(const Need& need, const http::Request& request) const {
     return came ? refused(Denial::no_key, "No key came.") : judge_certificate(request);
   }
   Keys::Found found = keys_->check(key);
+  if (found.verdict == Keys::Verdict::malformed && parse_access_key(key))
+    return refused(Denial::malformed,
+                   "What came as the key is the access key id of a key of kind aws, which is not taken here: a key of "
+                   "kind api is.");
   // A key that somebody has taken is not good over the connection of somebody else.
   if (found.verdict == Keys::Verdict::good && request.peer != nullptr) {
     const auto of_peer = keys_->key_of_certificate(certificate_of(request));

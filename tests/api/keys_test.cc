@@ -462,6 +462,10 @@ TEST_F(KeysApi, AnAwsKeyIsShownOnceAndIsNoKeyOfThisDoor) {
   EXPECT_EQ(secret.size(), 40u);
   EXPECT_EQ(made.json()["access_key_id"].get<std::string>().size(), 20u);
   EXPECT_EQ(get("/v1/streams", secret).status, 401);
+  const ClientAnswer by_access_key = get("/v1/streams", made.json()["access_key_id"].get<std::string>());
+  EXPECT_EQ(by_access_key.status, 401);
+  EXPECT_THAT(by_access_key.body, HasSubstr("the access key id of a key of kind aws, which is not taken here"));
+  EXPECT_THAT(by_access_key.body, testing::Not(HasSubstr("mistyped")));
   EXPECT_EQ(get("/v1/keys", admin).body.find(secret), std::string::npos);
   const auto kept = world.keys->aws_secrets(*parse_key_id(made.json()["id"].get<std::string>()));
   ASSERT_TRUE(kept);

@@ -367,6 +367,9 @@ TEST_F(LimitsApi, StreamsOfATenant) {
   EXPECT_THAT(refused.body, HasSubstr("The limit of the tenant is 2 streams."));
   EXPECT_EQ(send("PUT", "/v1/streams/second", "{}", admin).status, 200);  // it is there
   EXPECT_EQ(get("/v1/limits", admin).json()["tenant"]["left"]["streams"], 0);
+  limit_tenant(R"({"streams":1})");
+  EXPECT_THAT(send("PUT", "/v1/streams/third", "{}", admin).body, HasSubstr("The limit of the tenant is 1 stream."));
+  limit_tenant(R"({"streams":2})");
   EXPECT_EQ(send("DELETE", "/v1/streams/second", "", admin).status, 204);
   EXPECT_EQ(send("PUT", "/v1/streams/third", "{}", admin).status, 201);
 }
@@ -377,7 +380,10 @@ TEST_F(LimitsApi, DiskOfATenant) {
   const ClientAnswer refused = post(till);
   EXPECT_EQ(refused.status, 507);
   EXPECT_EQ(refused.code(), "disk_limit");
+  EXPECT_THAT(refused.body, HasSubstr("The limit of the tenant is 1000 bytes."));
   EXPECT_EQ(get("/v1/streams/retail/records?from=1", till).status, 200);
+  limit_tenant(R"({"disk_bytes":1})");
+  EXPECT_THAT(post(till).body, HasSubstr("The limit of the tenant is 1 byte."));
   limit_tenant(R"({"disk_bytes":1000000000})");
   EXPECT_EQ(post(till).status, 200);
 }

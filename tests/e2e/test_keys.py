@@ -56,6 +56,10 @@ class KeysPage(TestCase):
                 at += 1
                 continue
             check_output(self, headings[0], body, said[at])
+            if body.startswith("kind "):  # a table, with nothing left out
+                table = said[at].splitlines()
+                begin = next(i for i, line in enumerate(table) if line.startswith("kind "))
+                self.assertEqual(len(table) - begin, len(body.splitlines()), said[at])
             if body.startswith(("403", "404")):  # nothing but these lines
                 self.assertEqual(len(said[at].splitlines()), len(body.splitlines()), said[at])
         return blocks, said

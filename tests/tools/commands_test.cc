@@ -402,5 +402,15 @@ TEST_F(Commands, StatusSaysWhatNeedsAHand) {
   EXPECT_THAT(json["troubles"][1].get<std::string>(), HasSubstr("parked 2"));
 }
 
+TEST_F(Commands, StatusTellsARefusalFromAServerThatIsAway) {
+  replies_["GET /readyz"] = replies_["GET /readyz/ingest"] = {.body = "{}"};
+  for (const auto& [status, code] :
+       {std::pair(401, kWrongUse), {403, kWrongUse}, {400, kWrongUse}, {503, kNotReached}}) {
+    replies_["GET /v1/streams"] = {.status = status, .body = R"({"title":"No."})"};
+    EXPECT_EQ(run({"status"}), code) << status;
+    EXPECT_THAT(err_, HasSubstr("No. (HTTP " + std::to_string(status)));
+  }
+}
+
 }  // namespace
 }  // namespace tidemill::cli

@@ -219,6 +219,9 @@ TEST(Program, WrongUseIsNamedWithItsRemedy) {
       {{"load", "--strem", "a", "x"}, "tidemill load: there is no flag --strem; did you mean '--stream'?\n"},
       {{"serve", "--port", "1"}, "tidemill serve: there is no flag --port; see `tidemill serve --help`\n"},
       {{"load", "--stream"}, "tidemill load: --stream needs a value\n"},
+      {{"keys", "list", "--key", "x"},
+       "tidemill keys list: there is no flag --key: what is on a command line is seen by others of this machine; "
+       "--key-file names a file that holds the key, or TIDEMILL_KEY has it\n"},
       {{"load", "a", "b"}, "tidemill load: 'b' is one argument too many; see `tidemill load --help`\n"},
       {{"--url", "x", "view", "drop", "v"},
        "tidemill view drop: --url belongs behind the command: tidemill view drop --url ...\n"},

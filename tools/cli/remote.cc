@@ -145,12 +145,17 @@ int wrong_use(std::string_view command, const std::string& message) {
   return kWrongUse;
 }
 
+std::string unanswered(const HttpFailure& failure) {
+  if (failure.kind == HttpFailure::Kind::no_tls) return failure.message;  // something runs there
+  return failure.message + "; is the server running? (--url or API_URL says where)";
+}
+
 Answer ask(const Server& server, std::string_view command, const HttpRequest& request) {
   HttpClient client(server.url, {});
   HttpFailure failure;
   auto response = client.send(request, failure);
   if (!response) {
-    wrong_use(command, failure.message + "; is the server running? (--url or API_URL says where)");
+    wrong_use(command, unanswered(failure));
     return {kNotReached, {}};
   }
   return {kOk, std::move(*response)};

@@ -34,6 +34,7 @@ struct Answer {
   int exit_code = 0;
   HttpResponse response;
 };
+std::string unanswered(const HttpFailure& failure);  // its sentence, and what may be the matter
 Answer ask(const Server& server, std::string_view command, const HttpRequest& request);  // whatever the status
 Answer call(const Server& server, std::string_view command, const HttpRequest& request);
 // The sentence of a problem answer (application/problem+json), or what there is of it.

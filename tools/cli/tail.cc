@@ -114,7 +114,7 @@ int tail(const TailOptions& options) {
       wrong_use("tail", (response ? server->url.authority() + ": the server ended the tail" : failure.message));
       return kNotReached;
     }
-    if (failure.kind == HttpFailure::Kind::not_connected) {
+    if (failure.kind == HttpFailure::Kind::not_connected || failure.kind == HttpFailure::Kind::no_tls) {
       wrong_use("tail", failure.message);
       return kNotReached;
     }

@@ -71,6 +71,10 @@ int refuse_command_line(const CLI::App& app, const CLI::ParseError& error) {
     const std::string bare = word.substr(0, word.find('='));
     if (where != command && std::find(flags.begin(), flags.end(), bare) != flags.end())
       return refuse(bare + " belongs behind the command: tidemill " + name + " " + bare + " ...");
+    if (bare == "--key" && std::find(flags.begin(), flags.end(), "--key-file") != flags.end())
+      return refuse(
+          "there is no flag --key: what is on a command line is seen by others of this machine; --key-file names a "
+          "file that holds the key, or TIDEMILL_KEY has it");
     const std::string near = meant(bare, flags);
     return refuse("there is no flag " + bare + (near.empty() ? help : near));
   }

@@ -86,7 +86,7 @@ Found get(const Server& server, const char* command, const std::string& path, Js
   HttpFailure failure;
   const auto response = client.send(server.request("GET", path), failure);
   if (!response) {
-    wrong_use(command, failure.message + "; is the server running? (--url or API_URL says where)");
+    wrong_use(command, unanswered(failure));
     exit_code = kNotReached;
     return Found::failed;
   }

@@ -51,6 +51,7 @@ struct HttpResponse {
 struct HttpFailure {
   enum class Kind {
     not_connected,  // nothing was sent
+    no_tls,         // likewise: something answers, but is not whom to talk to, or not over TLS
     lost,           // the connection ended before the answer was whole; the server may have done it
     timed_out,      // as lost
     stopped,        // the caller's flag

@@ -49,15 +49,17 @@ bool HttpClient::handshake(HttpFailure& failure) {
     if (tls_->spoke_plain()) why = "what answers there does not speak TLS: use http://";
     if (tls_->is_distrusted())
       why += "; --ca-file (or TIDEMILL_CA_FILE) names the authority to believe, --tls-fingerprint a single certificate";
-    fail(failure, Kind::not_connected, why);
+    fail(failure, Kind::no_tls, why);
     close();
     return false;
   }
   const http::PeerCertificate* shown = tls_->peer();
   if (!shown || !trust_->is_pinned(shown->sha256)) {
-    fail(failure, Kind::not_connected,
+    fail(failure, Kind::no_tls,
          "the server shows another certificate than --tls-fingerprint (or TIDEMILL_TLS_FINGERPRINT) names: " +
-             (shown ? "sha256:" + shown->sha256 : std::string("none")));
+             (shown ? "sha256:" + shown->sha256 : std::string("none")) +
+             "; this may be another server in its place. Nothing was sent to it. Take the new fingerprint only if who "
+             "runs the server knows it: `serve --tls-self-signed` makes a new certificate at each start and logs it");
     close();
     return false;
   }

@@ -51,8 +51,8 @@ NextTry next_try(Retry& retry, std::chrono::steady_clock::time_point now, const 
   if (next.pause) return next;
   const std::string limit = readable(retry.limit());
   if (!told) {
+    if (!response) next.problem = unanswered(lost);
     next.problem += "; given up after " + limit + " (--retry-for)";
-    if (!response) next.problem += "; is the server running? (--url or API_URL says where)";
     return next;
   }
   next.problem += asked && *asked > retry.limit()

@@ -132,7 +132,7 @@ int SqlSession::say_failure(const HttpFailure& failure, bool begun) {
                          "the server's log says why");
     return kNotReached;
   }
-  wrong_use("sql", failure.message + "; is the server running? (--url or API_URL says where)");
+  wrong_use("sql", unanswered(failure));
   return kNotReached;
 }
 

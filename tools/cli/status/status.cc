@@ -40,6 +40,7 @@ class Asking {
     if (!metrics) return false;
     if (metrics->status != 200) {
       error = "/metrics: " + problem_text(*metrics);
+      note_refusal(*metrics);
       return false;
     }
     facts.metrics = Scrape(metrics->body);
@@ -61,11 +62,13 @@ class Asking {
     return true;
   }
 
+  int exit_code() const { return exit_code_; }  // after ask() gave false
+
  private:
   std::optional<HttpResponse> get(const std::string& path, std::string& error) {
     HttpFailure failure;
     auto response = client_.send(server_.request("GET", path), failure);
-    if (!response) error = failure.message + "; is the server running? (--url or API_URL says where)";
+    if (!response) error = unanswered(failure);
     return response;
   }
   bool ask_json(const std::string& path, Json& into, std::string& error) {
@@ -74,7 +77,12 @@ class Asking {
     into = Json::parse(response->body, nullptr, false);
     if (response->status == 200 && into.is_object()) return true;
     error = path + ": " + problem_text(*response);
+    note_refusal(*response);
     return false;
+  }
+  // What it refuses is wrong use; what it cannot do now, it may later.
+  void note_refusal(const HttpResponse& response) {
+    if (response.status < 500) exit_code_ = kWrongUse;
   }
   static std::vector<Json> member(const Json& object, const char* name) {
     const auto it = object.find(name);
@@ -83,6 +91,7 @@ class Asking {
 
   Server server_;
   HttpClient client_;
+  int exit_code_ = kNotReached;
 };
 
 }  // namespace
@@ -95,7 +104,7 @@ int status(const StatusOptions& options) {
   ServerFacts facts;
   if (!asking.ask(facts, error)) {
     wrong_use("status", error);
-    return kNotReached;
+    return asking.exit_code();
   }
   const auto found = troubles(facts);
   const std::string out =
