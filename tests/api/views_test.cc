@@ -304,6 +304,17 @@ TEST(ViewsApi, AStatementThatIsTooLongIsNotLookedInto) {
   }
 }
 
+// It is kept, and has less than a question.
+TEST(ViewsApi, ADefinitionOfMoreThan64KiBIsRefused) {
+  ViewWorld world;
+  const std::string text = "SELECT Country || '" + std::string(65'536, 'x') + "' AS c FROM retail";
+  for (const char* head : {"CREATE STREAM s AS ", "EXPLAIN CREATE STREAM s AS ", "CREATE MATERIALIZED VIEW v AS "}) {
+    const auto answer = world.sql(head + text);
+    EXPECT_EQ(answer.status, 400) << head << answer.body;
+    EXPECT_THAT(answer.body, testing::HasSubstr("A definition has at most 64 KiB.")) << head;
+  }
+}
+
 TEST(ViewsApi, ViewsAreMadeVerifiedAndDropped) {
   ViewWorld world;
   ASSERT_EQ(world.ask(ApiWorld::post(kLine, kJsonHeader, "?ack=view&wait=20000")).status, 200);
