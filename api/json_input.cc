@@ -1,32 +1,14 @@
 #include "api/json_input.h"
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 
+#include "api/json_body.h"
 #include "engine/json/raw_member.h"
 
 namespace tidemill {
 namespace {
 
 using Json = nlohmann::json;
-
-// nullopt: not JSON, or nested deeper than any of these bodies needs.
-std::optional<Json> parse(std::string_view text, int depth_max = 16) {
-  int deepest = 0;
-  const auto shallow = [&deepest, depth_max](int depth, Json::parse_event_t, Json&) {
-    deepest = std::max(deepest, depth);
-    return depth < depth_max;
-  };
-  Json json = Json::parse(text.begin(), text.end(), shallow, false);
-  if (json.is_discarded() || deepest >= depth_max) return std::nullopt;
-  return json;
-}
-
-// As it would stand between the quotes of a JSON text.
-std::string quoted(const std::string& name) {
-  const std::string text = Json(name).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return "`" + text.substr(1, text.size() - 2) + "`";
-}
 
 std::optional<views::Value> scalar(const Json& json) {
   switch (json.type()) {
@@ -55,8 +37,8 @@ constexpr double kRetentionSecondsMax = 36'500.0 * 24 * 3600;  // 100 years
 Input<StreamInput> parse_stream_input(std::string_view text) {
   StreamInput input;
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return input;
-  const auto json = parse(text);
-  if (!json || !json->is_object()) return InputError{"The body must be a JSON object."};
+  const auto json = JsonBody::parse(text);
+  if (!json || !json->is_object()) return json.error("The body must be a JSON object.");
   for (const auto& [name, value] : json->items()) {
     if (name == "name" || name == "id" || name == "created") continue;  // as GET gives them: the path decides
     if (name == "shards") {
@@ -144,9 +126,9 @@ std::optional<ShardId> parse_shard(std::string_view text) {
 
 Input<std::optional<HashKey>> parse_split_input(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return std::optional<HashKey>();
-  const auto json = parse(text);
+  const auto json = JsonBody::parse(text);
   if (!json || !json->is_object() || json->size() > 1 || (json->size() == 1 && !json->contains("at")))
-    return InputError{"The body is empty, or a JSON object with `at` and nothing else."};
+    return json.error("The body is empty, or a JSON object with `at` and nothing else.");
   if (json->empty()) return std::optional<HashKey>();
   const Json& at = (*json)["at"];
   const auto key = at.is_string() ? hash_key_from_hex(at.get<std::string>()) : std::nullopt;
@@ -155,9 +137,9 @@ Input<std::optional<HashKey>> parse_split_input(std::string_view text) {
 }
 
 Input<ShardId> parse_merge_input(std::string_view text) {
-  const auto json = parse(text);
+  const auto json = JsonBody::parse(text);
   if (!json || !json->is_object() || json->size() != 1 || !json->contains("with"))
-    return InputError{"The body must be a JSON object with the shard `with` and nothing else."};
+    return json.error("The body must be a JSON object with the shard `with` and nothing else.");
   const Json& with = (*json)["with"];
   std::optional<ShardId> shard;
   if (with.is_string()) shard = parse_shard(with.get<std::string>());
@@ -175,9 +157,9 @@ std::optional<views::Views::At> parse_at(std::string_view text) {
 }
 
 Input<SqlInput> parse_sql_input(std::string_view text) {
-  const auto json = parse(text);
+  const auto json = JsonBody::parse(text);
   if (!json || !json->is_object()) {
-    return InputError{"The body must be a JSON object, such as {\"sql\":\"SELECT 1\"}."};
+    return json.error("The body must be a JSON object, such as {\"sql\":\"SELECT 1\"}.");
   }
   SqlInput input;
   bool has_sql = false;
@@ -205,8 +187,9 @@ Input<SqlInput> parse_sql_input(std::string_view text) {
 
 Input<views::DecisionRequest> parse_decision_input(std::string_view text, std::optional<Sequence> sequence) {
   using What = views::DecisionRequest::What;
-  const auto json = parse(text, 80);  // a record may be nested deeper than other bodies
-  if (!json || !json->is_object()) return InputError{"The body must be a JSON object with `decision`."};
+  // `data` is taken as it is spelled, and judged as a record: it may be large, and nested deeper than other bodies.
+  const auto json = JsonBody::parse(text, {.most = 80, .kept = 1});
+  if (!json || !json->is_object()) return json.error("The body must be a JSON object with `decision`.");
   views::DecisionRequest request;
   request.sequence = sequence;
   bool has_data = false;
@@ -250,20 +233,20 @@ Input<views::DecisionRequest> parse_decision_input(std::string_view text, std::o
 }
 
 Input<std::string> parse_view_input(std::string_view text) {
-  const auto json = parse(text);
+  const auto json = JsonBody::parse(text);
   if (!json || !json->is_object() || json->size() != 1 || !json->contains("sql") || !(*json)["sql"].is_string()) {
-    return InputError{
+    return json.error(
         "The body must be a JSON object with the text `sql` and nothing else: a SELECT, a whole CREATE MATERIALIZED "
         "VIEW, "
-        "or builtin:NAME."};
+        "or builtin:NAME.");
   }
   return (*json)["sql"].get<std::string>();
 }
 
 Input<views::Row> parse_key_input(std::string_view text) {
-  const auto json = parse(text);
+  const auto json = JsonBody::parse(text);
   if (!json || !json->is_array()) {
-    return InputError{"A key is a JSON array with a value for each key column, such as [\"17850\"]."};
+    return json.error("A key is a JSON array with a value for each key column, such as [\"17850\"].");
   }
   views::Row row;
   for (const Json& v : *json) {

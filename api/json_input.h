@@ -10,7 +10,7 @@
 
 namespace tidemill {
 
-// JSON bodies other than records: nlohmann-json's one home. An error is a sentence for the client.
+// JSON bodies other than records (api/json_body.h reads them). An error is a sentence for the client.
 struct InputError {
   std::string message;
 };

@@ -11,6 +11,8 @@ constexpr std::string_view kRecordTypes = "application/json, application/x-ndjso
 constexpr std::string_view kAfter = "after, wait";
 constexpr std::string_view kAtAfter = "at, after, wait";
 constexpr std::string_view kSqlTypes = "application/json, application/x-ndjson, text/csv";
+constexpr std::size_t kSqlBytes = 1 << 20;        // a statement has 100,000 at most: the rest is for its parameters
+constexpr std::size_t kDecisionBytes = 16 << 20;  // a record in it is as large as limits.record lets it be
 
 http::Response text(int status, std::string body) {
   http::Response response;
@@ -89,7 +91,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
       {"GET", "/invoices/{id}", "", "application/json", kAtAfter, Need::view("invoices", query), "invoice",
        [&views](Call& c, Responder r) { views.short_form("invoices", c, std::move(r)); }},
       {"POST", "/v1/sql", "application/json", kSqlTypes, kAtAfter, Need::some_key(), "sql",
-       [&views](Call& c, Responder r) { views.sql(c, std::move(r)); }},
+       [&views](Call& c, Responder r) { views.sql(c, std::move(r)); }, kSqlBytes},
       {"GET", "/v1/history", "", "application/json", "", Need::some_key(), "history",
        [&views](Call& c, Responder r) { views.history(c, std::move(r)); }},
       {"GET", "/v1/streams", "", "application/json", "", Need::some_key(), "streams",
@@ -123,7 +125,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
       {"POST", "/v1/views/{view}/quarantine", "application/json", "application/json", "", Need::view(admin),
        "view_decide_many", [&views](Call& c, Responder r) { views.decide(c, std::move(r)); }},
       {"POST", "/v1/views/{view}/quarantine/{sequence}", "application/json", "application/json", "", Need::view(admin),
-       "view_decide", [&views](Call& c, Responder r) { views.decide(c, std::move(r)); }},
+       "view_decide", [&views](Call& c, Responder r) { views.decide(c, std::move(r)); }, kDecisionBytes},
       {"GET", "/v1/groups", "", "application/json", "", Need::server(read), "groups",
        [&streams](Call& c, Responder r) { streams.groups(c, std::move(r)); }},
       {"GET", "/v1/groups/{group}", "", "application/json", "", Need::server(read), "group",

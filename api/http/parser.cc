@@ -198,6 +198,7 @@ struct RequestParser::Impl {
   Parsed parsed;
   std::optional<Parser> parser;
   std::size_t framing_taken = 0;  // of the header, or of the chunk's header or trailers, at hand
+  bool blank_line = false;        // one was read over before the request line
   bool started = false;
 };
 
@@ -219,6 +220,7 @@ void RequestParser::begin(const Limits& limits) {
   impl_->parsed.body_bytes_max = limits.body_bytes;
   impl_->parser.emplace(impl_->parsed);
   impl_->framing_taken = 0;
+  impl_->blank_line = false;
   impl_->started = false;
 }
 
@@ -227,8 +229,15 @@ RequestParser::Step RequestParser::feed(char* data, std::size_t size, std::size_
   Parsed& p = i.parsed;
   taken = 0;
   if (!i.started) {
-    // Some clients end a body with a line end too many (RFC 9112, 2.2).
-    while (taken < size && (data[taken] == '\r' || data[taken] == '\n')) ++taken;
+    // Some clients end a body with a line end too many (RFC 9112, 2.2). One, and whole: what else stands there another
+    // program might take for part of a request.
+    if (!i.blank_line && size > 0 && data[0] == '\r') {
+      if (size == 1) return Step::need_more;
+      if (data[1] == '\n') {
+        taken = 2;
+        i.blank_line = true;
+      }
+    }
     if (taken == size) return Step::need_more;
     i.started = true;
   }

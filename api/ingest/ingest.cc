@@ -255,10 +255,11 @@ void Ingest::PerLoop::post(Call& call, http::Responder responder) {
                            .arrival = context_.env.clock.wall()};
   bool fits;
   if (format == Format::csv) {
-    const CsvBody rows = read_csv_body(body, encoding, stream->definition().fields, limits->record_bytes);
-    if (rows.failed) {
+    const CsvLimits most{limits->record_bytes, limits->http.body_bytes, parse.records_max};
+    const CsvBody rows = read_csv_body(body, encoding, stream->definition().fields, most);
+    if (rows.refused) {
       give_back(slot);
-      return refuse_read(ErrorId::invalid_body, *rows.failed);
+      return refuse_read(*rows.refused, rows.why);
     }
     fits = parser_.parse(rows.ndjson, BodyFormat::ndjson, parse, slot->body);
     if (fits) merge_rejected(rows, slot->body.rejected);

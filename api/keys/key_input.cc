@@ -1,8 +1,7 @@
 #include "api/keys/key_input.h"
 
-#include <nlohmann/json.hpp>
-
 #include "api/http/certificate.h"
+#include "api/json_body.h"
 
 namespace tidemill {
 namespace {
@@ -12,16 +11,6 @@ using Json = nlohmann::json;
 constexpr std::uint64_t kGraceDefault = 24 * 3600;
 constexpr std::uint64_t kGraceMax = 90 * 24 * 3600;
 
-std::string quoted(const std::string& name) {
-  const std::string text = Json(name.substr(0, 60)).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return "`" + text.substr(1, text.size() - 2) + "`";
-}
-
-std::optional<Json> object(std::string_view text) {
-  Json json = Json::parse(text.begin(), text.end(), nullptr, false);
-  return json.is_object() ? std::optional(std::move(json)) : std::nullopt;
-}
-
 bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
@@ -29,8 +18,9 @@ bool blank(std::string_view text) {
 }  // namespace
 
 Input<WantedKey> parse_key_wanted(std::string_view text, std::string_view tenant) {
-  const auto json = object(text);
-  if (!json) return InputError{"The body must be a JSON object, such as {\"name\":\"shop\",\"scopes\":[...]}."};
+  const auto json = JsonBody::parse(text);
+  if (!json || !json->is_object())
+    return json.error("The body must be a JSON object, such as {\"name\":\"shop\",\"scopes\":[...]}.");
   WantedKey wanted;
   wanted.tenant = tenant;
   for (const auto& [name, value] : json->items()) {
@@ -65,10 +55,10 @@ Input<WantedKey> parse_key_wanted(std::string_view text, std::string_view tenant
 }
 
 Input<KeyCertificate> parse_key_certificate(std::string_view text, WallTime now) {
-  const auto json = object(text);
-  if (!json || !json->contains("certificate") || !(*json)["certificate"].is_string())
-    return InputError{
-        "The body must be a JSON object with the certificate in PEM, {\"certificate\":\"-----BEGIN ...\"}."};
+  const auto json = JsonBody::parse(text);
+  if (!json || !json->is_object() || !json->contains("certificate") || !(*json)["certificate"].is_string())
+    return json.error(
+        "The body must be a JSON object with the certificate in PEM, {\"certificate\":\"-----BEGIN ...\"}.");
   for (const auto& [name, value] : json->items())
     if (name != "certificate") return InputError{quoted(name) + " is not known here; there is certificate."};
   std::string error;
@@ -89,8 +79,9 @@ Input<KeyCertificate> parse_key_certificate(std::string_view text, WallTime now)
 Input<std::chrono::seconds> parse_key_rotation(std::string_view text) {
   std::uint64_t grace = kGraceDefault;
   if (blank(text)) return std::chrono::seconds(grace);
-  const auto json = object(text);
-  if (!json) return InputError{"The body is a JSON object, such as {\"grace_seconds\":3600}, or empty."};
+  const auto json = JsonBody::parse(text);
+  if (!json || !json->is_object())
+    return json.error("The body is a JSON object, such as {\"grace_seconds\":3600}, or empty.");
   for (const auto& [name, value] : json->items()) {
     if (name != "grace_seconds") return InputError{quoted(name) + " is not known here; there is grace_seconds."};
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kGraceMax)

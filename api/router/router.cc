@@ -1,6 +1,7 @@
 #include "api/router/router.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "api/errors/problem.h"
 #include "api/media_type.h"
@@ -67,6 +68,19 @@ std::optional<http::Response> refuse_query(const Route& route, const http::Query
                        (route.query.empty() ? "has none." : "takes " + std::string(route.query) + "."));
   }
   return std::nullopt;
+}
+
+// Of the body, by what the head says and by what has come: a chunked one says nothing before.
+std::size_t body_bytes(const http::Request& request) {
+  const std::string_view text = request.header("Content-Length");
+  std::size_t length = 0;
+  std::from_chars(text.data(), text.data() + text.size(), length);  // the parser has let nothing but a number pass
+  return std::max(length, request.body.size());
+}
+
+// Records have limits of their own (limits.body), and where no body is taken none is read.
+bool body_too_large(const Route& route, const http::Request& request) {
+  return !route.takes.empty() && !route.needs.writes_records() && body_bytes(request) > route.body_max;
 }
 
 // Judges what is said about the body, before anybody looks at it.
@@ -157,6 +171,7 @@ bool Router::wants_body(const http::Request& head) const {
     std::optional<std::string> value(std::in_place);
     if (param != pattern.end())
       value = http::percent_decode(segments[static_cast<std::size_t>(param - pattern.begin())]);
+    if (body_too_large(routes_[i], head)) return false;
     return !value || access_.may_pass(routes_[i].needs, head, *value);
   }
   return false;  // 404 or 405, whatever comes
@@ -194,6 +209,9 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
       if (audit_) audit_->denied(audit_request(call), denial_name(Denial::forbidden), route.needs.text(call.params[0]));
       return responder.send(std::move(*refusal));
     }
+    if (body_too_large(route, request))
+      return responder.send(problem(ErrorId::body_too_large, "A body of this path has at most " +
+                                                                 std::to_string(route.body_max >> 10) + " KiB."));
     // It was refused when its body was not waited for, and would not be now: a key was made in between.
     if (request.body_unread) return responder.send(problem(ErrorId::throttled, "The key has only just been made."));
     auto query = http::Query::parse(request.query);

@@ -45,6 +45,8 @@ struct Route {
   Need needs;              // what the key must allow
   OperationName label;     // in metrics; and of its row in api/openapi/operations.h, without which it does not compile
   std::function<void(Call&, http::Responder)> handle;
+  // Bytes of a body that is no records: read at once and on the network thread, while others wait.
+  std::size_t body_max = 256 << 10;
 
   // Something other than records: what the audit trail names each of.
   bool changes() const { return method != "GET" && needs.action() == Action::admin; }
@@ -63,8 +65,8 @@ class Router {
   // Answers by itself what no route does: 404, 405, OPTIONS, no key or one that does not allow it, a broken path or
   // query, parameters and bodies that the route does not take.
   void dispatch(const http::Request& request, http::Responder responder) const;
-  // Whether dispatch() would look at the body of this request: not where the key does not allow it. Notes and counts
-  // nothing, for dispatch() follows.
+  // Whether dispatch() would look at the body of this request: not where the key does not allow it, or where it says
+  // that it is larger than the route takes. Notes and counts nothing, for dispatch() follows.
   bool wants_body(const http::Request& head) const;
 
   std::span<const Route> routes() const { return routes_; }

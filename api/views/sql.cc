@@ -103,8 +103,12 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
     asked.at = parse_at(*at);
     if (!asked.at) return responder.send(problem(ErrorId::invalid_parameter, kAtSentence));
   }
+  // Before anybody looks into it.
+  if (asked.sql.size() > views::kStatementBytesMax)
+    return responder.send(problem(ErrorId::invalid_sql, views::kStatementTooLong));
   // Told apart before anything runs: who may only read may not change.
-  if (views::Views::is_change(asked.sql) || derived::DerivedStreams::is_change(asked.sql)) {
+  const views::StatementText text = views::look_at(asked.sql);
+  if (text.changes()) {
     if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
     if (!asked.params.empty()) {
       return responder.send(problem(ErrorId::invalid_parameter, "A definition has no parameters: write the value."));
@@ -114,7 +118,7 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
           problem(ErrorId::invalid_parameter, "`at` is for questions: what is defined now, is defined now."));
   }
   bool question = false;  // whatever the statement says
-  if (auto refusal = refuse_touches(call, asked.sql, question)) return responder.send(std::move(*refusal));
+  if (auto refusal = refuse_touches(call, text, question)) return responder.send(std::move(*refusal));
   when_visible(
       call, std::move(responder), {}, {},
       [this, shape, question, views, who = call.who, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
@@ -129,15 +133,17 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
 }
 
 // What a statement would touch is held against the key before anybody looks whether it is there.
-std::optional<http::Response> ViewRoutes::refuse_touches(const Call& call, std::string_view sql, bool& question) const {
+std::optional<http::Response> ViewRoutes::refuse_touches(const Call& call, const views::StatementText& text,
+                                                         bool& question) const {
   const Principal& who = *call.who;
   if (who.everything) return std::nullopt;
-  if (const std::string source = views::explained_source(sql); !source.empty()) {
+  // EXPLAIN SELECT ... FROM name, which may be a stream's (then it is explained as a definition) or a view's.
+  if (const std::string& source = text.stream; !source.empty()) {
     // To a key that may not read the stream, or where there is none, it is a question about a view of that name.
     question = !who.may(Action::read, Thing::stream, source) || !context_.stream_of(who, source);
     if (question) return std::nullopt;
   }
-  return refuse_touches(call, views::touches(sql));
+  return refuse_touches(call, views::touches(text));
 }
 
 std::optional<http::Response> ViewRoutes::refuse_touches(const Call& call,

@@ -46,7 +46,8 @@ class ViewRoutes {
                   MonotonicTime until, Then then);
   void about(Call& call, http::Responder responder, std::vector<std::string> names, std::string stream, Then then);
   void answer_sql(views::Views& views, const SqlInput& in, SqlShape shape, const Principal& who, http::Responder r);
-  std::optional<http::Response> refuse_touches(const Call& call, std::string_view sql, bool& question) const;
+  std::optional<http::Response> refuse_touches(const Call& call, const views::StatementText& text,
+                                               bool& question) const;
   std::optional<http::Response> refuse_touches(const Call& call, const std::vector<views::Touch>& touches) const;
   // Records of the view's stream are shown: that takes more than the view's rows.
   std::optional<http::Response> refuse_records(const Call& call, const views::ViewInfo& info) const;

@@ -180,7 +180,7 @@ class Reader {
       std::get<Statement>(row).reset();
       return std::nullopt;
     }
-    if (e->offset < 0) return SqlError{"invalid_definition", e->message};
+    if (e->offset < 0) return SqlError{"invalid_view", e->message};
     return error_at(sql_, row_.origin(e->offset), e->message);
   }
 
@@ -199,7 +199,7 @@ class Reader {
 
 SqlResult<Derivation> read_derivation(std::string_view sql,
                                       const std::map<std::string, FieldType, std::less<>>& fields) {
-  if (sql.size() > 64 << 10) return SqlError{"invalid_definition", "A definition has at most 64 KiB."};
+  if (sql.size() > 64 << 10) return SqlError{"invalid_view", "A definition has at most 64 KiB."};
   auto tokens = tokenize(sql);
   if (auto* e = std::get_if<SqlError>(&tokens)) return *e;
   auto& list = std::get<0>(tokens);

@@ -6,13 +6,13 @@
 #include <utility>
 
 #include "consumers/views/query_gate.h"
+#include "consumers/views/statement.h"
 #include "consumers/views/tokenizer.h"
 #include "storage/base/text.h"
 
 namespace tidemill::views {
 namespace {
 
-constexpr std::size_t kSqlBytesMax = 100'000;
 constexpr int kProgressSteps = 2'000;  // of SQLite's machine between two looks at the clock
 constexpr std::size_t kKeptMax = 32;
 constexpr std::size_t kKeptBytesMax = 4'096;  // of the text of one that is kept
@@ -128,7 +128,7 @@ SqlResult<std::unique_ptr<QuerySession>> QuerySession::open(QueryTables tables) 
     if (add_view_table(db, view, &session->scope) != SQLITE_OK)
       return error("internal", std::string("SQLite: ") + sqlite3_errmsg(db));
   }
-  sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, static_cast<int>(kSqlBytesMax));
+  sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, static_cast<int>(kStatementBytesMax));
   sqlite3_limit(db, SQLITE_LIMIT_EXPR_DEPTH, 200);
   sqlite3_limit(db, SQLITE_LIMIT_COMPOUND_SELECT, 50);
   sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, 1'000);
@@ -158,7 +158,7 @@ void QuerySession::rest() {
 
 SqlResult<std::unique_ptr<PreparedQuery>> QuerySession::prepare(const std::string& sql, bool to_be_explained) {
   if (blank(sql)) return error("invalid_sql", "The statement is empty. Write one SELECT.");
-  if (sql.size() > kSqlBytesMax) return error("invalid_sql", "The statement is longer than 100,000 bytes.");
+  if (sql.size() > kStatementBytesMax) return error("invalid_sql", kStatementTooLong);
   scope.explain = to_be_explained;
   const auto there = std::find_if(kept_.begin(), kept_.end(), [&](const auto& p) { return p->sql == sql; });
   if (!to_be_explained && there != kept_.end()) {

@@ -58,7 +58,12 @@ struct StatementText {
   std::string_view sql;    // without EXPLAIN, white space around and the semicolon
   std::string stream;      // explain_select: what stands behind its FROM
   bool explained = false;  // stream: behind EXPLAIN
+  // Makes, alters or drops a view or stream.
+  bool changes() const { return kind == StatementKind::change || (kind == StatementKind::stream && !explained); }
 };
+// Longer ones are refused before anybody looks into them.
+inline constexpr std::size_t kStatementBytesMax = 100'000;
+inline constexpr char kStatementTooLong[] = "The statement is longer than 100,000 bytes.";
 // Never fails: what cannot be read is a question, and the executor says what is wrong with it.
 StatementText look_at(std::string_view sql);
 

@@ -34,8 +34,7 @@ std::vector<Touch> touches_of(std::string_view sql, bool shown) {
 
 }  // namespace
 
-std::vector<Touch> touches(std::string_view sql) {
-  const StatementText text = look_at(sql);
+std::vector<Touch> touches(const StatementText& text) {
   switch (text.kind) {
     case StatementKind::question:
       return {};
@@ -55,11 +54,6 @@ std::vector<Touch> touches_of_definition(std::string_view sql) {
   if (!sql.starts_with(builtin)) return touches_of(sql, false);
   const auto text = builtin_sql(sql.substr(builtin.size()));
   return text ? touches_of(*text, true) : std::vector<Touch>();
-}
-
-std::string explained_source(std::string_view sql) {
-  const StatementText text = look_at(sql);
-  return text.kind == StatementKind::explain_select ? text.stream : std::string();
 }
 
 }  // namespace tidemill::views

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "consumers/views/statement.h"
 #include "consumers/views/views.h"
 #include "engine/keys/principal.h"
 
@@ -20,11 +21,8 @@ struct Touch {
 // the stream that it reads, the views that it looks up. Read by the same code that runs the statement; of one that this
 // cannot read, which is refused as well when it is run, what was understood. Empty: a question, whose tables the query
 // itself knows (viewer.h).
-std::vector<Touch> touches(std::string_view sql);
+std::vector<Touch> touches(const StatementText& text);
 // The same of a definition for PUT: a SELECT, a CREATE, or builtin:NAME.
 std::vector<Touch> touches_of_definition(std::string_view sql);
-
-// EXPLAIN SELECT ... FROM name: the name, which may be a stream's (then it is explained as a definition) or a view's.
-std::string explained_source(std::string_view sql);
 
 }  // namespace tidemill::views

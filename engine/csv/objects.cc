@@ -14,6 +14,8 @@ bool digit(char c) {
   return c >= '0' && c <= '9';
 }
 
+constexpr std::size_t kNameBytesMax = 4'096;  // each row repeats it
+
 constexpr char kHex[] = "0123456789abcdef";
 
 // What stands for a byte in a JSON string: 0 itself, 'u' \u00XX, else the letter behind the backslash; 1: not ASCII.
@@ -174,6 +176,9 @@ ObjectReader::Outcome ObjectReader::read_header(std::string_view& input, bool la
                   " is not valid UTF-8; say which encoding the file is in.");
     if (name.empty())
       return fail("Column " + std::to_string(i + 1) + " has no name; every column of the header line needs one.");
+    if (name.size() > kNameBytesMax)
+      return fail("The name of column " + std::to_string(i + 1) +
+                  " is longer than 4,096 bytes: " + shown(row_.fields[i], encoding_) + "; is a line end lost?");
     if (!names.insert(name).second)
       return fail("The header line names " + shown(row_.fields[i], encoding_) +
                   " twice; a JSON object has each name once.");
@@ -243,6 +248,7 @@ bool ObjectReader::write(std::string& out) {
     buffer_.reset(new char[buffer_size_]);
   }
   char* at = buffer_.get();
+  const auto made = [&](const char* end) { made_ += static_cast<std::size_t>(end - buffer_.get()); };
   for (std::size_t i = 0; i < row_.fields.size(); ++i) {
     const std::string& prefix = prefixes_[i];
     std::memcpy(at, prefix.data(), prefix.size());
@@ -254,12 +260,14 @@ bool ObjectReader::write(std::string& out) {
       continue;
     }
     if (column_types_[i] == FieldType::text) {
-      at = write_string(at, value, encoding_);
-      if (!at) {
+      char* const end = write_string(at, value, encoding_);
+      if (!end) {
+        made(at + value.size());
         error_ = {Rejection::invalid_utf8, "Column '" + columns_[i] + "' holds bytes that are not UTF-8: " +
                                                shown(value, encoding_) + "; is the file windows-1252?"};
         return false;
       }
+      at = end;
       continue;
     }
     const NumberKind kind = number_kind(value);
@@ -268,12 +276,14 @@ bool ObjectReader::write(std::string& out) {
       error_ = {Rejection::csv_invalid_value, "Column '" + columns_[i] + "' is " + shown(value, encoding_) +
                                                   ", but the stream declares " + (integer ? "an integer" : "a number") +
                                                   "."};
+      made(at);
       return false;
     }
     std::memcpy(at, value.data(), value.size());
     at += value.size();
   }
   *at++ = '}';
+  made(at);
   out.append(buffer_.get(), static_cast<std::size_t>(at - buffer_.get()));
   return true;
 }

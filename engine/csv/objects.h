@@ -25,7 +25,8 @@ struct RowError {
   std::string message;  // a sentence that names the column and the value; without the line number
 };
 
-// Turns CSV into JSON objects, one per row, names from the header row, in the order of the columns.
+// Turns CSV into JSON objects, one per row, names (of 4,096 bytes at most) from the header row, in the order of the
+// columns.
 //
 //   text     a JSON string, whatever it looks like
 //   integer  the digits as they stand, if they are a JSON integer of at most 64 bits (-2^63 to 2^64-1)
@@ -55,7 +56,9 @@ class ObjectReader {
   void set_types(const FieldTypes& types);
 
   const RowError& error() const { return error_; }
-  const Row& row() const { return row_; }                     // the last one read
+  const Row& row() const { return row_; }       // the last one read
+  std::uint64_t made() const { return made_; }  // bytes of JSON, those of rejected rows too
+  std::uint64_t scanned() const { return reader_.scanned(); }
   std::uint64_t rows() const { return rows_; }                // read so far, rejected ones too, without the header
   std::uint64_t next_line() const { return reader_.line(); }  // that the next row begins on
   const std::vector<std::string>& columns() const { return columns_; }  // in UTF-8
@@ -76,6 +79,7 @@ class ObjectReader {
   Row row_;
   RowError error_;
   std::uint64_t rows_ = 0;
+  std::uint64_t made_ = 0;
   std::string header_;
   std::vector<std::string> columns_;
   std::vector<std::string> prefixes_;  // {"Name": and ,"Name":

@@ -92,7 +92,12 @@ Outcome Reader::next(std::string_view& input, bool last, Row& row) {
     const void* end = std::memchr(text, '\n', input.size());
     return end ? static_cast<std::size_t>(static_cast<const char*>(end) - text) : input.size();
   };
+  // Of a row that is refused anyway no more is kept: it may be a million of nothing.
+  const auto found = [&](std::size_t begin, std::size_t bytes, bool unescaped) {
+    if (problem == Problem::none) found_.push_back({begin, bytes, unescaped});
+  };
   const auto out_of_input = [&](bool quoted) -> Outcome {
+    scanned_ += size;
     if (input.size() >= dialect_.row_bytes_max) {
       const std::size_t end = first_line();
       return bad(input, end, 0, quoted ? Problem::unclosed_quote : Problem::row_too_long, line_ + lines, row);
@@ -108,12 +113,12 @@ Outcome Reader::next(std::string_view& input, bool last, Row& row) {
       bool doubled = false;
       ++at;
       while (true) {
-        const void* found = at < size ? std::memchr(text + at, '"', size - at) : nullptr;
-        if (!found) {
+        const void* quote = at < size ? std::memchr(text + at, '"', size - at) : nullptr;
+        if (!quote) {
           lines = opened;
           return out_of_input(true);
         }
-        at = static_cast<std::size_t>(static_cast<const char*>(found) - text) + 1;
+        at = static_cast<std::size_t>(static_cast<const char*>(quote) - text) + 1;
         if (at < size && text[at] == '"') {
           doubled = true;
           ++at;
@@ -129,9 +134,9 @@ Outcome Reader::next(std::string_view& input, bool last, Row& row) {
       lines += count_lines(inside);
       if (doubled) {
         const std::size_t from = unescape(inside);
-        found_.push_back({from, scratch_.size() - from, true});
+        found(from, scratch_.size() - from, true);
       } else {
-        found_.push_back({begin, inside.size(), false});
+        found(begin, inside.size(), false);
       }
       const bool ends = at == size || text[at] == delimiter || text[at] == '\n' ||
                         (text[at] == '\r' && (at + 1 >= size || text[at + 1] == '\n'));
@@ -145,7 +150,7 @@ Outcome Reader::next(std::string_view& input, bool last, Row& row) {
       while (at < size && text[at] != delimiter && text[at] != '\n') ++at;
       std::size_t end = at;
       if (end > begin && text[end - 1] == '\r' && (at == size || text[at] == '\n')) --end;
-      found_.push_back({begin, end - begin, false});
+      found(begin, end - begin, false);
     }
     if (at == size) {
       if (size < input.size() || !last) return out_of_input(false);
@@ -158,6 +163,7 @@ Outcome Reader::next(std::string_view& input, bool last, Row& row) {
       problem_line = line_ + lines;
     }
   }
+  scanned_ += at;
   if (problem != Problem::none) return bad(input, at, lines, problem, problem_line, row);
 
   row.fields.resize(found_.size());

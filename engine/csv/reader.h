@@ -54,6 +54,9 @@ class Reader {
 
   // The line that the next row begins on, from 1.
   std::uint64_t line() const { return line_; }
+  // Bytes looked at so far. More than were taken where quotes are never closed: such a row is read up to row_bytes_max,
+  // and all but its first line once more.
+  std::uint64_t scanned() const { return scanned_; }
   // For going on in the middle of a file, at the beginning of a row.
   void resume(std::uint64_t line) {
     line_ = line;
@@ -72,6 +75,7 @@ class Reader {
 
   Dialect dialect_;
   std::uint64_t line_ = 1;
+  std::uint64_t scanned_ = 0;
   bool started_ = false;   // beyond the byte-order mark
   bool skipping_ = false;  // behind a row that was refused before its end had come
   std::vector<Field> found_;

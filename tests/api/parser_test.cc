@@ -41,6 +41,26 @@ TEST(RequestParser, ChunksAreTheSameHoweverTheyAreCut) {
   }
 }
 
+// A line end that a client sent too many behind a body (RFC 9112, 2.2), and nothing like it.
+TEST(RequestParser, OneLineEndMayComeBeforeARequest) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  for (const auto& [bytes, said] : {std::pair<std::string, std::string>{get, "GET "},
+                                    {"\r\n" + get, "GET "},
+                                    {"\r\n\r\n" + get, "refused"},
+                                    {"\n" + get, "refused"},
+                                    {"\r" + get, "refused"},
+                                    {"\r\r\n" + get, "refused"},
+                                    {"\n\r\n" + get, "refused"},
+                                    {"\r\n\n" + get, "refused"},
+                                    {"\r\n\r", "more"},
+                                    {"\r\n\r\n\r\n\r\n", "refused"},
+                                    {"\r\n", "more"},
+                                    {"\r", "more"}}) {
+    for (std::size_t piece = 1; piece <= bytes.size(); ++piece)
+      EXPECT_EQ(parse(bytes, piece), said) << testing::PrintToString(bytes) << " in pieces of " << piece;
+  }
+}
+
 // Request line and fields count together; so do a chunk's digits and its extension, and the last chunk and its
 // trailers.
 TEST(RequestParser, LimitsAreTheSameHoweverTheBytesAreCut) {
@@ -52,7 +72,7 @@ TEST(RequestParser, LimitsAreTheSameHoweverTheBytesAreCut) {
   };
   for (const Unit& unit :
        {Unit{"", "GET /", "abcdefghij", " HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n", ""},
-        Unit{"\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nA: ", "b", "\r\n\r\n", ""},
+        Unit{"\r\n", "GET / HTTP/1.1\r\nHost: a\r\nA: ", "b", "\r\n\r\n", ""},
         Unit{chunked, "1;", "a", "\r\n", "x\r\n0\r\n\r\n"}, Unit{chunked, "", "0", "1\r\n", "x\r\n0\r\n\r\n"},
         Unit{chunked + "1\r\nx", "\r\n0\r\nA: ", "b", "\r\n\r\n", ""}}) {
     for (const std::size_t size : {limits.header_bytes, limits.header_bytes + 1}) {

@@ -1,3 +1,5 @@
+#include <gmock/gmock.h>
+
 #include "tests/api/api_world.h"
 #include "tests/support/hold_executor.h"
 
@@ -289,6 +291,28 @@ TEST(ViewsApi, SqlInThreeShapes) {
     EXPECT_EQ(world.sql(bad).code(), "not_read_only") << bad;
   }
   EXPECT_EQ(world.ask(ApiWorld::request("POST", "/v1/sql", "{}")).code(), "invalid_body");
+}
+
+TEST(ViewsApi, AStatementThatIsTooLongIsNotLookedInto) {
+  ViewWorld world;
+  for (const char* sql : {"SELECT 1", "CREATE STREAM s AS SELECT * FROM retail", "DROP STREAM IF EXISTS s",
+                          "ALTER STREAM", "EXPLAIN SELECT * FROM retail", "DROP MATERIALIZED VIEW IF EXISTS v",
+                          "CREATE MATERIALIZED VIEW v AS SELECT Country, count(*) FROM retail GROUP BY 1"}) {
+    const auto answer = world.sql(sql + std::string(100'000, ';'));
+    EXPECT_EQ(answer.code(), "invalid_sql") << sql;
+    EXPECT_THAT(answer.body, testing::HasSubstr("The statement is longer than 100,000 bytes.")) << sql;
+  }
+}
+
+// It is kept, and has less than a question.
+TEST(ViewsApi, ADefinitionOfMoreThan64KiBIsRefused) {
+  ViewWorld world;
+  const std::string text = "SELECT Country || '" + std::string(65'536, 'x') + "' AS c FROM retail";
+  for (const char* head : {"CREATE STREAM s AS ", "EXPLAIN CREATE STREAM s AS ", "CREATE MATERIALIZED VIEW v AS "}) {
+    const auto answer = world.sql(head + text);
+    EXPECT_EQ(answer.status, 400) << head << answer.body;
+    EXPECT_THAT(answer.body, testing::HasSubstr("A definition has at most 64 KiB.")) << head;
+  }
 }
 
 TEST(ViewsApi, ViewsAreMadeVerifiedAndDropped) {
