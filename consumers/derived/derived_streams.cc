@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "consumers/derived/consumer.h"
+#include "consumers/views/sql_account.h"
 #include "consumers/views/statement.h"
 #include "consumers/views/trial.h"
 #include "engine/start_of.h"
@@ -179,7 +180,12 @@ class Streams final : public DerivedStreams {
   // What it makes of the last records. A trial that cannot be made (the disk) holds nothing up.
   static std::optional<SqlError> look(const views::Derivation& derivation, const Stream& source, StreamChange& change) {
     change.warnings = derivation.rows.warnings;
-    const auto tried = views::try_out(derivation.rows, source);
+    const auto go_on = views::trial_time();
+    const auto tried = views::try_out(derivation.rows, source, go_on);
+    if (!tried && tried.error() == boost::system::errc::timed_out) {
+      change.warnings.push_back(views::kTrialTooSlow);
+      return std::nullopt;
+    }
     const bool said = tried && tried->set_aside != 0;  // what would be parked
     if (tried)
       for (std::string& warning : views::warnings_of(*tried)) change.warnings.push_back(std::move(warning));
@@ -194,12 +200,16 @@ class Streams final : public DerivedStreams {
     const auto batch = log.read(
         Sequence(std::max<std::uint64_t>(log.start().value(), durable < records ? 1 : durable - records + 1)), options);
     if (!batch) return std::nullopt;
+    views::SqlAccount account;
+    account.begin(go_on);
+    const views::SqlAccount::Scope scope(account);
     Maker& m = *std::get<0>(maker);
     m.parse(batch->records);
     StreamChange::Trial trial;
     for (std::uint32_t i = 0; i < batch->records.size(); ++i) {
       Made made;
-      if (!m.make(i, 1, made)) return std::nullopt;
+      if (!go_on() || !m.make(i, 1, made) || account.refused() != views::SqlAccount::Refused::nothing)
+        return std::nullopt;
       ++trial.records;
       trial.made += made.size();
       trial.parked += made.parked.size();

@@ -114,8 +114,11 @@ void Catalog::look(const Wanted& wanted, ViewChange& change) const {
                               " is still being built, and this one begins when that has caught up.");
   }
   const auto seen = views.empty() ? nullptr : database_->snapshot();
-  auto trial = try_out(wanted.definition, *wanted.stream, views, seen.get());
-  if (!trial) return;
+  auto trial = try_out(wanted.definition, *wanted.stream, trial_time(), views, seen.get());
+  if (!trial) {
+    if (trial.error() == boost::system::errc::timed_out) change.warnings.push_back(kTrialTooSlow);
+    return;
+  }
   for (std::string& warning : warnings_of(*trial)) change.warnings.push_back(std::move(warning));
   change.trial = std::move(*trial);
 }

@@ -16,9 +16,10 @@ namespace tidemill::views {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::size_t kIdleMax = 16;               // sessions kept
-constexpr std::chrono::milliseconds kMoment{20};   // rows that were made are handed out after it
-constexpr std::uint64_t kBatchBytes = 128u << 10;  // or when they are this many
+constexpr std::size_t kIdleMax = 16;                // sessions kept
+constexpr std::chrono::milliseconds kMoment{20};    // rows that were made are handed out after it
+constexpr std::uint64_t kBatchBytes = 128u << 10;   // or when they are this many
+constexpr std::uint64_t kKeptRowBytes = 16u << 10;  // the memory of longer ones is not used again
 
 SqlError error(std::string code, std::string message) {
   return {std::move(code), std::move(message)};
@@ -67,13 +68,10 @@ void blank_out(std::string& sql, std::size_t bytes) {
       sql.begin(), sql.begin() + static_cast<std::ptrdiff_t>(bytes), [](char c) { return c != '\n'; }, ' ');
 }
 
-std::uint64_t bytes_of(const Row& row) {
-  std::uint64_t bytes = 0;
-  for (const Value& value : row) {
-    bytes += 16;
-    if (const auto* text = std::get_if<std::string>(&value)) bytes += text->size();
-    if (const auto* json = std::get_if<Json>(&value)) bytes += json->text.size();
-  }
+std::uint64_t bytes_of(const Value& value) {
+  std::uint64_t bytes = 16;
+  if (const auto* text = std::get_if<std::string>(&value)) bytes += text->size();
+  if (const auto* json = std::get_if<Json>(&value)) bytes += json->text.size();
   return bytes;
 }
 
@@ -123,7 +121,10 @@ class QueryExecutor::Running final : public QueryCursor {
         session_(std::move(session)) {}
   ~Running() override {
     if (prepared_) session_->keep(std::move(prepared_));
-    plan_.reset();
+    {
+      const auto counted = session_->counted();
+      plan_.reset();
+    }
     executor_.give_back(std::move(session_));
   }
 
@@ -135,6 +136,10 @@ class QueryExecutor::Running final : public QueryCursor {
 
  private:
   SqlError failure(int rc) const;
+  static SqlError row_too_long(std::uint64_t most) {
+    return error("invalid_sql", "One row is longer than " + std::to_string(most) +
+                                    " bytes, as long as a row may be here. Ask for fewer or shorter columns.");
+  }
   std::optional<SqlError> explain_plan(std::size_t from);
   bool cut() {
     truncated_ = ended_ = true;
@@ -155,6 +160,7 @@ class QueryExecutor::Running final : public QueryCursor {
   std::vector<Row> rows_;  // their memory is used again
   std::uint64_t count_ = 0;
   std::uint64_t bytes_ = 0;
+  bool long_row_ = false;  // among rows_
   bool ended_ = false;
   bool truncated_ = false;
 };
@@ -176,7 +182,8 @@ SqlResult<std::vector<std::string>> QueryExecutor::views_of(std::string_view ten
   std::string text(sql);
   if (const auto explained = explained_from(text)) blank_out(text, *explained);
   const auto snapshot = source_.snapshot();
-  session->begin(*snapshot, std::chrono::seconds(5), nullptr);
+  const QueryLimits limits;
+  session->begin(*snapshot, limits.time_max, limits);
   auto prepared = session->prepare(text, false);
   SqlResult<std::vector<std::string>> views;
   if (auto* failed = std::get_if<SqlError>(&prepared)) {
@@ -193,7 +200,7 @@ std::optional<SqlError> QueryExecutor::Running::prepare(const QuerySource& sourc
   QuerySession& session = *session_;
   const auto explained = explained_from(sql_);
   if (explained) blank_out(sql_, *explained);
-  session.begin(*snapshot_, left_, limits_.cancelled ? &limits_.cancelled : nullptr);
+  session.begin(*snapshot_, left_, limits_);
   auto prepared = session.prepare(sql_, explained.has_value());
   if (auto* failed = std::get_if<SqlError>(&prepared)) return *failed;
   prepared_ = std::move(std::get<0>(prepared));
@@ -205,6 +212,7 @@ std::optional<SqlError> QueryExecutor::Running::prepare(const QuerySource& sourc
                                            std::to_string(wanted) + ", and " + std::to_string(params_.size()) +
                                            " came.");
   }
+  const auto counted = session.counted();
   for (int i = 0; i < wanted && !as_it_is; ++i)
     bind_cell(prepared_->statement.get(), i + 1, to_cell(params_[static_cast<std::size_t>(i)]));
 
@@ -237,8 +245,12 @@ SqlResult<std::span<const Row>> QueryExecutor::Running::next(std::size_t rows_ma
     count_ += some;
     return std::span<const Row>(rows_).subspan(from, some);
   }
+  const auto counted = session_->counted();
   sqlite3_stmt* const statement = prepared_->statement.get();
   const std::vector<bool>& json = prepared_->json;
+  // Values may share their memory in SQLite, as where one is named a hundred times; here each has its own.
+  const std::uint64_t row_max = std::min(limits_.bytes_max, sql_bounds().memory);
+  if (std::exchange(long_row_, false)) rows_.clear();  // else each row could come to keep as much
   std::size_t made = 0;
   const auto begun = Clock::now();
   session_->work_until(begun + (limits_.whole ? limits_.time_max : left_), begun + kMoment);
@@ -246,6 +258,8 @@ SqlResult<std::span<const Row>> QueryExecutor::Running::next(std::size_t rows_ma
   std::uint64_t bytes = 0;  // of these rows
   while (!ended_ && made < rows_max && bytes < kBatchBytes && !(made > 0 && session_->moment_over())) {
     rc = sqlite3_step(statement);
+    // Also where SQLite, or a view's last expressions, could do without what was refused: the row may lack something.
+    if (session_->account().refused() != SqlAccount::Refused::nothing) rc = SQLITE_INTERRUPT;
     if (rc != SQLITE_ROW) break;
     if (count_ == limits_.rows_max || bytes_ >= limits_.bytes_max) {
       cut();
@@ -254,8 +268,18 @@ SqlResult<std::span<const Row>> QueryExecutor::Running::next(std::size_t rows_ma
     if (rows_.size() == made) rows_.emplace_back();
     Row& row = rows_[made++];
     row.resize(json.size());
-    for (std::size_t i = 0; i < json.size(); ++i) take_value(statement, static_cast<int>(i), json[i], row[i]);
-    const std::uint64_t size = bytes_of(row);
+    std::uint64_t size = 0;
+    for (std::size_t i = 0; i < json.size(); ++i) {
+      take_value(statement, static_cast<int>(i), json[i], row[i]);
+      size += bytes_of(row[i]);
+      if (size > row_max) return row_too_long(row_max);
+    }
+    if (session_->account().refused() != SqlAccount::Refused::nothing) {  // as a value was taken
+      --made;
+      rc = SQLITE_INTERRUPT;
+      break;
+    }
+    long_row_ = long_row_ || size > kKeptRowBytes;
     bytes += size;
     bytes_ += size;
     ++count_;

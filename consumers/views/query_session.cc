@@ -14,6 +14,8 @@ namespace tidemill::views {
 namespace {
 
 constexpr int kProgressSteps = 2'000;  // of SQLite's machine between two looks at the clock
+constexpr int kValueMax = 8 << 20;     // a list of a row may be long; docs/decisions/0066
+constexpr int kColumnsMax = 500;
 constexpr std::size_t kKeptMax = 32;
 constexpr std::size_t kKeptBytesMax = 4'096;  // of the text of one that is kept
 
@@ -93,7 +95,31 @@ SqlError QuerySession::unknown_table(const std::string& name) const {
   return error("no_such_view", message);
 }
 
+std::optional<SqlError> QuerySession::refused() const {
+  const std::string less = " Ask for shorter values, fewer columns or fewer rows at once, or in the order of a key.";
+  const auto mib = [](std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
+  switch (account_.refused()) {
+    case SqlAccount::Refused::memory:
+      return error("invalid_sql", "The statement needs more memory than the " + mib(account_.bounds().memory) +
+                                      " it may have." + less);
+    case SqlAccount::Refused::files:
+      return error("invalid_sql", "What the statement sorts or keeps needs more than " + mib(account_.bounds().files) +
+                                      " of temporary files." + less);
+    case SqlAccount::Refused::memory_of_all:
+    case SqlAccount::Refused::files_of_all:
+      return error("throttled", "The SQL statements at work hold all that they may have together. Ask again later.");
+    case SqlAccount::Refused::time:  // the clock says it
+    case SqlAccount::Refused::nothing:
+      break;
+  }
+  return std::nullopt;
+}
+
 SqlError QuerySession::explain(int code, std::string_view sql) const {
+  if (const auto why = refused()) return *why;
+  if (account_.refused() == SqlAccount::Refused::time)
+    return was_cancelled_ ? error("cancelled", "The statement was cancelled.")
+                          : error("sql_timeout", "The statement took too long before its first row.");
   const std::string text = sqlite3_errmsg(db());
   const int offset = sqlite3_error_offset(db());
   if (!no_function_.empty()) {
@@ -120,7 +146,8 @@ SqlError QuerySession::explain(int code, std::string_view sql) const {
 
 SqlResult<std::unique_ptr<QuerySession>> QuerySession::open(QueryTables tables) {
   std::unique_ptr<QuerySession> session(new QuerySession(std::move(tables)));
-  auto opened = Connection::open();
+  const auto counted = session->counted();
+  auto opened = Connection::open(counting_files());
   if (auto* failed = std::get_if<SqlError>(&opened)) return *failed;
   session->connection_ = std::move(std::get<0>(opened));
   sqlite3* db = session->db();
@@ -128,6 +155,7 @@ SqlResult<std::unique_ptr<QuerySession>> QuerySession::open(QueryTables tables) 
     if (add_view_table(db, view, &session->scope) != SQLITE_OK)
       return error("internal", std::string("SQLite: ") + sqlite3_errmsg(db));
   }
+  sqlite3_limit(db, SQLITE_LIMIT_LENGTH, kValueMax);
   sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, static_cast<int>(kStatementBytesMax));
   sqlite3_limit(db, SQLITE_LIMIT_EXPR_DEPTH, 200);
   sqlite3_limit(db, SQLITE_LIMIT_COMPOUND_SELECT, 50);
@@ -137,26 +165,31 @@ SqlResult<std::unique_ptr<QuerySession>> QuerySession::open(QueryTables tables) 
   if (sqlite3_exec(db, "SELECT 1 FROM json_each('1'), json_tree('1')", nullptr, nullptr, nullptr) != SQLITE_OK) {
     return error("internal", std::string("SQLite: ") + sqlite3_errmsg(db));
   }
+  // From here on: a view may have more columns than an answer.
+  sqlite3_limit(db, SQLITE_LIMIT_COLUMN, kColumnsMax);
   sqlite3_set_authorizer(db, QuerySession::gate, session.get());
   sqlite3_progress_handler(
       db, kProgressSteps, [](void* p) { return static_cast<QuerySession*>(p)->go_on() ? 0 : 1; }, session.get());
   return session;
 }
 
-void QuerySession::begin(const Snapshot& snapshot, Clock::duration time, const std::function<bool()>* cancelled) {
+void QuerySession::begin(const Snapshot& snapshot, Clock::duration time, const QueryLimits& limits) {
   scope.snapshot = &snapshot;
   scope.rows_visited = 0;
   scope.error = {};
-  cancelled_ = cancelled;
+  cancelled_ = limits.cancelled ? &limits.cancelled : nullptr;
   work_until(Clock::now() + time);
+  account_.begin([this] { return go_on(); });
 }
 
 void QuerySession::rest() {
+  account_.rest();
   scope.snapshot = nullptr;
   cancelled_ = nullptr;
 }
 
 SqlResult<std::unique_ptr<PreparedQuery>> QuerySession::prepare(const std::string& sql, bool to_be_explained) {
+  const auto counted = this->counted();
   if (blank(sql)) return error("invalid_sql", "The statement is empty. Write one SELECT.");
   if (sql.size() > kStatementBytesMax) return error("invalid_sql", kStatementTooLong);
   scope.explain = to_be_explained;
@@ -213,7 +246,9 @@ SqlResult<std::unique_ptr<PreparedQuery>> QuerySession::prepare(const std::strin
   return prepared;
 }
 
-void QuerySession::keep(std::unique_ptr<PreparedQuery> prepared) {
+void QuerySession::keep(std::unique_ptr<PreparedQuery> given) {
+  const auto counted = this->counted();
+  auto prepared = std::move(given);          // goes while it is counted
   sqlite3_reset(prepared->statement.get());  // its cursors go, and what they hold of the snapshot
   sqlite3_clear_bindings(prepared->statement.get());
   if (scope.explain || prepared->sql.size() > kKeptBytesMax) return;

@@ -3,12 +3,14 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "consumers/views/query_table.h"
+#include "consumers/views/sql_account.h"
 #include "consumers/views/sqlite.h"
 #include "consumers/views/view.h"
 #include "consumers/views/views.h"
@@ -39,8 +41,8 @@ class QuerySession {
   static SqlResult<std::unique_ptr<QuerySession>> open(QueryTables tables);
 
   using Clock = std::chrono::steady_clock;
-  // What a statement runs over, until rest(). `cancelled`: may be nullptr.
-  void begin(const Snapshot& snapshot, Clock::duration time, const std::function<bool()>* cancelled);
+  // What a statement runs over, until rest(), and within which limits; those outlive it, too. Its time is `time`.
+  void begin(const Snapshot& snapshot, Clock::duration time, const QueryLimits& limits);
   void rest();
 
   // A SELECT and nothing else. One that was kept with the same words, or made anew; not to be kept if it was made `to
@@ -59,6 +61,11 @@ class QuerySession {
   bool moment_over() const { return moment_over_; }
   bool was_cancelled() const { return was_cancelled_; }
 
+  // Around each use of the connection from outside: what it takes is counted.
+  SqlAccount::Scope counted() { return SqlAccount::Scope(account_); }
+  const SqlAccount& account() const { return account_; }
+  // Why the statement was ended for what it holds, if it was.
+  std::optional<SqlError> refused() const;
   SqlError explain(int code, std::string_view sql) const;  // what SQLite has just said
   sqlite3* db() const { return connection_->handle(); }
   const std::string& tenant() const { return tables_.tenant; }
@@ -74,6 +81,7 @@ class QuerySession {
   SqlError unknown_table(const std::string& name) const;
   static int gate(void* session, int action, const char* a, const char* b, const char*, const char*);
 
+  SqlAccount account_;  // outlives what it counts
   const QueryTables tables_;
   std::set<std::string> read_;  // tables of the statement that is prepared
   std::string no_function_;     // what the gate kept out

@@ -5,7 +5,9 @@
 #include <string_view>
 
 #include "consumers/views/cell.h"
+#include "consumers/views/sql_account.h"
 #include "consumers/views/sqlite_cell.h"
+#include "consumers/views/text_functions.h"
 #include "consumers/views/timestamp.h"
 
 namespace tidemill::views {
@@ -99,9 +101,10 @@ void json_member_function(sqlite3_context* context, int, sqlite3_value** args) {
 }  // namespace
 
 void configure_sqlite() {
-  // Both fail harmlessly with SQLITE_MISUSE once SQLite is in use.
+  // All fail harmlessly with SQLITE_MISUSE once SQLite is in use.
   sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+  account_for_sqlite_memory();
 }
 
 int register_functions(sqlite3* db) {
@@ -121,12 +124,12 @@ int register_functions(sqlite3* db) {
                                         [](void* buffer) { delete static_cast<std::string*>(buffer); });
     if (rc != SQLITE_OK) return rc;  // SQLite has freed the buffer
   }
-  return SQLITE_OK;
+  return register_text_functions(db);
 }
 
-SqlResult<std::unique_ptr<Connection>> Connection::open() {
+SqlResult<std::unique_ptr<Connection>> Connection::open(const char* files) {
   sqlite3* db = nullptr;
-  int rc = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  int rc = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, files);
   std::unique_ptr<Connection> out(new Connection(db));
   if (rc == SQLITE_OK) rc = register_functions(db);
   if (rc != SQLITE_OK) return SqlError{"internal", std::string("SQLite: ") + sqlite3_errstr(rc)};

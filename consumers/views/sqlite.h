@@ -10,8 +10,9 @@ struct sqlite3_stmt;
 
 namespace tidemill::views {
 
-// Process-wide settings of SQLite: no memory statistics (they cost five times the CPU with two threads), MULTITHREAD.
-// Once, by main, before the first connection; calling it again changes nothing.
+// Process-wide settings of SQLite: no memory statistics (they cost five times the CPU with two threads), MULTITHREAD,
+// an allocator that counts where an SqlAccount stands on the thread. Once, by main, before the first connection;
+// calling it again changes nothing.
 void configure_sqlite();
 
 // ident, timestamp, number. SQLite's code, 0 for fine.
@@ -21,7 +22,8 @@ int register_functions(sqlite3* db);
 // no extensions, no ATTACH, no triggers or views of its own.
 class Connection {
  public:
-  static SqlResult<std::unique_ptr<Connection>> open();
+  // `files`: the name of what it keeps temporary files with; nullptr: SQLite's own.
+  static SqlResult<std::unique_ptr<Connection>> open(const char* files = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "consumers/views/catalog.h"
+#include "consumers/views/sql_account.h"
 #include "tests/consumers/views_store/views_world.h"
 
 namespace tidemill::views {
@@ -393,6 +394,61 @@ TEST_F(QueryTest, LimitsCutOrEndAStatement) {
   EXPECT_TRUE(ask(some, {}, {.time_max = short_time}).truncated);
   EXPECT_EQ(refusal(some, {}, {.cancelled = [] { return true; }}).code, "cancelled");
   // The connection is as good as new.
+  EXPECT_EQ(ask("SELECT count(*) FROM sales").rows, std::vector<std::string>{std::to_string(count_)});
+}
+
+// A statement of the lowest key must not take the machine: not the thread, in one function or in straight code, nor the
+// memory, nor the disk.
+TEST_F(QueryTest, AStatementHoldsNoMoreThanItMay) {
+  constexpr auto kLong = std::chrono::minutes(5);
+  const auto times = [](std::string what, int n) {
+    std::string all = what;
+    for (int i = 1; i < n; ++i) all += ", " + what;
+    return all;
+  };
+  // One value, forty of them in a row, one a hundred times, and more columns than there may be.
+  EXPECT_EQ(refusal("SELECT length(hex(zeroblob(5000000)))").message, "SQLite says: string or blob too big.");
+  SqlError no = refusal("SELECT " + times("hex(zeroblob(2000000))", 40), {}, {.time_max = kLong});
+  EXPECT_EQ(no.code, "invalid_sql");
+  EXPECT_TRUE(no.message.starts_with("The statement needs more memory than the 32 MiB")) << no.message;
+  no = refusal("SELECT " + times("h", 100) + " FROM (SELECT hex(zeroblob(2000000)) AS h LIMIT 1)", {},
+               {.time_max = kLong});
+  EXPECT_EQ(no.code, "invalid_sql");
+  EXPECT_TRUE(no.message.starts_with("One row is longer than ") ||
+              no.message.starts_with("The statement needs more memory than "))
+      << no.message;
+  EXPECT_EQ(refusal("SELECT " + times("1", 600)).code, "invalid_sql");
+  // Sorting, what is the same twice, what is kept: into files that are counted, and gone afterwards.
+  const std::string numbers = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 1000)";
+  const SqlBounds before = sql_bounds();
+  SqlBounds bounds = before;
+  bounds.files = 8 << 20;
+  set_sql_bounds(bounds);
+  for (const std::string& sql :
+       {std::string("WITH RECURSIVE t(n, h) AS (SELECT 1, zeroblob(1) UNION SELECT n + 1, randomblob(100000) FROM t) "
+                    "SELECT count(*) FROM t"),
+        numbers + " SELECT n FROM (SELECT n, randomblob(100000) AS h FROM t ORDER BY h) LIMIT 1",
+        numbers + ", m AS MATERIALIZED (SELECT n, randomblob(100000) AS h FROM t) SELECT count(*) FROM m a, m b "
+                  "WHERE a.h = b.h"}) {
+    no = refusal(sql, {}, {.time_max = kLong});
+    EXPECT_EQ(no.code, "invalid_sql") << sql;
+    EXPECT_TRUE(no.message.find("more than 8 MiB of temporary files") != no.message.npos) << sql << no.message;
+    EXPECT_EQ(sql_pool().files.load(), 0u) << sql;
+    EXPECT_FALSE(ask(sql.starts_with(numbers)
+                         ? numbers + " SELECT n FROM (SELECT n, randomblob(5000) AS h FROM t ORDER "
+                                     "BY h) LIMIT 1"
+                         : "SELECT 1",
+                     {}, {.time_max = kLong})
+                     .rows.empty());
+  }
+  set_sql_bounds(before);
+  EXPECT_LT(sql_pool().memory.load(), 8u << 20) << "what statements held has been given back";
+  // A hundred long values in straight code: no jump, where SQLite would look at its clock.
+  std::string straight = "SELECT length(hex(zeroblob(3000000)))";
+  for (int i = 0; i < 100; ++i) straight += " + length(hex(zeroblob(" + std::to_string(3'000'000 + i) + ")))";
+  int looks = 0;
+  EXPECT_EQ(refusal(straight, {}, {.time_max = kLong, .cancelled = [&] { return ++looks > 5; }}).code, "cancelled");
+  EXPECT_LT(looks, 20);
   EXPECT_EQ(ask("SELECT count(*) FROM sales").rows, std::vector<std::string>{std::to_string(count_)});
 }
 

@@ -6,6 +6,7 @@
 
 #include "consumers/archive/archive.h"
 #include "consumers/usage/usage_view.h"
+#include "consumers/views/sql_account.h"
 #include "engine/errors.h"
 #include "storage/base/errors.h"
 #include "storage/log/pond.h"
@@ -102,6 +103,12 @@ bool RunningServer::start() {
   engine_->begin_retention([this](const Stream& stream, Sequence target, const std::function<void(Sequence)>& drop) {
     return views_->release(stream, target, drop);
   });
+
+  // Of what share_memory() leaves over: of all statements a quarter, of one half of that.
+  views::SqlBounds bounds;
+  bounds.memory = std::max<std::uint64_t>(config_.memory / 8, 16 << 20);
+  bounds.memory_of_all = 2 * bounds.memory;
+  views::set_sql_bounds(bounds);
 
   ApiOptions options;
   options.tls = tls.tls;
