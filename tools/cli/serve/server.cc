@@ -76,11 +76,13 @@ RunningServer::RunningServer(const Config& config, ProgramLogger& logger, Flags 
       logger_(logger),
       flush_("flush", 2),
       background_("background", std::max<std::size_t>(3, cores() + 1)),
+      control_("control", 2),
       workers_("worker", std::max<std::size_t>(4, cores())),
       historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
       builds_("build", 1),
       usage_writer_("usage", 1),
       env_{files_, system_clock(), system_random(), flush_, background_, logger},
+      control_env_{files_, system_clock(), system_random(), flush_, control_, logger},
       certificate_(files_, system_clock(), logger),
       tls_self_signed_(flags.tls_self_signed) {}
 
@@ -189,6 +191,7 @@ bool RunningServer::open_parts() {
                                                           .tail_bytes_max = memory.tail_cache,
                                                           .requests_bytes_max = memory.requests_known});
   options.log.request_window = static_cast<std::uint32_t>(config_.idempotency_keys);
+  options.control = &control_env_;
   auto engine = Engine::open(env_, options);
   if (!engine) {
     hopeless_ = engine.error() == StorageErrc::layout_too_new || engine.error() == EngineErrc::not_a_data_directory;
@@ -200,7 +203,7 @@ bool RunningServer::open_parts() {
   }
   engine_ = std::move(*engine);
   measure_flush();
-  auto keys = Keys::open(env_, engine_->system(), {engine_->directory().path(), system_private_files()});
+  auto keys = Keys::open(engine_->control(), engine_->system(), {engine_->directory().path(), system_private_files()});
   if (!keys) {
     logger_.error("cannot read the keys", {{"directory", config_.data},
                                            {"cause", keys.error().message()},
@@ -210,8 +213,8 @@ bool RunningServer::open_parts() {
   keys_ = std::move(*keys);
   usage_ = std::move(UsageLog::open(env_, *engine_)).value();
   if (!open_limits()) return false;
-  audit_ =
-      AuditTrail::open(env_, *engine_, {.keep_bytes = config_.audit_keep_size, .keep_age = config_.audit_keep_age});
+  audit_ = AuditTrail::open(engine_->control(), *engine_,
+                            {.keep_bytes = config_.audit_keep_size, .keep_age = config_.audit_keep_age});
   say_heads();
   views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
@@ -396,6 +399,7 @@ bool RunningServer::stop() {
   engine_.reset();
   derived_.reset();
   background_.stop();
+  control_.stop();
   flush_.stop();
   return clean;
 }
