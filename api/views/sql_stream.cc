@@ -24,6 +24,7 @@ constexpr std::chrono::seconds kDrainMax{5};  // what is under way when the serv
 SqlStream::SqlStream(ApiContext& context, std::shared_ptr<SqlClient> client, std::unique_ptr<views::QueryCursor> cursor,
                      SqlWriter writer, std::shared_ptr<std::atomic<int>> streams)
     : context_(context),
+      turns_(context.questions),
       client_(std::move(client)),
       cursor_(std::move(cursor)),
       writer_(std::move(writer)),
@@ -46,9 +47,11 @@ void SqlStream::go_on(Then then) {
   auto again = [self = shared_from_this()] { self->work(); };
   if (then == Then::again) {
     pause_ = kPauseMin;
-    context_.workers.post(std::move(again));
+    turns_.go_on(client_->tenant, std::move(again));
   } else if (then == Then::wait) {
-    context_.workers.post_after(pause_, std::move(again));
+    context_.workers.post_after(pause_, [turns = turns_, tenant = client_->tenant, again = std::move(again)]() mutable {
+      turns.go_on(tenant, std::move(again));
+    });
     pause_ = std::min(pause_ * 2, kPauseMax);
   }
 }

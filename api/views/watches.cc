@@ -66,11 +66,12 @@ void ViewRoutes::changes(Call& call, http::Responder responder) {
                     "same as then.");
   }
   const std::string view = asked.view.name;
-  when_visible(
-      call, std::move(responder), {view}, info->stream, [this, asked = std::move(asked)](http::Responder ready) {
-        if (asked.where.empty()) return watches_.open(asked, std::move(ready));
-        on_worker(context_, std::move(ready), [this, asked](http::Responder r) { watches_.open(asked, std::move(r)); });
-      });
+  when_visible(call, std::move(responder), {view}, info->stream,
+               [this, asked = std::move(asked)](http::Responder ready) {
+                 if (asked.where.empty()) return watches_.open(asked, std::move(ready));
+                 in_turn(context_.questions, asked.view.tenant, std::move(ready),
+                         [this, asked](http::Responder r) { watches_.open(asked, std::move(r)); });
+               });
 }
 
 std::shared_ptr<Feed> Watches::feed(const Asked& asked) {

@@ -157,6 +157,8 @@ class ApiWorld {
     audit = AuditTrail::open(engine->control(), *engine, {});
     options.audit = audit.get();
     options.port = 0;
+    options.management = &management;
+    options.changes = &changes;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
     server = std::move(*ApiServer::start(real.env, *engine, all_views.get(), workers, options));
@@ -172,6 +174,8 @@ class ApiWorld {
     }
     server.reset();
     workers.stop();
+    management.stop();
+    changes.stop();
     usage_writer.stop();
   }
 
@@ -200,7 +204,9 @@ class ApiWorld {
   RealEnv real;
   ThreadExecutor control{"control", 2};
   Env control_env{real.env.files, real.env.clock, real.env.random, real.env.flush, control, real.env.logger};
-  ThreadExecutor workers{"worker", 2};
+  ThreadExecutor workers{"worker", 4};
+  ThreadExecutor management{"management", 2};
+  ThreadExecutor changes{"change", 1};
   std::unique_ptr<Engine> engine;
   std::shared_ptr<Stream> stream;
   std::unique_ptr<views::AllViews> all_views;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "tests/api/api_world.h"
 
 // What must go on however much there is to do for others.
@@ -47,6 +49,48 @@ TEST_F(BusyApi, KeysEndStreamsBeginAndDenialsAreWrittenWhileTheBackgroundIsBusy)
   bool noted = false;
   for (const auto& event : answer["events"]) noted |= event.value("reason", "") == "revoked";
   EXPECT_TRUE(noted) << said.body;
+}
+
+// Every worker waits for something: who manages the instance does not wait for them.
+TEST_F(BusyApi, KeysLimitsStreamsAndMetricsDoNotWaitForWorkers) {
+  const auto admin = key({"instance:admin", "server:read", "stream:*:admin"});
+  const auto stolen = key({"stream:retail:read"});
+  std::promise<void> done;
+  const std::shared_future<void> over = done.get_future().share();
+  for (int i = 0; i < 4; ++i) world.workers.post([over] { over.wait(); });
+  const std::string id = to_text(stolen.key.id);
+  const std::string json = by(admin) + std::string(kJsonHeader);
+  EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/limits/keys/" + id, R"({"requests":{"per_second":1}})", json)).status,
+            200);
+  EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/keys/" + id, {}, by(admin))).status, 204);
+  EXPECT_EQ(world.get("/metrics", by(admin)).status, 200);
+  EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/streams/other", R"({"shards":1})", json)).status, 201);
+  EXPECT_EQ(world.get("/healthz").status, 200);
+  done.set_value();
+}
+
+// One connection of one tenant, with more statements that never end than there are threads.
+TEST_F(BusyApi, SlowStatementsOfOneTenantDoNotStopAnother) {
+  ApiLimits limits;
+  limits.sql.time_max = std::chrono::minutes(5);
+  world.server->set_limits(limits);
+  const auto theirs = key({"view:*:query"}, "greedy");
+  const auto ours = key({"view:*:query"}, "modest");
+  const auto sql = [](const Keys::Issued& of, const std::string& statement) {
+    return ApiWorld::request("POST", "/v1/sql", Json{{"sql", statement}}.dump(), by(of) + std::string(kJsonHeader));
+  };
+  RawClient greedy(world.server->port());
+  std::string many;
+  for (int i = 0; i < 40; ++i)
+    many += sql(theirs, "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n");
+  ASSERT_TRUE(greedy.send(many));
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = world.ask(sql(ours, "SELECT 1 AS one"));
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+  // Beside statements, rows and lists are as brief as ever.
+  EXPECT_EQ(world.get("/v1/views", by(ours)).status, 200);
+  greedy.reset();  // nobody waits any more: the statements end
 }
 
 }  // namespace

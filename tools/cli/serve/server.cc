@@ -20,6 +20,14 @@ std::size_t cores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// Questions of one tenant keep as many busy as there are cores, at least four; the two beside them are other tenants'.
+std::size_t worker_threads() {
+  return std::max<std::size_t>(4, cores()) + 2;
+}
+std::size_t historical_threads() {
+  return std::max<std::size_t>(1, cores() / 2);
+}
+
 QualifiedName archive_group(const Stream& stream) {
   return {stream.tenant(), stream.name() + ":archive"};
 }
@@ -77,8 +85,10 @@ RunningServer::RunningServer(const Config& config, ProgramLogger& logger, Flags 
       flush_("flush", 2),
       background_("background", std::max<std::size_t>(3, cores() + 1)),
       control_("control", 2),
-      workers_("worker", std::max<std::size_t>(4, cores())),
-      historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
+      workers_("worker", worker_threads()),
+      management_("management", 2),
+      changes_("change", 1),
+      historical_("historical", historical_threads(), ThreadExecutor::Priority::low),
       builds_("build", 1),
       usage_writer_("usage", 1),
       env_{files_, system_clock(), system_random(), flush_, background_, logger},
@@ -111,7 +121,11 @@ bool RunningServer::start() {
   options.port = address->port;
   options.threads = config_.threads;
   options.limits = api_limits(config_);
+  options.worker_threads = worker_threads();
   options.historical = &historical_;
+  options.historical_threads = historical_threads();
+  options.management = &management_;
+  options.changes = &changes_;
   options.flush_time = flush_time_;
   options.derived = derived_.get();
   options.keys = keys_.get();
@@ -388,6 +402,8 @@ bool RunningServer::stop() {
   }
   api_.reset();
   workers_.stop();
+  management_.stop();
+  changes_.stop();
   historical_.stop();
   builds_.stop();
   usage_writer_.stop();

@@ -59,6 +59,8 @@ class RunningServer {
   ThreadExecutor background_;
   ThreadExecutor control_;
   ThreadExecutor workers_;
+  ThreadExecutor management_;
+  ThreadExecutor changes_;
   ThreadExecutor historical_;
   ThreadExecutor builds_;
   ThreadExecutor usage_writer_;
