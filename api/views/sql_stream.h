@@ -1,12 +1,12 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "api/context.h"
+#include "api/turns/tenant_shares.h"
 #include "api/views/sql_writer.h"
 
 namespace tidemill {
@@ -29,10 +29,9 @@ struct SqlClient {
 // when all are may take the views apart.
 class SqlStream : public std::enable_shared_from_this<SqlStream> {
  public:
-  // `streams`: how many answers have begun and not ended. Shared, for the last task of one may outlive the server.
+  // `streams`: how many answers have begun and not ended, each of which holds a snapshot.
   SqlStream(ApiContext& context, std::shared_ptr<SqlClient> client, std::unique_ptr<views::QueryCursor> cursor,
-            SqlWriter writer, std::shared_ptr<std::atomic<int>> streams);
-  ~SqlStream();
+            SqlWriter writer, std::shared_ptr<TenantShares> streams);
   void work();  // on a worker
 
  private:
@@ -52,7 +51,8 @@ class SqlStream : public std::enable_shared_from_this<SqlStream> {
   SqlWriter writer_;
   std::string text_;  // made and not sent
   bool ended_ = false;
-  const std::shared_ptr<std::atomic<int>> streams_;
+  const std::shared_ptr<TenantShares> streams_;
+  std::shared_ptr<void> share_;  // of them, once it has begun
   std::chrono::milliseconds pause_;
   const MonotonicTime begun_;
   const MonotonicTime until_;

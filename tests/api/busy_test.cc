@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <memory>
+#include <vector>
 
 #include "tests/api/api_world.h"
 
@@ -60,8 +62,9 @@ TEST_F(BusyApi, KeysLimitsStreamsAndMetricsDoNotWaitForWorkers) {
   for (int i = 0; i < 4; ++i) world.workers.post([over] { over.wait(); });
   const std::string id = to_text(stolen.key.id);
   const std::string json = by(admin) + std::string(kJsonHeader);
-  EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/limits/keys/" + id, R"({"requests":{"per_second":1}})", json)).status,
-            200);
+  EXPECT_EQ(
+      world.ask(ApiWorld::request("PUT", "/v1/limits/keys/" + id, R"({"requests":{"per_second":1}})", json)).status,
+      200);
   EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/keys/" + id, {}, by(admin))).status, 204);
   EXPECT_EQ(world.get("/metrics", by(admin)).status, 200);
   EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/streams/other", R"({"shards":1})", json)).status, 201);
@@ -91,6 +94,27 @@ TEST_F(BusyApi, SlowStatementsOfOneTenantDoNotStopAnother) {
   // Beside statements, rows and lists are as brief as ever.
   EXPECT_EQ(world.get("/v1/views", by(ours)).status, 200);
   greedy.reset();  // nobody waits any more: the statements end
+}
+
+// Answers that nobody reads to their end hold a snapshot each, and one tenant's are not all that there may be.
+TEST_F(BusyApi, LargeAnswersOfOneTenantLeaveSomeToOthers) {
+  const auto theirs = key({"view:*:query"}, "greedy");
+  const auto ours = key({"view:*:query"}, "modest");
+  const auto ask = [&](RawClient& client, const Keys::Issued& of) {
+    const std::string sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n";
+    client.send(ApiWorld::request("POST", "/v1/sql", Json{{"sql", sql}}.dump(),
+                                  by(of) + "Accept: application/x-ndjson\r\n" + std::string(kJsonHeader)));
+    return client.answer();
+  };
+  std::vector<std::unique_ptr<RawClient>> clients;
+  const auto more = [&]() -> RawClient& {
+    return *clients.emplace_back(std::make_unique<RawClient>(world.server->port(), 4'096));
+  };
+  for (int i = 0; i < 64; ++i) ASSERT_EQ(ask(more(), theirs).status, 200) << i;
+  const auto refused = ask(more(), theirs);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.code(), "throttled");
+  EXPECT_EQ(ask(more(), ours).status, 200);
 }
 
 }  // namespace
