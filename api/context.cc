@@ -7,10 +7,10 @@
 namespace tidemill {
 namespace {
 
-// Reading pages is brief, and nothing else is done there: all threads are for them.
+// A page is brief: turns are enough, nobody needs a thread of their own.
 TenantQueue::Limits of_pages(std::size_t threads) {
-  auto limits = TenantQueue::of_threads(threads + 1);
-  limits.at_work = std::max<std::size_t>(threads, 1);
+  auto limits = TenantQueue::of_threads(threads);
+  limits.at_work = limits.at_work_of_one = std::max<std::size_t>(threads, 1);
   return limits;
 }
 
