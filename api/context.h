@@ -8,6 +8,7 @@
 
 #include "api/http/server.h"
 #include "api/server.h"
+#include "api/turns/tenant_queue.h"
 #include "api/wait/waits.h"
 #include "engine/audit/audit_trail.h"
 #include "engine/keys/principal.h"
@@ -23,9 +24,12 @@ struct ApiContext {
   Env& env;
   Engine& engine;
   views::AllViews* all_views;  // may be nullptr
-  Executor& workers;
+  Executor& workers;           // what is brief
+  TenantQueue questions;       // the rest, on the workers: a tenant does not hold up the others
+  TenantQueue old_pages;       // of records that are not in memory
+  Executor& management;        // keys and limits, /metrics
+  Executor& changes;           // of streams
   std::atomic<bool> draining{false};
-  Executor* historical = nullptr;              // set before the first request
   std::optional<FlushTime> flush_time;         // set before the first request
   derived::DerivedStreams* derived = nullptr;  // set before the first request; may stay nullptr
   UsageLog* usage = nullptr;                   // set before the first request; may stay nullptr
@@ -35,7 +39,7 @@ struct ApiContext {
   Waits waits;
   std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope
 
-  ApiContext(Env& e, Engine& en, views::AllViews* v, Executor& w) : env(e), engine(en), all_views(v), workers(w) {}
+  ApiContext(Env& env, Engine& engine, views::AllViews* views, Executor& workers, const ApiOptions& options = {});
 
   // What there is for whom a call is for. Nothing that a client names is looked for in another way: so what is
   // another tenant's is not there, like what nobody has. nullptr: it is not.
@@ -62,12 +66,24 @@ struct ApiContext {
   std::shared_ptr<const ApiLimits> limits_ = std::make_shared<const ApiLimits>();
 };
 
-// Answers on a worker, where blocking is allowed. What `work` needs of the request it has copied. Sending is the last
-// thing it does.
+// Answers where blocking is allowed. What `work` needs of the request it has copied. Sending is the last thing it does.
+template <class Work>
+void answer_on(Executor& executor, http::Responder responder, Work work) {
+  auto shared = std::make_shared<http::Responder>(std::move(responder));
+  executor.post([shared = std::move(shared), work = std::move(work)]() mutable { work(std::move(*shared)); });
+}
+// What takes a moment at most, whatever was asked.
 template <class Work>
 void on_worker(ApiContext& context, http::Responder responder, Work work) {
+  answer_on(context.workers, std::move(responder), std::move(work));
+}
+
+// Of the tenant that it is for, when that one's turn comes; 429 where too much of it waits already.
+void post_in_turn(TenantQueue& queue, const std::string& tenant, std::shared_ptr<http::Responder> responder, Task task);
+template <class Work>
+void in_turn(TenantQueue& queue, const std::string& tenant, http::Responder responder, Work work) {
   auto shared = std::make_shared<http::Responder>(std::move(responder));
-  context.workers.post([shared = std::move(shared), work = std::move(work)]() mutable { work(std::move(*shared)); });
+  post_in_turn(queue, tenant, shared, [shared, work = std::move(work)]() mutable { work(std::move(*shared)); });
 }
 
 inline constexpr std::string_view kJson = "application/json";

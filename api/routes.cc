@@ -63,7 +63,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
     r.send(text(200, "ready\n"));
   };
   const auto metrics = [&context, collect = t.metrics](Call&, Responder r) {
-    on_worker(context, std::move(r), [collect](Responder responder) {
+    answer_on(context.management, std::move(r), [collect](Responder responder) {
       http::Response response;
       response.content_type = "text/plain; version=0.0.4; charset=utf-8";
       response.body = collect();

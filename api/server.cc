@@ -20,7 +20,7 @@ namespace {
 class ApiServerImpl final : public ApiServer, public http::Handler {
  public:
   ApiServerImpl(Env& env, Engine& engine, views::AllViews* views, Executor& workers, const ApiOptions& options)
-      : context_(env, engine, views, workers),
+      : context_(env, engine, views, workers, options),
         records_(context_),
         streams_(context_, records_),
         views_(context_),
@@ -37,7 +37,6 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
 
   Result<void> listen(const ApiOptions& options) {
     context_.set_limits(options.limits);
-    context_.historical = options.historical != nullptr ? options.historical : &context_.workers;
     context_.flush_time = options.flush_time;
     context_.derived = options.derived;
     context_.usage = options.usage;

@@ -36,8 +36,15 @@ struct ApiOptions {
   std::size_t threads = 0;         // network threads; 0: one per core
   ApiLimits limits;
   std::shared_ptr<const http::TlsContext> tls;  // nullptr: HTTP without TLS
+  std::size_t worker_threads = 4;  // of `workers`: how many questions of a tenant, and of all, are at work at a time
   // Where old records are read for pages of them: should leave the processors to the rest. None: `workers`.
   Executor* historical = nullptr;
+  std::size_t historical_threads = 1;
+  // Keys, limits and /metrics: what must go on however much is asked. None: `workers`.
+  Executor* management = nullptr;
+  // Changes of streams, which the engine makes one after the other: one thread is enough, and it may have to wait for
+  // the stream's groups. None: `workers`.
+  Executor* changes = nullptr;
   std::optional<FlushTime> flush_time;         // what was measured at the start, for /metrics
   derived::DerivedStreams* derived = nullptr;  // nullptr: no stream is derived from another
   Keys* keys = nullptr;                        // nullptr: there are none, and everybody may do everything

@@ -29,6 +29,7 @@ class EngineImpl final : public Engine {
   EngineImpl(Env& env, const Options& options)
       : env_(env),
         options_(options),
+        control_(options.control != nullptr ? *options.control : env),
         groups_(env),
         retention_(std::make_shared<Retention>(env, groups_, changing_, [this] { return list(); })) {}
   ~EngineImpl() override { retention_->stop(); }
@@ -110,6 +111,7 @@ class EngineImpl final : public Engine {
   Result<std::shared_ptr<Log>> audit_log(bool make) override;
   DataCut cut() override;
   SystemStream& system() override { return *system_; }
+  Env& control() override { return control_; }
   Groups& groups() override { return groups_; }
   const Options& options() const override { return options_; }
   const DataDirectory& directory() const override { return *directory_; }
@@ -135,6 +137,7 @@ class EngineImpl final : public Engine {
 
   Env& env_;
   const Options options_;
+  Env& control_;
   std::unique_ptr<DataDirectory> directory_;
   std::unique_ptr<SystemStream> system_;
   Groups groups_;
@@ -166,7 +169,7 @@ class EngineImpl final : public Engine {
 Result<void> EngineImpl::start() {
   ASSIGN_OR_RETURN(directory_, DataDirectory::open(env_, options_.data));
   ASSIGN_OR_RETURN(auto log, open_log(kSystemId, "_system"));
-  system_ = std::make_unique<SystemStream>(env_, std::move(log));
+  system_ = std::make_unique<SystemStream>(control_, std::move(log));
   RETURN_IF_ERROR(system_->fold("stream.", [this](const SystemStream::Event& event) { fold(event); }));
   if (unreadable_) return StorageErrc::damaged;
   RETURN_IF_ERROR(open_streams());
@@ -179,11 +182,12 @@ Result<std::shared_ptr<Log>> EngineImpl::open_log(StreamId id, const std::string
   RETURN_IF_ERROR(create_directories(env_.files, path));
   LogOptions options = options_.log;
   options.name = name;
-  if (id == kSystemId || id == kAuditStream) {  // their few events never wait for records
+  const bool own = id == kSystemId || id == kAuditStream;
+  if (own) {  // their few events never wait for records
     options.pond = nullptr;
     options.tail_cache_bytes = kSystemTailBytes;
   }
-  auto log = Log::open(env_, path, options);
+  auto log = Log::open(own ? control_ : env_, path, options);
   if (!log)
     env_.logger.error("cannot open a stream's log",
                       {{"stream", name}, {"directory", path}, {"error", log.error().message()}});

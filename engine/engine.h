@@ -22,12 +22,16 @@ namespace tidemill {
 
 // The data directory, opened: its lock, the system stream, all streams, the groups' runtime. Any thread. Calls that
 // change something block until it is durable, and wait for executors' tasks: so they are never made inside a task of
-// env.flush or env.background nor on a network loop, but on main's or a worker thread of one's own.
+// env.flush or of either background nor on a network loop, but on main's or a worker thread of one's own.
 class Engine {
  public:
   struct Options {
     std::string data;  // made when missing
     LogOptions log;    // for every stream
+    // The same world with another background, for the system stream and the audit trail: threads that nobody's records
+    // keep busy, so a key is revoked and a denial written however much there is to do for the views. Outlives the
+    // engine, like `env`. nullptr: `env`.
+    Env* control = nullptr;
   };
   // directory_in_use, layout_too_new, errno. Logs what recovery did.
   static Result<std::unique_ptr<Engine>> open(Env& env, const Options& options);
@@ -72,7 +76,7 @@ class Engine {
   virtual Result<Position> resolve(const Stream& stream, const Token& token) const = 0;
 
   // The log of the audit trail, of no tenant and found under no name. Opened when first asked for; `make`: also where
-  // there is none yet. nullptr: there is none. Blocks on the disk; tasks of env.background may call it. draining.
+  // there is none yet. nullptr: there is none. Blocks on the disk; tasks of the executors may call it. draining.
   virtual Result<std::shared_ptr<Log>> audit_log(bool make) = 0;
 
   // All logs at one moment. Waits for a change of a stream that is under way.
@@ -84,6 +88,7 @@ class Engine {
   virtual RetentionStatus retention(const Stream& stream) const = 0;
 
   virtual SystemStream& system() = 0;
+  virtual Env& control() = 0;  // Options::control: also for the keys and the audit trail
   virtual Groups& groups() = 0;
   virtual const Options& options() const = 0;
   virtual const DataDirectory& directory() const = 0;

@@ -28,13 +28,13 @@ class SystemStream {
   };
   using Fold = std::function<void(const Event&)>;
 
-  SystemStream(Env& env, std::shared_ptr<Log> log);
+  SystemStream(Env& env, std::shared_ptr<Log> log);  // `env`: Engine::control()
   ~SystemStream();
 
   // Registers what to do with events whose type begins with `prefix` and hands it all that have happened, in order,
   // before it returns. Afterwards it is called for each new event, after its flush, before append() returns, on
-  // env.background, one call at a time. It must not call append() and wait. Blocks on the disk. StorageErrc::damaged
-  // when a part of the log cannot be read: then nothing is registered.
+  // env.background, one call at a time: briefly, for all that follows waits for it. It must not call append() and wait.
+  // Blocks on the disk. StorageErrc::damaged when a part of the log cannot be read: then nothing is registered.
   Result<void> fold(std::string_view prefix, Fold fold);
 
   // The event is durable and folded when `done` is called, on env.background. One event at a time, in order of the

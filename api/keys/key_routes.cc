@@ -116,7 +116,7 @@ void KeyRoutes::create(Call& call, http::Responder responder) {
     if (call.who->may_give(scope, wanted.tenant)) continue;
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
   }
-  on_worker(context_, std::move(responder),
+  answer_on(context_.management, std::move(responder),
             [&context = context_, keys = keys_, by = call.key, wanted = std::move(wanted)](http::Responder r) {
               // From the first key on nobody gets in without one: it must be able to make the others.
               const bool admin = std::find(wanted.scopes.begin(), wanted.scopes.end(),
@@ -153,7 +153,7 @@ void KeyRoutes::list(Call& call, http::Responder responder) {
     return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   }
   const std::string tenant = call.who->may(Action::admin, Thing::instance) ? std::string() : call.who->tenant;
-  on_worker(context_, std::move(responder),
+  answer_on(context_.management, std::move(responder),
             [&context = context_, keys = keys_, tenant, from, limit, bad_from](http::Responder r) {
               const auto page = keys->list(tenant, from, limit);
               if (!page) return r.send(bad_from());  // also where it is another tenant's
@@ -190,7 +190,7 @@ void KeyRoutes::rotate(Call& call, http::Responder responder) {
   // Its new secret would be a key with scopes that the one who asks may not give.
   if (!may_give_all(*call.who, *key))
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
-  on_worker(context_, std::move(responder),
+  answer_on(context_.management, std::move(responder),
             [&context = context_, keys = keys_, id = key->id, by = call.key,
              grace = std::get<std::chrono::seconds>(input)](http::Responder r) {
               const auto issued = keys->rotate(id, grace, by);
@@ -206,7 +206,7 @@ void KeyRoutes::revoke(Call& call, http::Responder responder) {
   if (!key) return responder.send(problem(ErrorId::key_not_found));
   if (!may_give_all(*call.who, *key))
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
-  on_worker(context_, std::move(responder),
+  answer_on(context_.management, std::move(responder),
             [&context = context_, keys = keys_, id = key->id, by = call.key](http::Responder r) {
               const auto revoked = keys->revoke(id, by);
               if (!revoked) return r.send(key_problem(revoked.error()));
@@ -234,8 +234,8 @@ void KeyRoutes::bind(Call& call, http::Responder responder) {
   const bool of_any_tenant = call.who->may(Action::admin, Thing::instance);
   if (!shown && !of_any_tenant)
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
-  on_worker(
-      context_, std::move(responder),
+  answer_on(
+      context_.management, std::move(responder),
       [&context = context_, keys = keys_, id = key->id, by = call.key, of_any_tenant, certificate](http::Responder r) {
         const auto bound = keys->bind(id, certificate, of_any_tenant, by);
         if (!bound) return r.send(key_problem(bound.error()));
@@ -251,7 +251,7 @@ void KeyRoutes::unbind(Call& call, http::Responder responder) {
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
   const auto sha256 = parse_hash(call.params[1]);
   if (!sha256) return responder.send(problem(ErrorId::certificate_not_found));
-  on_worker(context_, std::move(responder),
+  answer_on(context_.management, std::move(responder),
             [&context = context_, keys = keys_, id = key->id, sha256 = *sha256, by = call.key](http::Responder r) {
               const auto unbound = keys->unbind(id, sha256, by);
               if (!unbound) return r.send(key_problem(unbound.error()));

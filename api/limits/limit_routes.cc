@@ -117,15 +117,16 @@ void LimitRoutes::get_key(Call& call, http::Responder responder) {
   std::string tenant;
   const auto owner = key_of(call, responder, &tenant);
   if (!owner) return;
-  on_worker(context_, std::move(responder), [&context = context_, owner = *owner, tenant](http::Responder r) {
-    r.send(private_json(shown(context, owner, tenant)));
-  });
+  answer_on(context_.management, std::move(responder),
+            [&context = context_, owner = *owner, tenant](http::Responder r) {
+              r.send(private_json(shown(context, owner, tenant)));
+            });
 }
 
 void LimitRoutes::get_tenant(Call& call, http::Responder responder) {
   const auto owner = tenant_of(call, responder);
   if (!owner) return;
-  on_worker(context_, std::move(responder), [&context = context_, owner = *owner](http::Responder r) {
+  answer_on(context_.management, std::move(responder), [&context = context_, owner = *owner](http::Responder r) {
     r.send(private_json(shown(context, owner, owner.tenant)));
   });
 }
@@ -135,16 +136,19 @@ void LimitRoutes::put(const LimitOwner& owner, const std::string& tenant, Call& 
   if (const auto* wrong = std::get_if<std::string>(&input)) {
     return responder.send(problem(ErrorId::invalid_body, *wrong));
   }
-  on_worker(context_, std::move(responder),
-            [&context = context_, owner, tenant, by = call.key, limits = std::get<LimitSet>(input)](http::Responder r) {
-              const auto done =
-                  limits.empty() ? context.limiter->remove(owner, by) : context.limiter->set(owner, limits, by);
-              if (!done) {
-                const bool again = done.error() == StorageErrc::throttled;
-                return r.send(problem(error_id(done.error()), {}, {}, again ? kReadAgain : std::chrono::seconds(0)));
-              }
-              r.send(private_json(shown(context, owner, tenant)));
-            });
+  auto work = [&context = context_, owner, tenant, by = call.key,
+               limits = std::get<LimitSet>(input)](http::Responder r) {
+    const auto done = limits.empty() ? context.limiter->remove(owner, by) : context.limiter->set(owner, limits, by);
+    if (!done) {
+      const bool again = done.error() == StorageErrc::throttled;
+      return r.send(problem(error_id(done.error()), {}, {}, again ? kReadAgain : std::chrono::seconds(0)));
+    }
+    r.send(private_json(shown(context, owner, tenant)));
+  };
+  // A new quota reads what was used of it until now: only who answers for the instance need not wait for that.
+  if (call.who->may(Action::admin, Thing::instance))
+    return answer_on(context_.management, std::move(responder), std::move(work));
+  in_turn(context_.questions, call.who->tenant, std::move(responder), std::move(work));
 }
 
 void LimitRoutes::put_key(Call& call, http::Responder responder) {
@@ -157,7 +161,7 @@ void LimitRoutes::put_tenant(Call& call, http::Responder responder) {
 }
 
 void LimitRoutes::remove(const LimitOwner& owner, Call& call, http::Responder responder) {
-  on_worker(context_, std::move(responder), [&context = context_, owner, by = call.key](http::Responder r) {
+  answer_on(context_.management, std::move(responder), [&context = context_, owner, by = call.key](http::Responder r) {
     if (const auto done = context.limiter->remove(owner, by); !done) return r.send(problem(error_id(done.error())));
     http::Response response;
     response.status = 204;
@@ -188,7 +192,7 @@ void LimitRoutes::list_keys(Call& call, http::Responder responder) {
       return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   }
   const bool all = call.who->may(Action::admin, Thing::instance);
-  on_worker(context_, std::move(responder),
+  answer_on(context_.management, std::move(responder),
             [&context = context_, keys = keys_, all, tenant = call.who->tenant, after, limit](http::Responder r) {
               std::string out;
               JsonWriter json(out);
@@ -223,7 +227,7 @@ void LimitRoutes::list_keys(Call& call, http::Responder responder) {
 
 void LimitRoutes::list_tenants(Call&, http::Responder responder) {
   if (refuse(responder)) return;
-  on_worker(context_, std::move(responder), [&context = context_](http::Responder r) {
+  answer_on(context_.management, std::move(responder), [&context = context_](http::Responder r) {
     std::string out;
     JsonWriter json(out);
     json.begin_object().name("tenants").begin_array();

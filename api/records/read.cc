@@ -105,7 +105,8 @@ http::Response beyond_end(const Log& log) {
 
 // What is in memory is read here; what is not, where it leaves the processors to those who write.
 void Records::page(Ask ask, http::Responder responder) {
-  on_worker(context_, std::move(responder), [this, ask = std::move(ask)](http::Responder r) {
+  const std::string tenant = ask.stream->tenant();
+  in_turn(context_.questions, tenant, std::move(responder), [this, tenant, ask = std::move(ask)](http::Responder r) {
     Log& log = ask.stream->log();
     auto from = start_of(log, ask.from);
     if (!from) return r.send(problem(error_id(from.error())));
@@ -116,8 +117,8 @@ void Records::page(Ask ask, http::Responder responder) {
     const auto looked = log.read(*from, look);
     const bool in_memory = !looked || looked->next > *from || *from > log.durable();
     if (in_memory) return read_page(ask, *from, std::move(r));
-    auto responder = std::make_shared<http::Responder>(std::move(r));
-    context_.historical->post([this, ask, from = *from, responder] { read_page(ask, from, std::move(*responder)); });
+    in_turn(context_.old_pages, tenant, std::move(r),
+            [this, ask, from = *from](http::Responder old) { read_page(ask, from, std::move(old)); });
   });
 }
 

@@ -106,7 +106,7 @@ void Tail::run() {
 void Tail::go_to_disk() {
   caught_up_ = false;
   at_disk_.store(true, std::memory_order_relaxed);
-  context_.historical->post([self = std::static_pointer_cast<Tail>(shared_from_this())] {
+  context_.old_pages.go_on(stream_->tenant(), [self = std::static_pointer_cast<Tail>(shared_from_this())] {
     self->look(Where::disk);
     if (!self->self_) return;
     self->at_disk_.store(false, std::memory_order_release);

@@ -51,7 +51,7 @@ void Streams::merge(Call& call, http::Responder responder) {
 
 void Streams::reshard(QualifiedName stream, Change change, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
-  on_worker(context_, std::move(responder),
+  answer_on(context_.changes, std::move(responder),
             [&context = context_, &records = records_, stream = std::move(stream),
              change = std::move(change)](http::Responder r) {
               const auto done = change(context.engine, stream);

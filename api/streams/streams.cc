@@ -173,7 +173,7 @@ void Streams::get(Call& call, http::Responder responder) {
 
 void Streams::put(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
-  on_worker(context_, std::move(responder),
+  answer_on(context_.changes, std::move(responder),
             [&context = context_, name = call.params[0], body = std::string(call.request.body),
              who = call.who](http::Responder r) {
               if (!valid_stream_name(name) || is_reserved_stream(name)) {
@@ -220,7 +220,7 @@ void Streams::put(Call& call, http::Responder responder) {
 
 void Streams::remove(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
-  on_worker(context_, std::move(responder),
+  answer_on(context_.changes, std::move(responder),
             [&context = context_, &records = records_, who = call.who, name = call.params[0]](http::Responder r) {
               const auto stream = context.stream_of(*who, name);
               if (!stream) return r.send(problem(ErrorId::stream_not_found));
@@ -286,7 +286,7 @@ void Streams::group(Call& call, http::Responder responder) {
 
 // For `tidemill verify` and `tidemill backup`, which look at the files themselves.
 void Streams::cut(Call&, http::Responder responder) {
-  on_worker(context_, std::move(responder),
+  answer_on(context_.changes, std::move(responder),
             [&context = context_](http::Responder r) { r.send(answer(200, encode_cut(context.engine.cut()))); });
 }
 

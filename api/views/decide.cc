@@ -103,24 +103,24 @@ void ViewRoutes::decide(Call& call, http::Responder responder) {
   auto input = parse_decision_input(call.request.body, sequence);
   if (const auto* error = std::get_if<InputError>(&input))
     return responder.send(problem(ErrorId::invalid_body, error->message));
-  on_worker(context_, std::move(responder),
-            [&context = context_, views, view,
-             request = std::get<views::DecisionRequest>(std::move(input))](http::Responder r) mutable {
-              if (request.what == views::DecisionRequest::What::edit)
-                if (const auto wrong = as_record(request.data, context.limits()->record_bytes))
-                  return r.send(problem(ErrorId::invalid_body, *wrong));
-              const auto info = views->find(view);
-              if (!info) return r.send(problem(ErrorId::view_not_found));
-              const auto decided = views->decide(view, request);
-              if (const auto* error = std::get_if<views::SqlError>(&decided))
-                return r.send(problem(error_id(error->code), error->message));
-              const auto& result = std::get<views::DecisionResult>(decided);
-              http::Response response;
-              response.status = request.dry_run || result.applied ? 200 : 202;
-              response.content_type = kJson;
-              response.body = decision_json(*info, request, result);
-              r.send(std::move(response));
-            });
+  in_turn(context_.questions, call.who->tenant, std::move(responder),
+          [&context = context_, views, view,
+           request = std::get<views::DecisionRequest>(std::move(input))](http::Responder r) mutable {
+            if (request.what == views::DecisionRequest::What::edit)
+              if (const auto wrong = as_record(request.data, context.limits()->record_bytes))
+                return r.send(problem(ErrorId::invalid_body, *wrong));
+            const auto info = views->find(view);
+            if (!info) return r.send(problem(ErrorId::view_not_found));
+            const auto decided = views->decide(view, request);
+            if (const auto* error = std::get_if<views::SqlError>(&decided))
+              return r.send(problem(error_id(error->code), error->message));
+            const auto& result = std::get<views::DecisionResult>(decided);
+            http::Response response;
+            response.status = request.dry_run || result.applied ? 200 : 202;
+            response.content_type = kJson;
+            response.body = decision_json(*info, request, result);
+            r.send(std::move(response));
+          });
 }
 
 }  // namespace tidemill

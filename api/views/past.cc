@@ -58,7 +58,9 @@ void ViewRoutes::read_past(Call& call, http::Responder responder, const views::V
     client->send(std::move(response));
   };
   when_visible(call, std::move(responder), {info.name}, info.stream,
-               [this, work](http::Responder ready) { on_worker(context_, std::move(ready), work); });
+               [this, tenant = call.who->tenant, work](http::Responder ready) {
+                 in_turn(context_.questions, tenant, std::move(ready), work);
+               });
 }
 
 }  // namespace tidemill

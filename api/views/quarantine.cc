@@ -42,8 +42,8 @@ void ViewRoutes::quarantine(Call& call, http::Responder responder) {
   const auto limit = number(call.query.get("limit").value_or("100"), 1, 1'000);
   if (!limit) return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   when_visible(call, std::move(responder), {view}, info->stream,
-               [this, views, view, from, limit](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [views, view, from, limit](http::Responder r) {
+               [this, tenant = call.who->tenant, views, view, from, limit](http::Responder ready) {
+                 in_turn(context_.questions, tenant, std::move(ready), [views, view, from, limit](http::Responder r) {
                    const auto found = views->quarantine(view, Sequence(*from), static_cast<std::uint32_t>(*limit));
                    if (!found) return r.send(problem(error_id(found.error())));
                    if (!*found) return r.send(problem(ErrorId::view_not_found));

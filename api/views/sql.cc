@@ -122,13 +122,14 @@ void ViewRoutes::sql(Call& call, http::Responder responder) {
   when_visible(
       call, std::move(responder), {}, {},
       [this, shape, question, views, who = call.who, in = std::get<SqlInput>(std::move(input))](http::Responder ready) {
-        on_worker(context_, std::move(ready), [this, shape, question, views, who, in](http::Responder r) {
-          if (!question && !in.at) {
-            if (auto done = answer_stream_statement(context_, *who, in.sql)) return r.send(std::move(*done));
-            if (const auto done = views->run(in.sql)) return r.send(statement_answer(*done));
-          }
-          answer_sql(*views, in, shape, *who, std::move(r));
-        });
+        in_turn(context_.questions, who->tenant, std::move(ready),
+                [this, shape, question, views, who, in](http::Responder r) {
+                  if (!question && !in.at) {
+                    if (auto done = answer_stream_statement(context_, *who, in.sql)) return r.send(std::move(*done));
+                    if (const auto done = views->run(in.sql)) return r.send(statement_answer(*done));
+                  }
+                  answer_sql(*views, in, shape, *who, std::move(r));
+                });
       });
 }
 
@@ -168,6 +169,7 @@ void ViewRoutes::answer_sql(views::Views& views, const SqlInput& in, SqlShape sh
   views::QueryLimits limits = context_.limits()->sql;
   const auto bytes_max = limits.bytes_max;
   auto client = std::make_shared<SqlClient>();
+  client->tenant = who.tenant;
   client->responder = std::move(r);
   http::Responder& responder = client->responder;
   limits.cancelled = [client] { return client->gone(); };

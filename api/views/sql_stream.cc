@@ -13,7 +13,6 @@ namespace {
 constexpr std::size_t kPiece = 64 << 10;   // a chunk, about
 constexpr std::size_t kAhead = 512 << 10;  // sent and not taken by the client: no more is made
 constexpr std::size_t kRows = 1'000;       // of one step
-constexpr int kStreamsMax = 64;            // each holds a snapshot
 constexpr std::chrono::milliseconds kMoment{20};
 constexpr std::chrono::milliseconds kPauseMin{1};
 constexpr std::chrono::milliseconds kPauseMax{50};
@@ -22,8 +21,9 @@ constexpr std::chrono::seconds kDrainMax{5};  // what is under way when the serv
 }  // namespace
 
 SqlStream::SqlStream(ApiContext& context, std::shared_ptr<SqlClient> client, std::unique_ptr<views::QueryCursor> cursor,
-                     SqlWriter writer, std::shared_ptr<std::atomic<int>> streams)
+                     SqlWriter writer, std::shared_ptr<TenantShares> streams)
     : context_(context),
+      turns_(context.questions),
       client_(std::move(client)),
       cursor_(std::move(cursor)),
       writer_(std::move(writer)),
@@ -34,10 +34,6 @@ SqlStream::SqlStream(ApiContext& context, std::shared_ptr<SqlClient> client, std
   writer_.begin(text_);
 }
 
-SqlStream::~SqlStream() {
-  if (client_->out) streams_->fetch_sub(1);
-}
-
 void SqlStream::work() {
   go_on(moment());
 }
@@ -46,9 +42,11 @@ void SqlStream::go_on(Then then) {
   auto again = [self = shared_from_this()] { self->work(); };
   if (then == Then::again) {
     pause_ = kPauseMin;
-    context_.workers.post(std::move(again));
+    turns_.go_on(client_->tenant, std::move(again));
   } else if (then == Then::wait) {
-    context_.workers.post_after(pause_, std::move(again));
+    context_.workers.post_after(pause_, [turns = turns_, tenant = client_->tenant, again = std::move(again)]() mutable {
+      turns.go_on(tenant, std::move(again));
+    });
     pause_ = std::min(pause_ * 2, kPauseMax);
   }
 }
@@ -93,10 +91,10 @@ SqlStream::Then SqlStream::send(bool last) {
     client_->responder.send(std::move(response));
     return Then::over;
   }
-  if (streams_->fetch_add(1) >= kStreamsMax) {
-    streams_->fetch_sub(1);
+  share_ = streams_->take(client_->tenant);
+  if (!share_) {
     cursor_.reset();
-    client_->responder.send(problem(ErrorId::throttled, "There are 64 large answers under way already."));
+    client_->responder.send(problem(ErrorId::throttled, "As many large answers of SQL as there may be are under way."));
     return Then::over;
   }
   http::Loop& loop = client_->responder.loop();

@@ -163,38 +163,38 @@ void ViewRoutes::put(Call& call, http::Responder responder) {
   if (auto refusal = refuse_touches(call, views::touches_of_definition(sql))) {
     return responder.send(std::move(*refusal));
   }
-  on_worker(
-      context_, std::move(responder),
-      [&context = context_, views, name = call.params[0], sql = std::move(sql)](http::Responder r) {
-        using Did = views::ViewChange::Did;
-        const auto defined = views->define(name, sql);
-        if (const auto* error = std::get_if<views::SqlError>(&defined)) return r.send(view_problem(*error));
-        const auto& change = std::get<views::ViewChange>(defined);
-        if (!change.view) return r.send(problem(ErrorId::view_not_found));  // ALTER VIEW IF EXISTS
-        std::string out;
-        JsonWriter json(out);
-        write_view(json, context, *views, *change.view, true);
-        const bool aside = change.did == Did::building && change.view->building;
-        write_findings(json, change.warnings, change.trial ? &*change.trial : nullptr,
-                       aside ? change.view->building->columns : change.view->columns);
-        json.end_object();
-        r.send(answer(std::move(out), change.did == Did::created ? 201 : change.did == Did::building ? 202 : 200));
-      });
+  in_turn(context_.questions, call.who->tenant, std::move(responder),
+          [&context = context_, views, name = call.params[0], sql = std::move(sql)](http::Responder r) {
+            using Did = views::ViewChange::Did;
+            const auto defined = views->define(name, sql);
+            if (const auto* error = std::get_if<views::SqlError>(&defined)) return r.send(view_problem(*error));
+            const auto& change = std::get<views::ViewChange>(defined);
+            if (!change.view) return r.send(problem(ErrorId::view_not_found));  // ALTER VIEW IF EXISTS
+            std::string out;
+            JsonWriter json(out);
+            write_view(json, context, *views, *change.view, true);
+            const bool aside = change.did == Did::building && change.view->building;
+            write_findings(json, change.warnings, change.trial ? &*change.trial : nullptr,
+                           aside ? change.view->building->columns : change.view->columns);
+            json.end_object();
+            r.send(answer(std::move(out), change.did == Did::created ? 201 : change.did == Did::building ? 202 : 200));
+          });
 }
 
 void ViewRoutes::remove(Call& call, http::Responder responder) {
   if (context_.draining.load()) return responder.send(problem(ErrorId::draining));
   const OwnViews views = context_.views_of(*call.who);
   if (!views) return responder.send(problem(ErrorId::view_not_found));
-  on_worker(context_, std::move(responder), [views, name = call.params[0]](http::Responder r) {
-    const auto dropped = views->drop(name);
-    if (const auto* error = std::get_if<views::SqlError>(&dropped))
-      return r.send(problem(error_id(error->code), error->message));
-    if (!std::get<bool>(dropped)) return r.send(problem(ErrorId::view_not_found));
-    http::Response response;
-    response.status = 204;
-    r.send(std::move(response));
-  });
+  in_turn(context_.questions, call.who->tenant, std::move(responder),
+          [views, name = call.params[0]](http::Responder r) {
+            const auto dropped = views->drop(name);
+            if (const auto* error = std::get_if<views::SqlError>(&dropped))
+              return r.send(problem(error_id(error->code), error->message));
+            if (!std::get<bool>(dropped)) return r.send(problem(ErrorId::view_not_found));
+            http::Response response;
+            response.status = 204;
+            r.send(std::move(response));
+          });
 }
 
 void ViewRoutes::verify(Call& call, http::Responder responder) {
@@ -203,26 +203,27 @@ void ViewRoutes::verify(Call& call, http::Responder responder) {
   if (!views || !views->find(call.params[0])) {
     return responder.send(problem(ErrorId::view_not_found));
   }
-  on_worker(context_, std::move(responder), [views, name = call.params[0]](http::Responder r) {
-    const auto differences = views->rebuild_and_compare(name);
-    if (!differences) return r.send(problem(error_id(differences.error())));
-    const auto at = views->as_of(name);
-    std::string as_of;
-    append_as_of(as_of, at ? at->value_or(views::AsOf{}) : views::AsOf{});
-    std::string out;
-    JsonWriter json(out);
-    json.begin_object().field("view", name).name("as_of");
-    json.raw(as_of).field("difference_count", static_cast<std::uint64_t>(differences->size()));
-    if (const auto info = views->find(name)) write_lookups(json, *info);
-    json.name("differences").begin_array();
-    std::size_t shown = 0;
-    for (const auto& d : *differences) {
-      if (++shown > 100) break;
-      json.begin_object().field("key", d.key).field("live", d.live).field("rebuilt", d.rebuilt).end_object();
-    }
-    json.end_array().end_object();
-    r.send(answer(std::move(out)));
-  });
+  in_turn(context_.questions, call.who->tenant, std::move(responder),
+          [views, name = call.params[0]](http::Responder r) {
+            const auto differences = views->rebuild_and_compare(name);
+            if (!differences) return r.send(problem(error_id(differences.error())));
+            const auto at = views->as_of(name);
+            std::string as_of;
+            append_as_of(as_of, at ? at->value_or(views::AsOf{}) : views::AsOf{});
+            std::string out;
+            JsonWriter json(out);
+            json.begin_object().field("view", name).name("as_of");
+            json.raw(as_of).field("difference_count", static_cast<std::uint64_t>(differences->size()));
+            if (const auto info = views->find(name)) write_lookups(json, *info);
+            json.name("differences").begin_array();
+            std::size_t shown = 0;
+            for (const auto& d : *differences) {
+              if (++shown > 100) break;
+              json.begin_object().field("key", d.key).field("live", d.live).field("rebuilt", d.rebuilt).end_object();
+            }
+            json.end_array().end_object();
+            r.send(answer(std::move(out)));
+          });
 }
 
 void ViewRoutes::read_row(Call& call, http::Responder responder, const std::string& view, std::string_view raw_key) {
@@ -276,31 +277,33 @@ void ViewRoutes::rows(Call& call, http::Responder responder) {
     }
   }
   when_visible(call, std::move(responder), {view}, info->stream,
-               [this, views, view, columns = info->columns, options = std::move(options)](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [views, view, columns, options](http::Responder r) {
-                   const auto found = views->range(view, options);
-                   if (!found) {
-                     const bool cursor = !options.cursor.empty() && found.error() == StorageErrc::invalid_argument;
-                     return r.send(problem(cursor ? ErrorId::invalid_cursor : error_id(found.error())));
-                   }
-                   if (!*found) return r.send(problem(ErrorId::view_not_found));
-                   std::string out("{\"rows\":[");
-                   bool first = true;
-                   for (const auto& row : (*found)->rows) {
-                     if (!std::exchange(first, false)) out.push_back(',');
-                     append_row_object(out, columns, row);
-                   }
-                   out.append("],\"cursor\":");
-                   if ((*found)->cursor.empty()) {
-                     out.append("null");
-                   } else {
-                     append_json_string(out, (*found)->cursor);
-                   }
-                   out.append(",\"as_of\":");
-                   append_as_of(out, (*found)->as_of);
-                   out.push_back('}');
-                   r.send(answer(std::move(out)));
-                 });
+               [this, tenant = call.who->tenant, views, view, columns = info->columns,
+                options = std::move(options)](http::Responder ready) {
+                 in_turn(
+                     context_.questions, tenant, std::move(ready), [views, view, columns, options](http::Responder r) {
+                       const auto found = views->range(view, options);
+                       if (!found) {
+                         const bool cursor = !options.cursor.empty() && found.error() == StorageErrc::invalid_argument;
+                         return r.send(problem(cursor ? ErrorId::invalid_cursor : error_id(found.error())));
+                       }
+                       if (!*found) return r.send(problem(ErrorId::view_not_found));
+                       std::string out("{\"rows\":[");
+                       bool first = true;
+                       for (const auto& row : (*found)->rows) {
+                         if (!std::exchange(first, false)) out.push_back(',');
+                         append_row_object(out, columns, row);
+                       }
+                       out.append("],\"cursor\":");
+                       if ((*found)->cursor.empty()) {
+                         out.append("null");
+                       } else {
+                         append_json_string(out, (*found)->cursor);
+                       }
+                       out.append(",\"as_of\":");
+                       append_as_of(out, (*found)->as_of);
+                       out.push_back('}');
+                       r.send(answer(std::move(out)));
+                     });
                });
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "api/context.h"
 #include "api/router/router.h"
+#include "api/turns/tenant_shares.h"
 #include "api/views/sql_writer.h"
 #include "api/views/watches.h"
 #include "consumers/views/touches.h"
@@ -59,7 +59,7 @@ class ViewRoutes {
 
   ApiContext& context_;
   Watches watches_;
-  const std::shared_ptr<std::atomic<int>> sql_streams_ = std::make_shared<std::atomic<int>>(0);
+  const std::shared_ptr<TenantShares> sql_streams_ = std::make_shared<TenantShares>(128, 64);
 };
 
 }  // namespace tidemill

@@ -78,6 +78,7 @@ void Watcher::begin() {
 void Watcher::end(bool abort) {
   if (!self_) return;
   metrics_.open.add(-1);
+  ask_.share.reset();
   feed_.reset();
   if (abort) {
     out_->abort();

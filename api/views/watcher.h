@@ -29,7 +29,8 @@ class Watcher final : public Serial {
     bool whole = false;                        // all rows: in step with others
     std::uint64_t fingerprint = 0;             // of what was asked for, for the cursor; 0: of all rows
     std::optional<views::Watch::Cursor> cursor;
-    std::string refetch;  // why the cursor will not do
+    std::string refetch;          // why the cursor will not do
+    std::shared_ptr<void> share;  // of how many there may be
   };
   Watcher(ApiContext& context, WatchMetrics& metrics, std::shared_ptr<Feed> feed, Ask ask,
           std::shared_ptr<http::Stream> out);

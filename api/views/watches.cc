@@ -66,11 +66,12 @@ void ViewRoutes::changes(Call& call, http::Responder responder) {
                     "same as then.");
   }
   const std::string view = asked.view.name;
-  when_visible(
-      call, std::move(responder), {view}, info->stream, [this, asked = std::move(asked)](http::Responder ready) {
-        if (asked.where.empty()) return watches_.open(asked, std::move(ready));
-        on_worker(context_, std::move(ready), [this, asked](http::Responder r) { watches_.open(asked, std::move(r)); });
-      });
+  when_visible(call, std::move(responder), {view}, info->stream,
+               [this, asked = std::move(asked)](http::Responder ready) {
+                 if (asked.where.empty()) return watches_.open(asked, std::move(ready));
+                 in_turn(context_.questions, asked.view.tenant, std::move(ready),
+                         [this, asked](http::Responder r) { watches_.open(asked, std::move(r)); });
+               });
 }
 
 std::shared_ptr<Feed> Watches::feed(const Asked& asked) {
@@ -122,31 +123,32 @@ void Watches::open(const Asked& asked, http::Responder responder) {
     }
     filter = std::move(std::get<0>(made));
   }
-  if (metrics_.open.add(1); metrics_.open.value() > kMax) {
-    metrics_.open.add(-1);
-    return responder.send(problem(ErrorId::throttled, "1,000 clients watch views already."));
-  }
+  auto share = shares_->take(asked.view.tenant);
+  if (!share) return responder.send(problem(ErrorId::throttled, "As many clients as may watch views do already."));
+  metrics_.open.add(1);
   http::Loop& loop = responder.loop();
   auto shared = std::make_shared<http::Responder>(std::move(responder));
-  loop.post([this, feed = std::move(feed), filter = std::move(filter), asked, shared] {
-    http::Response head;
-    head.content_type = kEvents;
-    head.add_header("Cache-Control", "no-store");
-    auto out = shared->stream(head);
-    auto wanted = ask(asked, feed->watch());
-    wanted.filter = filter;
-    auto watcher = std::make_shared<Watcher>(context_, metrics_, feed, std::move(wanted), out);
-    if (asked.head_only) {
-      metrics_.open.add(-1);
-      return out->finish();
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      std::erase_if(watchers_, [](const auto& w) { return w.expired(); });
-      watchers_.insert(watcher);
-    }
-    watcher->begin();
-  });
+  loop.post(
+      [this, feed = std::move(feed), filter = std::move(filter), asked, shared, share = std::move(share)]() mutable {
+        http::Response head;
+        head.content_type = kEvents;
+        head.add_header("Cache-Control", "no-store");
+        auto out = shared->stream(head);
+        auto wanted = ask(asked, feed->watch());
+        wanted.filter = filter;
+        wanted.share = std::move(share);
+        auto watcher = std::make_shared<Watcher>(context_, metrics_, feed, std::move(wanted), out);
+        if (asked.head_only) {
+          metrics_.open.add(-1);
+          return out->finish();
+        }
+        {
+          const std::lock_guard lock(mutex_);
+          std::erase_if(watchers_, [](const auto& w) { return w.expired(); });
+          watchers_.insert(watcher);
+        }
+        watcher->begin();
+      });
 }
 
 void Watches::wake() {

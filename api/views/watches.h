@@ -8,6 +8,7 @@
 
 #include "api/context.h"
 #include "api/router/router.h"
+#include "api/turns/tenant_shares.h"
 #include "api/views/feed.h"
 #include "api/views/watcher.h"
 
@@ -16,7 +17,8 @@ namespace tidemill {
 // All clients that watch views: how many they are, and which of them share a feed. Any thread.
 class Watches {
  public:
-  static constexpr std::int64_t kMax = 1'000;
+  static constexpr std::size_t kOfAll = 2'000;
+  static constexpr std::size_t kOfOne = 1'000;  // tenant
 
   explicit Watches(ApiContext& context) : context_(context) {}
   struct Asked {
@@ -41,6 +43,7 @@ class Watches {
 
   ApiContext& context_;
   WatchMetrics metrics_;
+  const std::shared_ptr<TenantShares> shares_ = std::make_shared<TenantShares>(kOfAll, kOfOne);
   std::mutex mutex_;
   std::map<QualifiedName, std::weak_ptr<Feed>> feeds_;  // by view
   std::set<std::weak_ptr<Watcher>, std::owner_less<std::weak_ptr<Watcher>>> watchers_;

@@ -92,26 +92,28 @@ void ViewRoutes::why(Call& call, http::Responder responder, std::string_view raw
   const auto limit = number(call.query.get("limit").value_or("100"), 1, 1'000);
   if (!limit) return responder.send(problem(ErrorId::invalid_parameter, "`limit` is a number from 1 to 1,000."));
   options.limit = static_cast<std::uint32_t>(*limit);
-  when_visible(call, std::move(responder), {view}, info->stream,
-               [this, views, view, columns = info->columns, tries, options](http::Responder ready) {
-                 on_worker(context_, std::move(ready), [views, view, columns, tries, options](http::Responder r) {
-                   auto found = views->why(view, tries.front(), options);
-                   for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->why; ++i)
-                     found = views->why(view, tries[i], options);
-                   if (!found) return r.send(problem(error_id(found.error())));
-                   if (!*found) return r.send(problem(ErrorId::view_not_found));
-                   if (!(*found)->why) {
-                     std::string as_of;
-                     append_as_of(as_of, (*found)->as_of);
-                     return r.send(problem(ErrorId::no_such_row, {}, ",\"as_of\":" + as_of));
-                   }
-                   if (!(*found)->why->lineage) return r.send(problem(ErrorId::no_lineage));
-                   http::Response response;
-                   response.content_type = kJson;
-                   response.body = text_of(view, columns, *(*found)->why, (*found)->as_of);
-                   r.send(std::move(response));
-                 });
-               });
+  when_visible(
+      call, std::move(responder), {view}, info->stream,
+      [this, tenant = call.who->tenant, views, view, columns = info->columns, tries, options](http::Responder ready) {
+        in_turn(context_.questions, tenant, std::move(ready),
+                [views, view, columns, tries, options](http::Responder r) {
+                  auto found = views->why(view, tries.front(), options);
+                  for (std::size_t i = 1; i < tries.size() && found && *found && !(*found)->why; ++i)
+                    found = views->why(view, tries[i], options);
+                  if (!found) return r.send(problem(error_id(found.error())));
+                  if (!*found) return r.send(problem(ErrorId::view_not_found));
+                  if (!(*found)->why) {
+                    std::string as_of;
+                    append_as_of(as_of, (*found)->as_of);
+                    return r.send(problem(ErrorId::no_such_row, {}, ",\"as_of\":" + as_of));
+                  }
+                  if (!(*found)->why->lineage) return r.send(problem(ErrorId::no_lineage));
+                  http::Response response;
+                  response.content_type = kJson;
+                  response.body = text_of(view, columns, *(*found)->why, (*found)->as_of);
+                  r.send(std::move(response));
+                });
+      });
 }
 
 }  // namespace tidemill

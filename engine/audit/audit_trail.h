@@ -37,8 +37,8 @@ class AuditTrail {
     std::uint64_t keep_bytes = 1ull << 30;  // 0: no limit. Whole segments, the oldest go first
     std::chrono::milliseconds keep_age{0};  // 0: no limit
   };
-  // Blocks on the disk. A log that cannot be opened is said to the logger, and tried again when there is something to
-  // write.
+  // `env`: Engine::control(), so that it waits for nobody's records. Blocks on the disk. A log that cannot be opened is
+  // said to the logger, and tried again when there is something to write.
   static std::unique_ptr<AuditTrail> open(Env& env, Engine& engine, const Options& options);
   virtual ~AuditTrail() = default;
 

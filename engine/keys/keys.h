@@ -88,8 +88,8 @@ class Keys {
     std::string directory;        // DATA, where instance.key is
     PrivateFiles& private_files;  // outlives this
   };
-  // Blocks on the disk. StorageErrc::damaged: an event cannot be read; it said which. To pass over one could open what
-  // a key was to close.
+  // `env`: Engine::control(). Blocks on the disk. StorageErrc::damaged: an event cannot be read; it said which. To pass
+  // over one could open what a key was to close.
   static Result<std::unique_ptr<Keys>> open(Env& env, SystemStream& system, const Options& options);
   virtual ~Keys() = default;
 
@@ -119,7 +119,7 @@ class Keys {
   virtual std::optional<KeyId> key_of_certificate(const KeyHash& sha256) const = 0;  // in whatever state the key is
 
   // The changes are durable when they return; they block, and never run inside an executor's task that the system
-  // stream needs (env.background) nor on a network thread. `by`: the key that asks for it; none: somebody on the
+  // stream needs (Engine::control()) nor on a network thread. `by`: the key that asks for it; none: somebody on the
   // machine itself. What they return of secrets is kept nowhere: it is shown once.
   struct Issued {
     KeyRecord key;

@@ -83,7 +83,7 @@ class Limiter {
   virtual std::optional<Refusal> new_stream(const std::string& tenant, std::uint64_t there) = 0;
 
   // --- Definitions. Changes are durable, and hold for the next request, when they return; they block, and never run
-  // inside a task that the system stream needs (env.background), on `writer`, nor on a network thread.
+  // inside a task that the system stream needs (Engine::control()), on `writer`, nor on a network thread.
   // StorageErrc::throttled: a quota of another key of this tenant is being set, for which its usage is read. What is so
   // already writes nothing.
   virtual Result<void> set(const LimitOwner& owner, const LimitSet& limits, std::optional<KeyId> by) = 0;

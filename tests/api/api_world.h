@@ -126,7 +126,7 @@ class ApiWorld {
                     const LogOptions& log = {}, const Instead& instead = {},
                     std::chrono::milliseconds history_every = {}, std::uint64_t changes_per_hour = 0)
       : real(logger, instead) {
-    engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = log}));
+    engine = std::move(*Engine::open(real.env, {.data = real.directory.path(), .log = log, .control = &control_env}));
     StreamDefinition d;
     d.name = "retail";
     d.partition_key = "InvoiceNo";
@@ -143,7 +143,7 @@ class ApiWorld {
     }
     if (with_views) derived = derived::DerivedStreams::open(real.env, *engine, all_views.get());
     options.derived = derived.get();
-    keys = std::move(*Keys::open(real.env, engine->system(), {real.directory.path(), system_private_files()}));
+    keys = std::move(*Keys::open(engine->control(), engine->system(), {real.directory.path(), system_private_files()}));
     options.keys = keys.get();
     usage = std::move(UsageLog::open(real.env, *engine)).value();
     options.usage = usage.get();
@@ -154,9 +154,11 @@ class ApiWorld {
     };
     limiter = *Limiter::open(real.env, engine->system(), {usage_writer, &counted, disk_bytes, changes_per_hour});
     options.limiter = limiter.get();
-    audit = AuditTrail::open(real.env, *engine, {});
+    audit = AuditTrail::open(engine->control(), *engine, {});
     options.audit = audit.get();
     options.port = 0;
+    options.management = &management;
+    options.changes = &changes;
     options.flush_time = FlushTime{64, std::chrono::microseconds(150), std::chrono::microseconds(900)};
     if (options.threads == 0) options.threads = 2;
     server = std::move(*ApiServer::start(real.env, *engine, all_views.get(), workers, options));
@@ -172,6 +174,8 @@ class ApiWorld {
     }
     server.reset();
     workers.stop();
+    management.stop();
+    changes.stop();
     usage_writer.stop();
   }
 
@@ -198,7 +202,11 @@ class ApiWorld {
   }
 
   RealEnv real;
-  ThreadExecutor workers{"worker", 2};
+  ThreadExecutor control{"control", 2};
+  Env control_env{real.env.files, real.env.clock, real.env.random, real.env.flush, control, real.env.logger};
+  ThreadExecutor workers{"worker", 4};
+  ThreadExecutor management{"management", 2};
+  ThreadExecutor changes{"change", 1};
   std::unique_ptr<Engine> engine;
   std::shared_ptr<Stream> stream;
   std::unique_ptr<views::AllViews> all_views;

@@ -21,6 +21,14 @@ std::size_t cores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// Questions of one tenant keep as many busy as there are cores, at least four; the two beside them are other tenants'.
+std::size_t worker_threads() {
+  return std::max<std::size_t>(4, cores()) + 2;
+}
+std::size_t historical_threads() {
+  return std::max<std::size_t>(1, cores() / 2);
+}
+
 QualifiedName archive_group(const Stream& stream) {
   return {stream.tenant(), stream.name() + ":archive"};
 }
@@ -77,11 +85,15 @@ RunningServer::RunningServer(const Config& config, ProgramLogger& logger, Flags 
       logger_(logger),
       flush_("flush", 2),
       background_("background", std::max<std::size_t>(3, cores() + 1)),
-      workers_("worker", std::max<std::size_t>(4, cores())),
-      historical_("historical", std::max<std::size_t>(1, cores() / 2), ThreadExecutor::Priority::low),
+      control_("control", 2),
+      workers_("worker", worker_threads()),
+      management_("management", 2),
+      changes_("change", 1),
+      historical_("historical", historical_threads(), ThreadExecutor::Priority::low),
       builds_("build", 1),
       usage_writer_("usage", 1),
       env_{files_, system_clock(), system_random(), flush_, background_, logger},
+      control_env_{files_, system_clock(), system_random(), flush_, control_, logger},
       certificate_(files_, system_clock(), logger),
       tls_self_signed_(flags.tls_self_signed) {}
 
@@ -116,7 +128,11 @@ bool RunningServer::start() {
   options.port = address->port;
   options.threads = config_.threads;
   options.limits = api_limits(config_);
+  options.worker_threads = worker_threads();
   options.historical = &historical_;
+  options.historical_threads = historical_threads();
+  options.management = &management_;
+  options.changes = &changes_;
   options.flush_time = flush_time_;
   options.derived = derived_.get();
   options.keys = keys_.get();
@@ -210,6 +226,7 @@ bool RunningServer::open_parts() {
                                                           .tail_bytes_max = memory.tail_cache,
                                                           .requests_bytes_max = memory.requests_known});
   options.log.request_window = static_cast<std::uint32_t>(config_.idempotency_keys);
+  options.control = &control_env_;
   auto engine = Engine::open(env_, options);
   if (!engine) {
     hopeless_ = engine.error() == StorageErrc::layout_too_new || engine.error() == EngineErrc::not_a_data_directory;
@@ -221,7 +238,7 @@ bool RunningServer::open_parts() {
   }
   engine_ = std::move(*engine);
   measure_flush();
-  auto keys = Keys::open(env_, engine_->system(), {engine_->directory().path(), system_private_files()});
+  auto keys = Keys::open(engine_->control(), engine_->system(), {engine_->directory().path(), system_private_files()});
   if (!keys) {
     logger_.error("cannot read the keys", {{"directory", config_.data},
                                            {"cause", keys.error().message()},
@@ -231,8 +248,8 @@ bool RunningServer::open_parts() {
   keys_ = std::move(*keys);
   usage_ = std::move(UsageLog::open(env_, *engine_)).value();
   if (!open_limits()) return false;
-  audit_ =
-      AuditTrail::open(env_, *engine_, {.keep_bytes = config_.audit_keep_size, .keep_age = config_.audit_keep_age});
+  audit_ = AuditTrail::open(engine_->control(), *engine_,
+                            {.keep_bytes = config_.audit_keep_size, .keep_age = config_.audit_keep_age});
   say_heads();
   views::AllViews::Options view_options;
   view_options.directory = engine_->directory().views();
@@ -406,6 +423,8 @@ bool RunningServer::stop() {
   }
   api_.reset();
   workers_.stop();
+  management_.stop();
+  changes_.stop();
   historical_.stop();
   builds_.stop();
   usage_writer_.stop();
@@ -417,6 +436,7 @@ bool RunningServer::stop() {
   engine_.reset();
   derived_.reset();
   background_.stop();
+  control_.stop();
   flush_.stop();
   return clean;
 }

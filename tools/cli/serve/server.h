@@ -57,11 +57,15 @@ class RunningServer {
   PosixFileSystem files_;
   ThreadExecutor flush_;
   ThreadExecutor background_;
+  ThreadExecutor control_;
   ThreadExecutor workers_;
+  ThreadExecutor management_;
+  ThreadExecutor changes_;
   ThreadExecutor historical_;
   ThreadExecutor builds_;
   ThreadExecutor usage_writer_;
   Env env_;
+  Env control_env_;
   Certificate certificate_;
   bool tls_self_signed_;
   std::optional<FlushTime> flush_time_;
