@@ -230,7 +230,8 @@ void KeyRoutes::bind(Call& call, http::Responder responder) {
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
   // Certificates are no secret: who could bind one without having it would make another tenant's client their own.
   const auto& certificate = std::get<KeyCertificate>(input);
-  const bool shown = call.request.peer != nullptr && parse_hash(call.request.peer->sha256) == certificate.sha256;
+  const auto peer = call.request.peer ? parse_hash(call.request.peer->sha256) : std::nullopt;
+  const bool shown = peer && same_hash(*peer, certificate.sha256);
   const bool of_any_tenant = call.who->may(Action::admin, Thing::instance);
   if (!shown && !of_any_tenant)
     return responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));

@@ -15,7 +15,7 @@ std::uint32_t CertificateTable::index_of(const KeyHash& sha256) const {
   for (std::size_t i = sha256[0] & slots->mask;; i = (i + 1) & slots->mask) {
     const std::uint32_t at = slots->of[i].load(std::memory_order_acquire);
     if (at == 0) return KeyTable::kNone;
-    if (entries_[at - 1].sha256 == sha256) return at - 1;  // a certificate is no secret
+    if (same_hash(entries_[at - 1].sha256, sha256)) return at - 1;
   }
 }
 

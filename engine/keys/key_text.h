@@ -40,7 +40,11 @@ void wipe(std::string& text);  // its bytes, also those behind its end
 // checksum, 4 characters of CRC-32 over all before it, tells a mistyped key from a wrong one and a key from any other
 // text: secret scanners can find it.
 inline constexpr std::string_view kKeyPrefix = "tm_";
-using KeyHash = std::array<std::uint64_t, 4>;  // SHA-256 of the whole text
+// SHA-256 of the whole text. Compared by same_hash() alone: how long == takes would tell where two differ.
+struct KeyHash : std::array<std::uint64_t, 4> {
+  bool operator==(const KeyHash&) const = delete;
+  auto operator<=>(const KeyHash&) const = delete;
+};
 
 SecretText make_key_text(KeyId id, Random& random);
 std::optional<KeyId> key_id_of(std::string_view text);  // nullopt: no key looks like that

@@ -87,6 +87,7 @@ TEST(KeyText, IsFoundByScannersAndKnowsTypingErrors) {
   EXPECT_FALSE(key_id_of(text.view().substr(1)));
   EXPECT_FALSE(key_id_of(std::string(text.view()) + "0"));
   EXPECT_FALSE(key_id_of(std::string(53, '\xff')));
+  static_assert(!std::equality_comparable<KeyHash> && !std::three_way_comparable<KeyHash>, "same_hash() it is");
   EXPECT_FALSE(same_hash(hash_of_key("a"), hash_of_key("b")));
   EXPECT_TRUE(same_hash(hash_of_key("a"), hash_of_key("a")));
 }
