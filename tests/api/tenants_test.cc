@@ -34,7 +34,6 @@ class TwoTenants : public http::Handler {
     views = std::move(*views::AllViews::open(real.env, *engine, {.directory = engine->directory().views()}));
     derived = derived::DerivedStreams::open(real.env, *engine, views.get());
     context = std::make_unique<ApiContext>(real.env, *engine, views.get(), workers);
-    context->historical = &workers;
     context->derived = derived.get();
     records = std::make_unique<Records>(*context);
     context->wake_tails = [this] { records->wake(); };
