@@ -101,7 +101,9 @@ TEST_F(BusyApi, LargeAnswersOfOneTenantLeaveSomeToOthers) {
   const auto theirs = key({"view:*:query"}, "greedy");
   const auto ours = key({"view:*:query"}, "modest");
   const auto ask = [&](RawClient& client, const Keys::Issued& of) {
-    const std::string sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n";
+    const std::string wide(1'000, 'x');
+    const std::string sql =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x, '" + wide + "' AS wide FROM n";
     client.send(ApiWorld::request("POST", "/v1/sql", Json{{"sql", sql}}.dump(),
                                   by(of) + "Accept: application/x-ndjson\r\n" + std::string(kJsonHeader)));
     return client.answer();
