@@ -111,6 +111,9 @@ std::vector<Case> refused() {
   add("folded length", post("Content-Length:\r\n 17\r\n\r\n" + kRecord));
   add("folded encoding", post("Transfer-Encoding:\r\n chunked\r\n\r\n" + kChunks));
   // Line ends.
+  add("two before the request", "\r\n\r\n" + get(""));
+  add("bare LF before the request", "\n" + get(""));
+  add("bare CR before the request", "\r" + get(""));
   add("bare LF after the request line", "GET /healthz HTTP/1.1\nHost: a\r\n\r\n");
   add("bare LF after a field", "GET /healthz HTTP/1.1\r\nHost: a\nX: 1\r\n\r\n");
   add("bare LF at the end of the header", "GET /healthz HTTP/1.1\r\nHost: a\r\n\n");
@@ -253,7 +256,7 @@ std::vector<Case> accepted() {
       {"sizes of other spellings", chunked("00B\r\n{\"InvoiceNo\r\n6\r\n\":\"1\"}\r\n000\r\n\r\n") + next, {200, 200}},
       {"extensions", chunked("11;x;y=z;q=\"a;\\\" b\"\r\n" + kRecord + "\r\n0;x\r\n\r\n") + next, {200, 200}},
       {"trailers", chunked("11\r\n" + kRecord + "\r\n0\r\nX: 1\r\nY:\r\n\r\n") + next, {200, 200}},
-      {"an empty line before the request", "\r\n\r\n" + next + "\r\n" + next, {200, 200}},
+      {"an empty line before the request", "\r\n" + next + "\r\n" + next, {200, 200}},
       {"bytes above 127 in a value", get("X: \xc3\xa4\xff\r\n") + next, {200, 200}},
       {"an unknown method", line("BREW /healthz HTTP/1.1") + next, {405, 200}},
       {"a lower-case method is another", line("get /healthz HTTP/1.1") + next, {405, 200}},

@@ -86,6 +86,22 @@ TEST_F(LimitsApi, ARateAnswers429WithAllThatAClientNeeds) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(post(till).status, 200);
 }
 
+// docs/limits.md: what the router answers without judging a key.
+TEST_F(LimitsApi, WhatIsAnsweredWithoutLookingAtTheKeyDoesNotCount) {
+  const std::string till = key({"stream:retail:write"});
+  limit(till, R"({"requests":{"per_day":2}})");
+  EXPECT_EQ(post(till).status, 200);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(send("OPTIONS", "/v1/sql", "", till).status, 204);
+    EXPECT_EQ(get("/v1/nothing", till).code(), "not_found");
+    EXPECT_EQ(send("PATCH", "/v1/sql", "", till).status, 405);
+    EXPECT_EQ(get("/healthz", till).status, 200);
+    EXPECT_EQ(get("/openapi.json", till).status, 200);
+  }
+  EXPECT_EQ(post(till).status, 200);
+  EXPECT_EQ(post(till).status, 429);
+}
+
 TEST_F(LimitsApi, HeadersNameEveryPolicyOfKeyAndTenant) {
   const std::string till = key({"stream:retail:write", "stream:retail:read"});
   limit(till, R"({"records":{"per_second":10,"per_day":100},"bytes":{"per_second":5000,"burst":20000}})");

@@ -52,7 +52,7 @@ TEST(RequestParser, OneLineEndMayComeBeforeARequest) {
                                     {"\r\r\n" + get, "refused"},
                                     {"\n\r\n" + get, "refused"},
                                     {"\r\n\n" + get, "refused"},
-                                    {"\r\n\r", "more"},
+                                    {"\r\n\r", "refused"},
                                     {"\r\n\r\n\r\n\r\n", "refused"},
                                     {"\r\n", "more"},
                                     {"\r", "more"}}) {
