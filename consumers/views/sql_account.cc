@@ -133,6 +133,7 @@ void SqlAccount::give_file(std::uint64_t bytes) {
 }
 
 bool SqlAccount::worked(std::uint64_t steps) {
+  if (refused_ == Refused::time) return false;  // over is over
   steps_ += steps;
   if (steps_ < kStepsBetweenLooks) return true;
   steps_ = 0;

@@ -427,19 +427,14 @@ TEST_F(QueryTest, AStatementHoldsNoMoreThanItMay) {
   for (const std::string& sql :
        {std::string("WITH RECURSIVE t(n, h) AS (SELECT 1, zeroblob(1) UNION SELECT n + 1, randomblob(100000) FROM t) "
                     "SELECT count(*) FROM t"),
-        numbers + " SELECT n FROM (SELECT n, randomblob(100000) AS h FROM t ORDER BY h) LIMIT 1",
+        numbers + " SELECT n FROM t ORDER BY randomblob(100000)",
         numbers + ", m AS MATERIALIZED (SELECT n, randomblob(100000) AS h FROM t) SELECT count(*) FROM m a, m b "
                   "WHERE a.h = b.h"}) {
     no = refusal(sql, {}, {.time_max = kLong});
     EXPECT_EQ(no.code, "invalid_sql") << sql;
     EXPECT_TRUE(no.message.find("more than 8 MiB of temporary files") != no.message.npos) << sql << no.message;
     EXPECT_EQ(sql_pool().files.load(), 0u) << sql;
-    EXPECT_FALSE(ask(sql.starts_with(numbers)
-                         ? numbers + " SELECT n FROM (SELECT n, randomblob(5000) AS h FROM t ORDER "
-                                     "BY h) LIMIT 1"
-                         : "SELECT 1",
-                     {}, {.time_max = kLong})
-                     .rows.empty());
+    EXPECT_EQ(ask(numbers + " SELECT n FROM t ORDER BY randomblob(5000)", {}, {.time_max = kLong}).rows.size(), 1'000u);
   }
   set_sql_bounds(before);
   EXPECT_LT(sql_pool().memory.load(), 8u << 20) << "what statements held has been given back";
