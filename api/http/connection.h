@@ -15,6 +15,7 @@
 
 #include "api/http/body_memory.h"
 #include "api/http/limits.h"
+#include "api/http/pace.h"
 #include "api/http/page_pool.h"
 #include "api/http/parser.h"
 #include "api/http/server.h"
@@ -164,6 +165,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void handshake_ended(TlsStream::State state);
   bool make_room(bool filled);
+  std::size_t most_needed() const;
+  bool resize_within_memory(std::size_t capacity);
   void free_buffer();
   void forget(std::size_t from, std::size_t to);
   void forget_head();
@@ -218,7 +221,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Phase phase_ = Phase::idle;
   SteadyTime phase_since_{};
   SteadyTime write_since_{};  // the client took something last, or was owed nothing before
-  SteadyTime owed_since_{};   // answers that it has not taken whole
+  Pace body_pace_;            // of what comes of a body
+  Pace owed_pace_;            // of what it takes of its answers
   std::uint64_t owed_taken_ = 0;
   std::uint64_t requests_ = 0;
   std::size_t discarded_ = 0;

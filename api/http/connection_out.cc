@@ -30,7 +30,8 @@ std::size_t Exchange::unsent() const {
 }
 
 void Connection::owes() {
-  write_since_ = owed_since_ = loop_.now();
+  write_since_ = loop_.now();
+  owed_pace_.begin(write_since_, loop_.limits().write_timeout);
   owed_taken_ = 0;
 }
 
