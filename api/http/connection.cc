@@ -119,12 +119,18 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
     loop_.begin_batch();
     consume();
     loop_.end_batch();
-    while (!dead_ && overloaded()) {
-      waiting_ = true;
-      co_await resume_.async_wait(kAwait);
-      waiting_ = false;
-      resume_.expires_at(SteadyTime::max());
-      // Requests that were left in the buffer.
+    while (!dead_ && (overloaded() || cut_short_)) {
+      if (overloaded()) {
+        waiting_ = true;
+        co_await resume_.async_wait(kAwait);
+        waiting_ = false;
+        resume_.expires_at(SteadyTime::max());
+      } else {
+        // The batch's end has sent enough; the others of the loop have their turn first.
+        co_await asio::post(socket_.get_executor(), UseAwaitable());
+      }
+      if (dead_) break;
+      // Requests that were left in the buffer: nothing else may come to wake us for them.
       loop_.begin_batch();
       consume();
       loop_.end_batch();
@@ -144,7 +150,8 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
 }
 
 bool Connection::overloaded() const {
-  return !stop_reading_ && (pending_ >= loop_.limits().pipelined || out_bytes_ > loop_.limits().unanswered_bytes);
+  const Limits& limits = loop_.limits();
+  return !stop_reading_ && (pending_ >= limits.pipelined || out_bytes_ + queued_bytes_ > limits.unanswered_bytes);
 }
 
 void Connection::maybe_resume() {
@@ -240,6 +247,7 @@ void Connection::consume() {
     continue_sent_ = false;
     set_phase(Phase::idle);
   }
+  cut_short_ = !dead_ && parsed_ < end_ && overloaded();
   if (stop_reading_ || begin_ == end_) {
     forget(begin_, end_);
     begin_ = parsed_ = end_ = 0;

@@ -52,7 +52,7 @@ void Connection::park() {
   if (head_ || out_bytes_ > 0 || end_ > 0) return;
   free_buffer();
   parser_.park();
-  std::string().swap(out_.front().bytes);  // an assignment would keep the memory
+  std::string().swap(out_.front().piece.bytes);  // an assignment would keep the memory
 }
 
 // `abruptly`: the client is to see that something is missing, or is not there to see anything.
@@ -70,8 +70,11 @@ void Connection::close(bool abruptly) {
 
 std::size_t Connection::held() const {
   std::size_t bytes = capacity_;
-  for (const Piece& piece : out_) bytes += piece.bytes.capacity();
-  for (const Exchange* e = head_; e; e = e->next) bytes += e->wire.capacity() + e->unsent() - e->wire.size();
+  for (const Part& part : out_) bytes += part.piece.bytes.capacity();
+  for (const Exchange* e = head_; e; e = e->next) {
+    bytes += e->wire.capacity();
+    for (const Part& part : e->parts) bytes += part.piece.bytes.capacity();
+  }
   return bytes;
 }
 
