@@ -169,7 +169,7 @@ std::vector<Route> make_routes(const RouteTargets& t) {
       {"GET", "/v1/audit/head", "", "application/json", "", Need::instance(read), "audit_head",
        [&audit](Call& c, Responder r) { audit.head(c, std::move(r)); }},
       {"GET", "/openapi.json", "", "application/json", "", Need::nothing(), "openapi",
-       [document](Call& c, Responder r) { r.send(document->answer(c.request)); }},
+       [document](Call& c, Responder r) { document->answer(c.request, std::move(r)); }},
       {"GET", "/healthz", "", "text/plain", "", Need::nothing(), "healthz", healthz},
       {"GET", "/readyz", "", "text/plain", "", Need::nothing(), "readyz", readyz},
       {"GET", "/readyz/ingest", "", "text/plain", "", Need::nothing(), "readyz_ingest", readyz_ingest},

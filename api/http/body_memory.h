@@ -1,43 +1,37 @@
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <mutex>
+#include <string>
 
+#include "storage/base/time.h"
 #include "storage/log/drain_rate.h"
 
 namespace tidemill::http {
 
-// The large receive buffers of all connections together: how much they are, and how fast they are given back, for who
-// finds no room. Any thread.
+// The large receive buffers of all connections together: how much they are, whose, and how fast they are given back,
+// for who finds no room. Any thread.
 class BodyMemory {
  public:
-  // A buffer has grown; 0: there was none.
-  void grow(std::size_t from, std::size_t to, MonotonicTime now) {
-    const std::lock_guard lock(mutex_);
-    if (held_ == 0) drain_.busy(now);
-    held_ += to - from;
-  }
-  void give_back(std::size_t bytes, MonotonicTime now) {
-    const std::lock_guard lock(mutex_);
-    held_ -= bytes;
-    drain_.drained(bytes, now);
-  }
-  bool fits(std::size_t bytes, std::size_t limit) const {
-    const std::lock_guard lock(mutex_);
-    return held_ + bytes <= limit;
-  }
-  // When so much will probably fit. 0: nothing was given back yet.
-  std::chrono::nanoseconds time_for(std::size_t bytes, std::size_t limit, MonotonicTime now) const {
-    const std::lock_guard lock(mutex_);
-    if (held_ + bytes <= limit) return {};
-    return drain_.time_for(std::min(held_, held_ + bytes - limit), now);
-  }
+  struct Most {
+    std::size_t bytes;     // of all together
+    std::size_t one_body;  // what the largest body that is taken needs
+  };
+
+  // A buffer of a client at this address is to become larger; `from` 0: there was none. Only what comes to it counts.
+  // False: there is no room for it, and nothing has changed. The last half of the memory, `one_body` of it at most, is
+  // for those who hold no more than that: one address cannot keep all the others' bodies out.
+  bool grow(const std::string& address, std::size_t from, std::size_t to, const Most& most, MonotonicTime now);
+  void give_back(const std::string& address, std::size_t bytes, MonotonicTime now);
+  // When so much will probably fit. 0: it does, or nothing was given back yet.
+  std::chrono::nanoseconds time_for(std::size_t bytes, std::size_t limit, MonotonicTime now) const;
 
  private:
   mutable std::mutex mutex_;
   std::size_t held_ = 0;
+  std::map<std::string, std::size_t> of_address_;  // those that hold something
   DrainRate drain_;
 };
 

@@ -73,7 +73,7 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
     if (!make_room(filled)) {
       loop_.begin_batch();
       const auto now = std::chrono::steady_clock::now();
-      refuse(ErrorId::throttled, loop_.shared().memory.time_for(capacity_ * 2, loop_.limits().memory_bytes, now));
+      refuse(ErrorId::throttled, loop_.shared().memory.time_for(capacity_, loop_.limits().memory_bytes, now));
       loop_.end_batch();
       continue;
     }
@@ -119,12 +119,18 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
     loop_.begin_batch();
     consume();
     loop_.end_batch();
-    while (!dead_ && overloaded()) {
-      waiting_ = true;
-      co_await resume_.async_wait(kAwait);
-      waiting_ = false;
-      resume_.expires_at(SteadyTime::max());
-      // Requests that were left in the buffer.
+    while (!dead_ && (overloaded() || cut_short_)) {
+      if (overloaded()) {
+        waiting_ = true;
+        co_await resume_.async_wait(kAwait);
+        waiting_ = false;
+        resume_.expires_at(SteadyTime::max());
+      } else {
+        // The batch's end has sent enough; the others of the loop have their turn first.
+        co_await asio::post(socket_.get_executor(), UseAwaitable());
+      }
+      if (dead_) break;
+      // Requests that were left in the buffer: nothing else may come to wake us for them.
       loop_.begin_batch();
       consume();
       loop_.end_batch();
@@ -144,14 +150,16 @@ asio::awaitable<void, Executor1> Connection::run([[maybe_unused]] std::shared_pt
 }
 
 bool Connection::overloaded() const {
-  return !stop_reading_ && (pending_ >= loop_.limits().pipelined || out_bytes_ > loop_.limits().unanswered_bytes);
+  const Limits& limits = loop_.limits();
+  return !stop_reading_ && (pending_ >= limits.pipelined || out_bytes_ + queued_bytes_ > limits.unanswered_bytes);
 }
 
 void Connection::maybe_resume() {
   if (waiting_ && (eof_ || dead_ || stop_reading_ || !overloaded())) resume_.cancel();
 }
 
-// `capacity` is larger than before.
+// `capacity` is larger than before. While it copies there are both buffers, one such moment for each loop: only what
+// stays is counted.
 void Connection::resize(std::size_t capacity) {
   std::unique_ptr<char[]> fresh(new char[capacity]);
   if (end_ > 0) {
@@ -160,9 +168,6 @@ void Connection::resize(std::size_t capacity) {
     forget(0, body ? static_cast<std::size_t>(body - in_) : end_);
   }
   parser_.moved(in_, fresh.get());
-  if (capacity > kLarge) {
-    loop_.shared().memory.grow(capacity_ > kLarge ? capacity_ : 0, capacity, std::chrono::steady_clock::now());
-  }
   capacity_ == kInitial ? loop_.pages().give_back(in_) : delete[] in_;
   in_ = fresh.release();
   capacity_ = capacity;
@@ -178,19 +183,39 @@ bool Connection::make_room(bool filled) {
   // A window of pipelined requests is to come with one read, and so into one commit and one answer.
   if (filled && capacity_ < kFilled) resize(kFilled);
   if (capacity_ - end_ >= capacity_ / 4) return true;
+  const std::size_t needed = most_needed();
+  const bool at_most = capacity_ >= needed;
   // What framed the chunks that were read makes room first.
   if (const char* body_end = parser_.body_end()) {
     const std::size_t kept = static_cast<std::size_t>(body_end - in_);
-    if (parsed_ - kept > capacity_ / 4) {
+    if (parsed_ - kept > (at_most ? 0 : capacity_ / 4)) {
       std::memmove(in_ + kept, in_ + parsed_, end_ - parsed_);
       end_ -= parsed_ - kept;
       parsed_ = kept;
       return true;
     }
   }
-  const std::size_t wanted = capacity_ * 2;
-  if (wanted > kLarge && !loop_.shared().memory.fits(wanted, loop_.limits().memory_bytes)) return false;
-  resize(wanted);
+  if (at_most && end_ < capacity_) return true;
+  // As much again as has come, whatever is said to follow; and no more than what is said to.
+  const std::size_t twice = capacity_ * 2;
+  return resize_within_memory(at_most ? twice : std::min(twice, std::max(needed, kLarge)));
+}
+
+// What the request at hand can fill of the buffer, once its head has come.
+std::size_t Connection::most_needed() const {
+  if (parser_.parked() || !parser_.header_done()) return SIZE_MAX;
+  const char* const body = parser_.body_begin();
+  return (body ? static_cast<std::size_t>(body - in_) : parsed_) + parser_.body_room();
+}
+
+bool Connection::resize_within_memory(std::size_t capacity) {
+  if (capacity > kLarge) {
+    const Limits& limits = loop_.limits();
+    const BodyMemory::Most most{limits.memory_bytes, limits.one_request()};
+    const std::size_t before = capacity_ > kLarge ? capacity_ : 0;
+    if (!loop_.shared().memory.grow(address(), before, capacity, most, std::chrono::steady_clock::now())) return false;
+  }
+  resize(capacity);
   return true;
 }
 
@@ -222,6 +247,7 @@ void Connection::consume() {
     continue_sent_ = false;
     set_phase(Phase::idle);
   }
+  cut_short_ = !dead_ && parsed_ < end_ && overloaded();
   if (stop_reading_ || begin_ == end_) {
     forget(begin_, end_);
     begin_ = parsed_ = end_ = 0;
@@ -258,6 +284,7 @@ void Connection::waiting_for_more() {
   }
   if (phase_ != Phase::body) {
     set_phase(Phase::body);
+    body_pace_.begin(loop_.now(), loop_.limits().body_grace);
     if (turned_away()) return;
   }
   // Only when nothing else is to be answered before: the client waits for it, and a second at most.

@@ -11,10 +11,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/http/body_memory.h"
 #include "api/http/limits.h"
+#include "api/http/pace.h"
 #include "api/http/page_pool.h"
 #include "api/http/parser.h"
 #include "api/http/server.h"
@@ -38,16 +40,28 @@ inline constexpr std::size_t kInitial = PagePool::kPage;  // the buffers of a co
 inline constexpr std::size_t kLarge = 64 << 10;           // buffers above it count against Limits::memory_bytes
 inline constexpr std::size_t kFilled = 16 << 10;          // and of one whose requests fill that at once
 
+// What stands next to each other in an answer: bytes of its own, or what many answers have in common and is held once.
+struct Part {
+  Part() = default;
+  Part(Piece own) : piece(std::move(own)) {}  // NOLINT(google-explicit-constructor)
+  explicit Part(std::shared_ptr<const std::string> everybodys) : shared(std::move(everybodys)) {}
+  std::string_view view() const { return shared ? std::string_view(*shared) : std::string_view(piece.bytes); }
+
+  Piece piece;
+  std::shared_ptr<const std::string> shared;  // instead of it
+};
+
 // A request that a handler has, and its place in the connection's order. Pooled by its loop; touched on that thread
 // only, but for what Responder reads of it (loop, orphan).
 struct Exchange {
   IoLoop* loop = nullptr;
   std::shared_ptr<Connection> connection;
   Exchange* next = nullptr;
-  std::string wire;           // its answer, while it is not its turn
-  std::vector<Piece> pieces;  // what follows it
-  std::string headers;        // further lines of its head, whatever the answer is
-  int status = 0;             // of a stream
+  std::string wire;         // its answer, while it is not its turn
+  std::vector<Part> parts;  // what follows it
+  std::string headers;      // further lines of its head, whatever the answer is
+  int status = 0;           // of a stream
+  std::size_t counted = 0;  // of it, in its connection's queued_bytes_
   SteadyTime begun{};
   std::uint16_t label = 0;
   bool done = false;
@@ -144,7 +158,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   asio::awaitable<void, Executor1> run(std::shared_ptr<Connection> self);
   void answer(Exchange* e, int status, std::string_view type, std::string_view headers, std::string_view body,
-              Response* owned, bool close);
+              Response* owned, bool close, std::shared_ptr<const std::string> shared = {});
   std::shared_ptr<Stream> begin_stream(Exchange* e, const Response& head);
   void stream_bytes(Exchange* e, Piece piece);
   void stream_end(Exchange* e, bool abort);
@@ -164,6 +178,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void handshake_ended(TlsStream::State state);
   bool make_room(bool filled);
+  std::size_t most_needed() const;
+  bool resize_within_memory(std::size_t capacity);
   void free_buffer();
   void forget(std::size_t from, std::size_t to);
   void forget_head();
@@ -184,9 +200,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void finished(Exchange* e, int status);
   void pop_done();
   void abandon_queue();
+  void queued(Exchange* e);
   void owes();
   void append(std::string_view text);
-  void append(Piece piece);
+  void append(Part part);
   void write_head(std::string& to, Exchange* e, int status, std::string_view type, std::string_view headers,
                   std::ptrdiff_t length, bool close);
   void took(std::size_t sent);
@@ -211,14 +228,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Exchange* head_ = nullptr;
   Exchange* tail_ = nullptr;
   std::size_t pending_ = 0;
-  std::deque<Piece> out_;      // the last one is for appending to, and counts with the small
-  std::size_t out_at_ = 0;     // of the first piece, already sent
-  std::size_t out_bytes_ = 0;  // unsent
+  std::deque<Part> out_;          // the last one is for appending to, and counts with the small
+  std::size_t out_at_ = 0;        // of the first piece, already sent
+  std::size_t out_bytes_ = 0;     // unsent
+  std::size_t queued_bytes_ = 0;  // of answers whose turn it is not yet
 
   Phase phase_ = Phase::idle;
   SteadyTime phase_since_{};
   SteadyTime write_since_{};  // the client took something last, or was owed nothing before
-  SteadyTime owed_since_{};   // answers that it has not taken whole
+  Pace body_pace_;            // of what comes of a body
+  Pace owed_pace_;            // of what it takes of its answers
   std::uint64_t owed_taken_ = 0;
   std::uint64_t requests_ = 0;
   std::size_t discarded_ = 0;
@@ -230,6 +249,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool eof_ = false;
   bool dead_ = false;
   bool continue_sent_ = false;
+  bool cut_short_ = false;  // what has come was not looked at to its end: too much was unanswered
 };
 
 // Posts to the loop; what it knows of the connection are two atomics.

@@ -42,7 +42,7 @@ void Connection::free_buffer() {
   } else {
     delete[] in_;
   }
-  if (capacity_ > kLarge) loop_.shared().memory.give_back(capacity_, std::chrono::steady_clock::now());
+  if (capacity_ > kLarge) loop_.shared().memory.give_back(address_, capacity_, std::chrono::steady_clock::now());
   in_ = nullptr;
   capacity_ = 0;
 }
@@ -52,7 +52,7 @@ void Connection::park() {
   if (head_ || out_bytes_ > 0 || end_ > 0) return;
   free_buffer();
   parser_.park();
-  std::string().swap(out_.front().bytes);  // an assignment would keep the memory
+  std::string().swap(out_.front().piece.bytes);  // an assignment would keep the memory
 }
 
 // `abruptly`: the client is to see that something is missing, or is not there to see anything.
@@ -70,8 +70,11 @@ void Connection::close(bool abruptly) {
 
 std::size_t Connection::held() const {
   std::size_t bytes = capacity_;
-  for (const Piece& piece : out_) bytes += piece.bytes.capacity();
-  for (const Exchange* e = head_; e; e = e->next) bytes += e->wire.capacity() + e->unsent() - e->wire.size();
+  for (const Part& part : out_) bytes += part.piece.bytes.capacity();
+  for (const Exchange* e = head_; e; e = e->next) {
+    bytes += e->wire.capacity();
+    for (const Part& part : e->parts) bytes += part.piece.bytes.capacity();
+  }
   return bytes;
 }
 
@@ -81,8 +84,8 @@ void Connection::sweep(SteadyTime now) {
   const Limits& limits = loop_.limits();
   const auto age = now - phase_since_;
   if (out_bytes_ > 0) {
-    const auto earned = std::chrono::milliseconds(owed_taken_ * 1000 / limits.write_bytes_per_second);
-    if (now - write_since_ > limits.write_timeout || now - owed_since_ > limits.write_timeout + earned) {
+    const bool keeps = owed_pace_.keeps(now, owed_taken_, limits.write_bytes_per_second, limits.write_timeout);
+    if (now - write_since_ > limits.write_timeout || !keeps) {
       loop_.shared().metrics.timeouts.add();
       return close(true);
     }
@@ -114,14 +117,15 @@ void Connection::sweep(SteadyTime now) {
         refuse(ErrorId::request_timeout);
       }
       break;
-    case Phase::body: {
-      const auto needed = std::chrono::milliseconds(parser_.body_taken() * 1000 / limits.body_bytes_per_second);
-      if (age > limits.body_grace + needed && !stop_reading_) {
+    case Phase::body:
+      // While it is not read, it cannot come.
+      if (waiting_) body_pace_.begin(now, limits.body_grace);
+      if (!body_pace_.keeps(now, parser_.body_taken(), limits.body_bytes_per_second, limits.body_grace) &&
+          !stop_reading_) {
         loop_.shared().metrics.timeouts.add();
         refuse(ErrorId::request_timeout);
       }
       break;
-    }
     case Phase::discarding:
       if (age > kDiscardTime) close();
       break;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <utility>
 
 #include "api/errors/problem.h"
 #include "api/http/connection.h"
@@ -25,27 +26,36 @@ void append_number(std::string& out, std::uint64_t n) {
 
 std::size_t Exchange::unsent() const {
   std::size_t bytes = wire.size();
-  for (const Piece& piece : pieces) bytes += piece.bytes.size();
+  for (const Part& part : parts) bytes += part.view().size();
   return bytes;
 }
 
+// More of the answer is made. What is not its turn yet is no less unanswered than what is being sent.
+void Connection::queued(Exchange* e) {
+  const std::size_t unsent = e->unsent();
+  queued_bytes_ += unsent - e->counted;
+  e->counted = unsent;
+}
+
 void Connection::owes() {
-  write_since_ = owed_since_ = loop_.now();
+  write_since_ = loop_.now();
+  owed_pace_.begin(write_since_, loop_.limits().write_timeout);
   owed_taken_ = 0;
 }
 
 void Connection::append(std::string_view text) {
-  if (out_.back().bytes.size() + text.size() > kPiece && !out_.back().bytes.empty()) out_.emplace_back();
-  out_.back().bytes.append(text);
+  if (out_.back().piece.bytes.size() + text.size() > kPiece && !out_.back().piece.bytes.empty()) out_.emplace_back();
+  out_.back().piece.bytes.append(text);
   if (out_bytes_ == 0) owes();
   out_bytes_ += text.size();
 }
 
-void Connection::append(Piece piece) {
-  if (piece.bytes.empty()) return;
+void Connection::append(Part part) {
+  const std::size_t bytes = part.view().size();
+  if (bytes == 0) return;
   if (out_bytes_ == 0) owes();
-  out_bytes_ += piece.bytes.size();
-  out_.push_back(std::move(piece));
+  out_bytes_ += bytes;
+  out_.push_back(std::move(part));
   out_.emplace_back();
 }
 
@@ -72,7 +82,7 @@ void Connection::write_head(std::string& to, Exchange* e, int status, std::strin
 }
 
 void Connection::answer(Exchange* e, int status, std::string_view type, std::string_view headers, std::string_view body,
-                        Response* owned, bool close) {
+                        Response* owned, bool close, std::shared_ptr<const std::string> shared) {
   if (owned) body = owned->body;
   Held held;
   const bool apart = owned && body.size() > kInitial && !e->head_only;
@@ -93,19 +103,22 @@ void Connection::answer(Exchange* e, int status, std::string_view type, std::str
   if (owned) {
     for (const Piece& piece : owned->pieces) length += piece.bytes.size();
   }
+  if (shared) length += shared->size();
   std::string& to = e->wire;
   write_head(to, e, status, type, headers, static_cast<std::ptrdiff_t>(length), e->closes);
   if (!e->head_only) {
     if (apart) {
-      e->pieces.push_back({std::move(owned->body), std::move(held)});
+      e->parts.emplace_back(Piece(std::move(owned->body), std::move(held)));
     } else {
       to.append(body);
     }
     if (owned) {
-      for (Piece& piece : owned->pieces) e->pieces.push_back(std::move(piece));
+      for (Piece& piece : owned->pieces) e->parts.emplace_back(std::move(piece));
     }
+    if (shared) e->parts.emplace_back(std::move(shared));
   }
   if (e->closes) stop_reading_ = true;
+  queued(e);
   if (e == head_) pop_done();
   loop_.dirty(shared_from_this());
 }
@@ -123,8 +136,9 @@ void Connection::pop_done() {
     Exchange* e = head_;
     if (!e->wire.empty()) append(e->wire);
     e->wire.clear();
-    for (Piece& piece : e->pieces) append(std::move(piece));
-    e->pieces.clear();
+    for (Part& part : e->parts) append(std::move(part));
+    e->parts.clear();
+    queued_bytes_ -= std::exchange(e->counted, 0);
     if (!e->done) return;  // a stream at the head goes on; or it is not answered yet
     const bool closes = e->closes;
     head_ = e->next;
@@ -152,7 +166,7 @@ void Connection::abandon_queue() {
     e = following;
   }
   head_ = tail_ = nullptr;
-  pending_ = 0;
+  pending_ = queued_bytes_ = 0;
 }
 
 std::shared_ptr<Stream> Connection::begin_stream(Exchange* e, const Response& head) {
@@ -165,6 +179,7 @@ std::shared_ptr<Stream> Connection::begin_stream(Exchange* e, const Response& he
   }
   if (e->closes) stop_reading_ = true;
   write_head(e->wire, e, head.status, head.content_type, head.headers, -1, e->closes);
+  queued(e);
   if (e == head_) pop_done();
   loop_.dirty(shared_from_this());
   return e->stream;
@@ -178,7 +193,8 @@ void Connection::stream_bytes(Exchange* e, Piece piece) {
                        std::string(size, std::to_chars(size, size + sizeof size, piece.bytes.size(), 16).ptr) + "\r\n");
     piece.bytes.append("\r\n");
   }
-  e->pieces.push_back(std::move(piece));
+  e->parts.emplace_back(std::move(piece));
+  queued(e);
   if (e == head_) pop_done();
   e->stream->backlog_ = e->unsent() + out_bytes_;
   loop_.dirty(shared_from_this());
@@ -197,7 +213,8 @@ void Connection::stream_end(Exchange* e, bool abort) {
       return close(true);
     }
   } else if (!e->http_10 && !e->head_only) {
-    e->pieces.push_back({"0\r\n\r\n", {}});
+    e->parts.emplace_back(Piece("0\r\n\r\n", {}));
+    queued(e);
   }
   e->done = true;
   if (e == head_) pop_done();
@@ -216,11 +233,12 @@ void Connection::flush() {
     iovec pieces[16];
     std::size_t count = 0;
     std::size_t room = turn;
-    for (auto piece = out_.begin(); piece != out_.end() && count < 16 && room > 0; ++piece) {
-      const std::size_t skip = count == 0 && piece == out_.begin() ? out_at_ : 0;
-      if (piece->bytes.size() == skip) continue;
-      const std::size_t bytes = std::min(room, piece->bytes.size() - skip);
-      pieces[count++] = {piece->bytes.data() + skip, bytes};
+    for (auto part = out_.begin(); part != out_.end() && count < 16 && room > 0; ++part) {
+      const std::size_t skip = count == 0 && part == out_.begin() ? out_at_ : 0;
+      const std::string_view whole = part->view();
+      if (whole.size() == skip) continue;
+      const std::size_t bytes = std::min(room, whole.size() - skip);
+      pieces[count++] = {const_cast<char*>(whole.data()) + skip, bytes};
       room -= bytes;
     }
     const ssize_t sent = send(pieces, count);
@@ -271,7 +289,7 @@ void Connection::took(std::size_t sent) {
   owed_taken_ += sent;
   if (out_bytes_ > 0) write_since_ = std::chrono::steady_clock::now();
   while (sent > 0) {
-    const std::size_t rest = out_.front().bytes.size() - out_at_;
+    const std::size_t rest = out_.front().view().size() - out_at_;
     if (sent < rest) {
       out_at_ += sent;
       return;
@@ -279,8 +297,8 @@ void Connection::took(std::size_t sent) {
     sent -= rest;
     out_at_ = 0;
     if (out_.size() == 1) {
-      out_.front().bytes.clear();  // keeps its memory for the next answer
-      if (out_.front().bytes.capacity() > kPiece) std::string().swap(out_.front().bytes);
+      out_.front().piece.bytes.clear();  // keeps its memory for the next answer
+      if (out_.front().piece.bytes.capacity() > kPiece) std::string().swap(out_.front().piece.bytes);
     } else {
       out_.pop_front();
     }

@@ -160,10 +160,11 @@ void IoLoop::give_back(Exchange* e) {
   e->stream.reset();
   e->wire.clear();
   if (e->wire.capacity() > kWireKept) std::string().swap(e->wire);
-  e->pieces.clear();
+  e->parts.clear();
   e->headers.clear();
   e->label = 0;
   e->status = 0;
+  e->counted = 0;
   e->done = e->closes = e->head_only = e->http_10 = false;
   e->orphan = false;
   e->keep_alive = true;
@@ -258,6 +259,12 @@ void Responder::send(Response response) {
   e->loop->post([e, r = std::make_shared<Response>(std::move(response))] {
     e->connection->answer(e, r->status, r->content_type, r->headers, {}, r.get(), r->close);
   });
+}
+
+void Responder::send_shared(Response head, std::shared_ptr<const std::string> body) {
+  CHECK(exchange_ && exchange_->loop->running_here());
+  Exchange* e = std::exchange(exchange_, nullptr);
+  e->connection->answer(e, head.status, head.content_type, head.headers, {}, &head, head.close, std::move(body));
 }
 
 void Responder::send_here(int status, std::string_view content_type, std::string_view headers, std::string_view body,

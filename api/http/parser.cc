@@ -357,6 +357,12 @@ std::uint64_t RequestParser::body_taken() const {
   return impl_->parsed.body_size;
 }
 
+std::size_t RequestParser::body_room() const {
+  const Parsed& p = impl_->parsed;
+  if (const auto length = impl_->parser->content_length()) return *length;
+  return p.body_bytes_max + p.header_bytes_max + 1;
+}
+
 const char* RequestParser::body_begin() const {
   return impl_ ? impl_->parsed.body : nullptr;
 }

@@ -41,6 +41,9 @@ class RequestParser {
   bool http_10() const;
   bool is_head() const;
   std::uint64_t body_taken() const;
+  // What the body takes of the owner's buffer at most, from where it begins, once the head has come: as long as it says
+  // it is, or all that a chunked one may be with the framing at hand.
+  std::size_t body_room() const;
   // Where the body that was taken so far begins and ends, in the owner's buffer; nullptr before it begins. What lies
   // between its end and the first unread byte framed chunks, and may be overwritten. Also parked.
   const char* body_begin() const;

@@ -64,6 +64,9 @@ class Responder {
 
   // Any thread. An answer that there is no memory for becomes 429.
   void send(Response response);
+  // The same with a body that many answers have in common: neither copied nor counted as memory of this one. `head` has
+  // none of its own. On the loop's own thread.
+  void send_shared(Response head, std::shared_ptr<const std::string> body);
   // The same without an allocation, for the loop's own thread.
   void send_here(int status, std::string_view content_type, std::string_view headers, std::string_view body,
                  bool close = false);

@@ -80,13 +80,13 @@ bool knows(const Principal& who, const KeyRecord& key) {
   return who.tenant == key.tenant || who.may(Action::admin, Thing::instance);
 }
 
+}  // namespace
+
 bool may_give_all(const Principal& who, const KeyRecord& key) {
   for (const Scope& scope : key.scopes)
     if (!who.may_give(scope, key.tenant)) return false;
   return true;
 }
-
-}  // namespace
 
 bool KeyRoutes::refuse(http::Responder& responder) const {
   const bool draining = context_.draining.load();

@@ -6,6 +6,9 @@
 
 namespace tidemill {
 
+// Whether it may do to the key what shuts its holder out or lets others in: only who could give all its scopes.
+bool may_give_all(const Principal& who, const KeyRecord& key);
+
 // Keys are made, listed, rotated and revoked, and certificates bound to them. Of another tenant's keys only who has
 // `instance:admin` knows. A secret stands in the one answer that made it and nowhere else.
 class KeyRoutes {

@@ -4,6 +4,7 @@
 
 #include "api/errors/problem.h"
 #include "api/json_answer.h"
+#include "api/keys/key_routes.h"
 #include "engine/json/writer.h"
 #include "engine/qualified_name.h"
 #include "storage/base/errors.h"
@@ -81,12 +82,18 @@ bool LimitRoutes::refuse(http::Responder& responder) const {
   return true;
 }
 
-std::optional<LimitOwner> LimitRoutes::key_of(const Call& call, http::Responder& responder, std::string* tenant) const {
+std::optional<LimitOwner> LimitRoutes::key_of(const Call& call, http::Responder& responder, For what,
+                                              std::string* tenant) const {
   if (refuse(responder)) return std::nullopt;
   const auto id = parse_key_id(call.params[0]);
   const auto key = id && keys_ ? keys_->find(*id) : std::nullopt;
   if (!key || (key->tenant != call.who->tenant && !call.who->may(Action::admin, Thing::instance))) {
     responder.send(problem(ErrorId::key_not_found));
+    return std::nullopt;
+  }
+  // A limit can shut a key out as well as revoking it does: the operator's is not another's to limit.
+  if (what == For::change && !may_give_all(*call.who, *key)) {
+    responder.send(forbid(context_, call, scope_text(Thing::instance, Action::admin)));
     return std::nullopt;
   }
   if (tenant) *tenant = key->tenant;
@@ -115,7 +122,7 @@ void LimitRoutes::mine(Call& call, http::Responder responder) {
 
 void LimitRoutes::get_key(Call& call, http::Responder responder) {
   std::string tenant;
-  const auto owner = key_of(call, responder, &tenant);
+  const auto owner = key_of(call, responder, For::show, &tenant);
   if (!owner) return;
   answer_on(context_.management, std::move(responder),
             [&context = context_, owner = *owner, tenant](http::Responder r) {
@@ -153,7 +160,7 @@ void LimitRoutes::put(const LimitOwner& owner, const std::string& tenant, Call& 
 
 void LimitRoutes::put_key(Call& call, http::Responder responder) {
   std::string tenant;
-  if (const auto owner = key_of(call, responder, &tenant)) put(*owner, tenant, call, std::move(responder));
+  if (const auto owner = key_of(call, responder, For::change, &tenant)) put(*owner, tenant, call, std::move(responder));
 }
 
 void LimitRoutes::put_tenant(Call& call, http::Responder responder) {
@@ -170,7 +177,7 @@ void LimitRoutes::remove(const LimitOwner& owner, Call& call, http::Responder re
 }
 
 void LimitRoutes::remove_key(Call& call, http::Responder responder) {
-  if (const auto owner = key_of(call, responder, nullptr)) remove(*owner, call, std::move(responder));
+  if (const auto owner = key_of(call, responder, For::change, nullptr)) remove(*owner, call, std::move(responder));
 }
 
 void LimitRoutes::remove_tenant(Call& call, http::Responder responder) {

@@ -7,7 +7,7 @@
 
 namespace tidemill {
 
-// Limits are shown, set and removed: a key's by who may make keys of its tenant, a tenant's by `instance:admin` only,
+// Limits are shown, set and removed: a key's by who could make that key, a tenant's by `instance:admin` only,
 // so that no tenant lifts its own. Each key may see what applies to it and what is left.
 class LimitRoutes {
  public:
@@ -24,8 +24,9 @@ class LimitRoutes {
   void remove_tenant(Call& call, http::Responder responder);
 
  private:
+  enum class For { show, change };
   // Whose they are, as the path names it and where the one who asks may know of it; nullopt: has answered.
-  std::optional<LimitOwner> key_of(const Call& call, http::Responder& responder, std::string* tenant) const;
+  std::optional<LimitOwner> key_of(const Call& call, http::Responder& responder, For what, std::string* tenant) const;
   std::optional<LimitOwner> tenant_of(const Call& call, http::Responder& responder) const;
   bool refuse(http::Responder& responder) const;  // true: has answered
   void put(const LimitOwner& owner, const std::string& tenant, Call& call, http::Responder responder);

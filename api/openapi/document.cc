@@ -351,22 +351,22 @@ std::string openapi_document(std::span<const Route> routes) {
 }
 
 void OpenApi::make(std::span<const Route> routes) {
-  text_ = openapi_document(routes);
-  etag_ = etag_of(text_);
+  text_ = std::make_shared<const std::string>(openapi_document(routes));
+  etag_ = etag_of(*text_);
 }
 
-http::Response OpenApi::answer(const http::Request& request) const {
+void OpenApi::answer(const http::Request& request, http::Responder responder) const {
   http::Response response;
   // Kept by whoever likes, and asked about each time: another version of the server may stand here.
   response.add_header("Cache-Control", "no-cache");
   response.add_header("ETag", etag_);
   if (lists_tag(request.header("If-None-Match"), etag_)) {
     response.status = 304;
-    return response;
+    return responder.send(std::move(response));
   }
   response.content_type = kJsonType;
-  response.body = text_;
-  return response;
+  // Anybody may ask for it, without a key: it takes nothing of the memory that all large answers share.
+  responder.send_shared(std::move(response), text_);
 }
 
 }  // namespace tidemill

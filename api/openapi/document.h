@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "api/http/message.h"
+#include "api/http/responder.h"
 #include "api/router/router.h"
 
 namespace tidemill {
@@ -13,15 +13,15 @@ namespace tidemill {
 // beside it. What one of them lacks is a CHECK, so a test that makes it finds that.
 std::string openapi_document(std::span<const Route> routes);
 
-// The document as it is served: made once, with the table, and the same from then on. Any thread.
+// The document as it is served: made once, with the table, and the same from then on. On a loop's thread.
 class OpenApi {
  public:
   void make(std::span<const Route> routes);
   // 304 to who has it already (If-None-Match).
-  http::Response answer(const http::Request& request) const;
+  void answer(const http::Request& request, http::Responder responder) const;
 
  private:
-  std::string text_;
+  std::shared_ptr<const std::string> text_;  // shared by all answers that are under way
   std::string etag_;
 };
 

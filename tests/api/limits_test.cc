@@ -50,6 +50,26 @@ struct LimitsApi : ::testing::Test {
   }
 };
 
+// A quota of 0 shuts a key out as revoking it does.
+TEST_F(LimitsApi, WhoMayNotGiveAKeysScopesDoesNotLimitIt) {
+  const std::string tenants = key({"server:admin"});
+  const std::string own = key({"stream:retail:write"});
+  const std::string none = R"({"requests":{"per_day":0}})";
+  for (const auto& operators : {admin, key({"instance:read"})}) {
+    const std::string path = "/v1/limits/keys/" + id(operators);
+    const ClientAnswer refused = send("PUT", path, none, tenants);
+    EXPECT_EQ(refused.status, 403) << refused.body;
+    EXPECT_THAT(refused.body, HasSubstr("instance:admin"));
+    EXPECT_EQ(get("/v1/streams", admin).status, 200) << "it is not shut out";
+    limit(operators, R"({"requests":{"per_day":1000}})");
+    EXPECT_EQ(send("DELETE", path, "", tenants).status, 403);
+    EXPECT_EQ(get(path, tenants).json()["limits"]["requests"]["per_day"], 1000) << "it may be looked at";
+    EXPECT_EQ(send("DELETE", path, "", admin).status, 204);
+  }
+  EXPECT_EQ(send("PUT", "/v1/limits/keys/" + id(own), none, tenants).status, 200);
+  EXPECT_EQ(send("DELETE", "/v1/limits/keys/" + id(own), "", tenants).status, 204);
+}
+
 TEST_F(LimitsApi, ARateAnswers429WithAllThatAClientNeeds) {
   const std::string till = key({"stream:retail:write"});
   EXPECT_EQ(post(till).headers.count("ratelimit"), 0u);  // no limits, no headers

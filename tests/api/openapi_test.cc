@@ -80,6 +80,19 @@ TEST(OpenApi, AnswersToALimitedKeySaySoWhateverTheyAre) {
   EXPECT_FALSE(document["paths"]["/v1/limits"]["get"]["responses"]["200"].contains("headers"));
 }
 
+// Anybody may ask for it: it must not keep others' answers out.
+TEST(OpenApi, TakesNothingOfTheMemoryForAnswers) {
+  ApiOptions options;
+  options.limits.http.answer_bytes = 5'000;
+  ApiWorld world(options);
+  EXPECT_EQ(world.get("/metrics").status, 429) << "any other large answer";
+  const auto answer = world.get("/openapi.json");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.json().value("openapi", ""), "3.1.0");
+  EXPECT_EQ(world.ask(ApiWorld::request("HEAD", "/openapi.json")).headers.at("content-length"),
+            std::to_string(answer.body.size()));
+}
+
 TEST(OpenApi, EveryRouteIsInItWithAllThatItTakesAndGives) {
   ApiWorld world;
   const json document = served(world);

@@ -149,6 +149,19 @@ TEST(HttpClient, AStopEndsTheWaiting) {
   EXPECT_EQ(failure.kind, HttpFailure::Kind::stopped);
 }
 
+// Of a server that is none of ours, or means harm.
+TEST(HttpClientTest, AnAnswerWithoutEndIsNotHeld) {
+  std::string endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string chunk = "1000000\r\n" + std::string(16 << 20, 'x') + "\r\n";
+  for (int i = 0; i < 17; ++i) endless += chunk;
+  HttpStub stub([&](const auto&) { return HttpStub::Reply{.raw = endless}; });
+  HttpClient client = client_of(stub);
+  HttpFailure failure;
+  EXPECT_FALSE(client.send({.target = "/"}, failure));
+  EXPECT_EQ(failure.kind, HttpFailure::Kind::broken);
+  EXPECT_NE(failure.message.find("longer than 256 MiB"), std::string::npos) << failure.message;
+}
+
 TEST(DotEnv, NamesValuesQuotesComments) {
   const auto found = parse_dot_env(
       "# c\nAPI_URL=http://x:1 # why\r\nexport API_KEY='a # b'\n\nCSV_PATH = \"my file.csv\"\nEMPTY=\nnonsense\n");

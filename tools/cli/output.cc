@@ -13,6 +13,7 @@
 #include <cwchar>
 
 #include "tools/cli/commands.h"
+#include "tools/cli/printable.h"
 
 namespace tidemill::cli {
 namespace {
@@ -46,8 +47,8 @@ Shown shown_at(std::string_view text, std::size_t at) {
   return s;
 }
 
-// At most `width` columns; what was cut off shows as an ellipsis. Control characters would move the cursor.
-std::string fit(std::string_view text, std::size_t width) {
+// At most `width` columns; what was cut off shows as an ellipsis.
+std::string fit(const std::string& text, std::size_t width) {
   std::string out;
   std::size_t columns = 0;
   const bool cut = display_width(text) > width;
@@ -55,11 +56,7 @@ std::string fit(std::string_view text, std::size_t width) {
     const Shown s = shown_at(text, i);
     if (cut && columns + s.columns + 1 > width) break;
     columns += s.columns;
-    if (s.bytes == 1 && (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7F)) {
-      out += ' ';
-    } else {
-      out.append(text.substr(i, s.bytes));
-    }
+    out.append(text, i, s.bytes);
     i += s.bytes;
   }
   return cut ? out + "…" : out;
@@ -70,7 +67,7 @@ std::string table_line(const std::vector<std::size_t>& widths, const std::vector
   std::string text;
   for (std::size_t i = 0; i < widths.size(); ++i) {
     const Cell& c = i < cells.size() ? cells[i] : Cell{};
-    const std::string shown = fit(c.text, widths[i]);
+    const std::string shown = fit(printable(c.text), widths[i]);
     const std::string blanks(widths[i] - std::min(widths[i], display_width(shown)), ' ');
     text += (i == 0 ? "" : "  ") + (c.number ? blanks + shown : shown + blanks);
   }
@@ -86,7 +83,7 @@ std::string rule(const std::vector<std::size_t>& widths) {
 
 void widen(std::vector<std::size_t>& widths, const std::vector<Cell>& row) {
   for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
-    widths[i] = std::max(widths[i], display_width(row[i].text));
+    widths[i] = std::max(widths[i], display_width(printable(row[i].text)));
 }
 
 // The widest give way until a line fits.

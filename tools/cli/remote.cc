@@ -9,6 +9,7 @@
 #include "api/http/tls_trust.h"
 #include "storage/base/build_info.h"
 #include "tools/cli/keys/named_key.h"
+#include "tools/cli/printable.h"
 
 namespace tidemill::cli {
 namespace {
@@ -34,6 +35,23 @@ bool read_key(const std::string& path, std::string& key, std::string& error) {
   return false;
 }
 
+struct Setting {
+  std::string value;
+  bool of_file = false;  // of `.env`, not of the environment
+};
+
+std::optional<Setting> find_setting(const std::string& name) {
+  if (const char* value = std::getenv(name.c_str()); value && *value) return Setting{value, false};
+  std::ifstream in(".env", std::ios::binary);
+  if (!in) return std::nullopt;
+  std::ostringstream text;
+  text << in.rdbuf();
+  const auto found = parse_dot_env(text.str());
+  const auto it = found.find(name);
+  if (it == found.end() || it->second.empty()) return std::nullopt;
+  return Setting{it->second, true};
+}
+
 }  // namespace
 
 std::map<std::string, std::string> parse_dot_env(std::string_view text) {
@@ -57,20 +75,14 @@ std::map<std::string, std::string> parse_dot_env(std::string_view text) {
 }
 
 std::optional<std::string> setting_from_environment(const std::string& name) {
-  if (const char* value = std::getenv(name.c_str()); value && *value) return value;
-  std::ifstream in(".env", std::ios::binary);
-  if (!in) return std::nullopt;
-  std::ostringstream text;
-  text << in.rdbuf();
-  const auto found = parse_dot_env(text.str());
-  const auto it = found.find(name);
-  if (it == found.end() || it->second.empty()) return std::nullopt;
-  return it->second;
+  auto found = find_setting(name);
+  if (!found) return std::nullopt;
+  return std::move(found->value);
 }
 
 std::optional<Server> resolve(const Remote& remote, std::string& error) {
-  const std::string url =
-      !remote.url.empty() ? remote.url : setting_from_environment("API_URL").value_or("http://127.0.0.1:7077");
+  const auto url_setting = remote.url.empty() ? find_setting("API_URL") : std::nullopt;
+  const std::string url = !remote.url.empty() ? remote.url : url_setting ? url_setting->value : "http://127.0.0.1:7077";
   auto parsed = Url::parse(url, error);
   if (!parsed) return std::nullopt;
   const auto or_setting = [](const std::string& said, const char* name) {
@@ -101,8 +113,17 @@ std::optional<Server> resolve(const Remote& remote, std::string& error) {
   if (!remote.key_file.empty()) {
     if (!read_key(remote.key_file, server.key, error)) return std::nullopt;
   } else {
-    server.key = setting_from_environment("TIDEMILL_KEY").value_or("");
-    if (server.key.empty()) server.key = setting_from_environment("API_KEY").value_or("");
+    const char* name = "TIDEMILL_KEY";
+    auto key = find_setting(name);
+    if (!key) key = find_setting(name = "API_KEY");
+    // Whoever wrote the file, in a folder of an archive or a checkout, would be sent the key.
+    if (key && !key->of_file && url_setting && url_setting->of_file) {
+      error = "API_URL is of the file .env in this folder and " + std::string(name) +
+              " of the environment: a key goes only where whoever gave it says. If it is meant for " + printable(url) +
+              ", say --url, or --key-file, or write the key into .env, too";
+      return std::nullopt;
+    }
+    if (key) server.key = std::move(key->value);
   }
   if (server.key.find_first_of("\r\n") != std::string::npos) {
     error = "the key must be one line";
@@ -133,15 +154,15 @@ std::string problem_text(const HttpResponse& response) {
     for (const char* name : {"title", "detail"})
       if (json.contains(name) && json[name].is_string())
         said += (said.empty() ? "" : " ") + json[name].get<std::string>();
-    if (!said.empty()) return said + " (" + text + ")";
+    if (!said.empty()) return printable(said) + " (" + text + ")";
   }
-  if (!response.body.empty() && response.body.size() < 300) text += ": " + response.body;
+  if (!response.body.empty() && response.body.size() < 300) text += ": " + printable(response.body);
   return text;
 }
 
 int wrong_use(std::string_view command, const std::string& message) {
   std::fprintf(stderr, "tidemill %.*s: %s\n", static_cast<int>(command.size()), command.data(),
-               without_keys(message).c_str());
+               printable_lines(without_keys(message)).c_str());
   return kWrongUse;
 }
 

@@ -20,6 +20,7 @@ namespace {
 
 using Kind = HttpFailure::Kind;
 constexpr std::size_t kHeaderBytesMax = 256 << 10;
+constexpr std::size_t kHeldBytesMax = 256 << 20;  // of an answer that is kept whole; a server makes none of a third
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -307,13 +308,17 @@ std::optional<HttpResponse> HttpClient::exchange(const HttpRequest& request,
   stop_body_ = false;
   const auto take = [&](std::string_view bytes) {
     if (stream) return (*piece)(bytes);
+    if (bytes.size() > kHeldBytesMax - response.body.size()) {
+      fail(failure, Kind::broken, "the answer is longer than 256 MiB, which no answer of Tidemill is: is it one?");
+      return false;
+    }
     response.body.append(bytes);
     return true;
   };
   const bool no_body = request.method == "HEAD" || response.status == 204 || response.status == 304;
   if (!no_body && !read_body(response, take, failure)) {
     close();
-    if (stop_body_) return response;
+    if (stop_body_ && stream) return response;
     return std::nullopt;
   }
   if (lower(response.header("connection")).find("close") != std::string::npos || ended_) close();

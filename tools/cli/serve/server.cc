@@ -62,7 +62,8 @@ ApiLimits api_limits(const Config& config) {
   ApiLimits limits;
   limits.http.header_bytes = config.headers;
   limits.http.body_bytes = config.body;
-  limits.http.memory_bytes = std::max<std::uint64_t>(share_memory(config.memory).requests, config.body * 2);
+  limits.http.memory_bytes =
+      std::max<std::uint64_t>(share_memory(config.memory).requests, limits.http.one_request() * 2);
   // One answer of SQL at its largest, with what stands around its rows; or many smaller ones.
   limits.http.answer_bytes = std::max<std::uint64_t>(config.memory / 4, config.sql_bytes) + (2 << 20);
   limits.http.connections = config.connections;
