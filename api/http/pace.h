@@ -19,15 +19,16 @@ class Pace {
   }
   // `bytes`: since begin(). False: too slow.
   bool keeps(Time now, std::uint64_t bytes, std::uint64_t per_second, std::chrono::milliseconds slack) {
-    // More than fills the slack is not counted: it might not fit the clock.
-    const std::uint64_t most = static_cast<std::uint64_t>(slack.count()) * per_second / 1000 + 1;
-    const std::uint64_t fresh = std::min(bytes - seen_, most);
+    // The slack may be shorter than the time since it was last asked: what came in between counts for all of that.
+    const std::uint64_t fresh = std::min<std::uint64_t>(bytes - seen_, kFreshMax);
     seen_ = bytes;
     until_ = std::min(until_ + std::chrono::microseconds(fresh * 1'000'000 / per_second), now + slack);
     return now <= until_;
   }
 
  private:
+  static constexpr std::uint64_t kFreshMax = 1ull << 32;  // at a byte a second it still fits the clock
+
   Time until_{};
   std::uint64_t seen_ = 0;
 };

@@ -71,6 +71,14 @@ TEST(Pace, WhatCameFasterEarnsNoLongerStandstill) {
   }
   EXPECT_TRUE(at(1'005, 999'000));
   EXPECT_FALSE(at(1'010, 999'000));
+  // Asked more seldom than the slack is long.
+  constexpr milliseconds kShort{300};
+  pace.begin(now, kShort);
+  for (int second = 1; second < 100; ++second)
+    EXPECT_TRUE(pace.keeps(now + seconds(second), static_cast<std::uint64_t>(second) * 1'000, 1'000, kShort)) << second;
+  EXPECT_FALSE(pace.keeps(now + seconds(100), 99'500, 1'000, kShort));
+  pace.begin(now, kSlack);
+  EXPECT_TRUE(pace.keeps(now + seconds(1), ~std::uint64_t{0} / 2, 1, kSlack)) << "as much as there can be";
 }
 
 TEST(BodyMemory, ABodyThatFindsNoRoomIs429AndTheNextGoesIn) {
