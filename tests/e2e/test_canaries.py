@@ -32,6 +32,7 @@ class Canaries(TestCase):
         host.start()
         connection = host.connect()
         issued, said = [], []
+        self.named = set()
 
         def ask(method, path, body=None, headers=None):
             return exchange(connection, method, path, body, headers)
@@ -75,8 +76,10 @@ class Canaries(TestCase):
         if not memory:
             return self.skipTest("the memory of another process may not be read here")
         self.assertIn(b"stream:canary:read", memory)
-        found = [s for s in secrets if s.encode() in memory]
-        print(f"    in {len(memory) >> 20} MiB of memory: {len(found)} of {len(secrets)} secrets")
+        # What somebody puts into a path is in memory like any path.
+        sought = [s for s in secrets if s not in self.named]
+        found = [s for s in sought if s.encode() in memory]
+        print(f"    in {len(memory) >> 20} MiB of memory: {len(found)} of {len(sought)} secrets")
         self.assertEqual(found, [])
 
     def oddly(self, host, n, key, good, admin):
@@ -102,6 +105,8 @@ class Canaries(TestCase):
             ([f"GET /v1/streams/{key}/records HTTP/1.1\r\n" + head + "\r\n"], 403 if good else 401),
             ([f"DELETE /v1/keys/{key} HTTP/1.1\r\nHost: h\r\nX-Api-Key: {admin}\r\n\r\n"], 404),
         ][n % 11]
+        if key in parts[0].partition(" HTTP/")[0]:
+            self.named.add(secret_of(key))
         with socket.create_connection(("127.0.0.1", host.port), timeout=60) as plain:
             wire = host.context.wrap_socket(plain) if isinstance(host, TlsServer) else plain
             with wire:
