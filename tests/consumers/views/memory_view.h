@@ -54,7 +54,7 @@ class MemoryView final : public MemberSource {
  private:
   using MemberKey = std::tuple<std::string, std::uint32_t, std::string>;  // group, aggregate, member
   void keep_latest(const MemberKey& key, const std::string& value);
-  void cut();
+  void cut(const std::string& group);
   static std::string key_bytes(const Row& key);
   Row show(const std::string& key);
 

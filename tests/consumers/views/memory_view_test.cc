@@ -56,8 +56,8 @@ void MemoryView::apply(std::span<const Record> records) {
       }
     }
     row.merge(group.state);
+    cut(key);
   }
-  cut();
 }
 
 void MemoryView::keep_latest(const MemberKey& key, const std::string& value) {
@@ -89,18 +89,18 @@ void MemoryView::merge(const MemoryView& other) {
       members_.emplace(key, value);
     }
   }
-  cut();
+  for (const auto& [key, theirs] : other.rows_) cut(key);
 }
 
-// Lists keep the last `limit`.
-void MemoryView::cut() {
-  std::map<std::pair<std::string, std::uint32_t>, std::uint64_t> held;
-  for (const auto& [key, value] : members_) ++held[{std::get<0>(key), std::get<1>(key)}];
-  std::erase_if(members_, [&](const auto& m) {
-    const auto& [key, aggregate, member] = m.first;
-    if (layout_->aggregate(aggregate).members() != Members::appended) return false;
-    return held[{key, aggregate}]-- > definition.aggregates[aggregate].limit;
-  });
+// The group's lists keep the last `limit`.
+void MemoryView::cut(const std::string& group) {
+  for (std::uint32_t a = 0; a < layout_->size(); ++a) {
+    if (layout_->aggregate(a).members() != Members::appended) continue;
+    const auto first = members_.lower_bound(MemberKey{group, a, ""});
+    auto held = std::distance(first, members_.lower_bound(MemberKey{group, a + 1, ""}));
+    const auto most = static_cast<std::ptrdiff_t>(definition.aggregates[a].limit);
+    for (auto it = first; held > most; --held) it = members_.erase(it);
+  }
 }
 
 Result<void> MemoryView::visit(std::uint32_t aggregate, const MemberVisitor& visitor) const {
