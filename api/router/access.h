@@ -34,7 +34,7 @@ class Access {
   // Looks for the key in Authorization and X-Api-Key, and judges it. Where none came, the certificate that the client
   // has shown may stand for one; where both do, they must be of one key.
   Admission admit(const Need& need, const http::Request& request) const;
-  // Whether a request with this head can pass admit() and refuse(). False is certain. Counts and wipes nothing.
+  // Whether a request with this head can pass admit() and refuse(). False is certain. Counts nothing.
   bool may_pass(const Need& need, const http::Request& head, std::string_view param) const;
   // 403, where the scope is missing. Before anybody looks whether the thing is there. `param`: the path's first,
   // decoded.

@@ -106,10 +106,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(admission.refusal->headers.find("WWW-Authenticate: Bearer") != std::string::npos);
     for (const std::string& text : world.texts) CHECK(admission.refusal->body.find(text) == std::string::npos);
   }
-  // What came as a key is gone from the connection's buffer.
-  for (const http::Header& header : request.headers) {
-    const bool wiped = std::all_of(header.value.begin(), header.value.end(), [](char c) { return c == 0; });
-    CHECK(wiped || !is_key_header(header));
-  }
   return 0;
 }
