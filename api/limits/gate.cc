@@ -20,33 +20,58 @@ void append_policy(std::string& out, LimitKind kind, Measure measure, bool of_te
   if (kind == LimitKind::month_quota) out.append("-month");
 }
 
+void append_parameter(std::string& out, std::string_view name, std::uint64_t n) {
+  out.append(name);
+  append(out, n);
+}
+
+bool same_limit(const Standing& a, const Standing& b) {
+  return a.kind == b.kind && a.measure == b.measure && a.of_tenant == b.of_tenant && a.most == b.most &&
+         a.window == b.window;
+}
+
+// What of the headers is the same as long as the limits are: most requests of a thread come with the limits of the one
+// before, and to write it anew for each would take longer than all that changes.
+class PolicyText {
+ public:
+  void be_of(const std::vector<Standing>& standings) {
+    if (std::equal(of_.begin(), of_.end(), standings.begin(), standings.end(), same_limit)) return;
+    of_ = standings;
+    names_.clear();
+    line_ = "RateLimit-Policy";
+    for (const Standing& s : standings) {
+      std::string& name = names_.emplace_back(names_.empty() ? ": \"" : ", \"");
+      append_policy(name, s.kind, s.measure, s.of_tenant);
+      name.push_back('"');
+      line_.append(name);
+      append_parameter(line_, ";q=", s.most);
+      append_parameter(line_, ";w=", static_cast<std::uint64_t>(s.window.count()));
+      // Requests are what is meant where nothing is said. The draft's registry has no word for records.
+      if (s.measure == Measure::records) line_.append(";qu=\"records\"");
+      if (s.measure == Measure::bytes) line_.append(";qu=\"content-bytes\"");
+    }
+    line_.append("\r\n");
+  }
+  const std::string& line() const { return line_; }
+  const std::string& name(std::size_t i) const { return names_[i]; }  // with what stands before it in a list
+
+ private:
+  std::vector<Standing> of_;
+  std::vector<std::string> names_;
+  std::string line_;
+};
+
 void append_headers(std::string& out, const std::vector<Standing>& standings) {
   if (standings.empty()) return;
-  const auto list = [&](std::string_view name, auto parameters) {
-    out.append(name);
-    for (std::size_t i = 0; i < standings.size(); ++i) {
-      out.append(i == 0 ? ": \"" : ", \"");
-      append_policy(out, standings[i].kind, standings[i].measure, standings[i].of_tenant);
-      out.push_back('"');
-      parameters(standings[i]);
-    }
-    out.append("\r\n");
-  };
-  const auto parameter = [&](std::string_view name, std::uint64_t n) {
-    out.append(name);
-    append(out, n);
-  };
-  list("RateLimit-Policy", [&](const Standing& s) {
-    parameter(";q=", s.most);
-    parameter(";w=", static_cast<std::uint64_t>(s.window.count()));
-    // Requests are what is meant where nothing is said. The draft's registry has no word for records.
-    if (s.measure == Measure::records) out.append(";qu=\"records\"");
-    if (s.measure == Measure::bytes) out.append(";qu=\"content-bytes\"");
-  });
-  list("RateLimit", [&](const Standing& s) {
-    parameter(";r=", s.left);
-    parameter(";t=", static_cast<std::uint64_t>(std::max<std::int64_t>(0, s.renewed.count())));
-  });
+  thread_local PolicyText policy;
+  policy.be_of(standings);
+  out.append(policy.line()).append("RateLimit");
+  for (std::size_t i = 0; i < standings.size(); ++i) {
+    out.append(policy.name(i));
+    append_parameter(out, ";r=", standings[i].left);
+    append_parameter(out, ";t=", static_cast<std::uint64_t>(std::max<std::int64_t>(0, standings[i].renewed.count())));
+  }
+  out.append("\r\n");
 }
 
 ErrorId error_of(LimitKind kind) {

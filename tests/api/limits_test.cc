@@ -142,6 +142,37 @@ TEST_F(LimitsApi, HeadersNameEveryPolicyOfKeyAndTenant) {
   EXPECT_EQ(get("/healthz", till).headers.count("ratelimit"), 0u);
 }
 
+// The text of a policy is kept from one request to the next.
+TEST_F(LimitsApi, HeadersAreOfTheKeyThatAsks) {
+  const std::string till = key({"stream:retail:write"});
+  const std::string shop = key({"stream:retail:write"});
+  const std::string free = key({"stream:retail:write"});
+  limit(till, R"({"requests":{"per_second":10}})");
+  limit(shop, R"({"requests":{"per_second":10},"records":{"per_day":100}})");
+  for (int i = 0; i < 3; ++i) {
+    const std::string left = std::to_string(9 - i);
+    const ClientAnswer first = post(till);
+    EXPECT_EQ(first.headers.at("ratelimit-policy"), "\"key-requests\";q=10;w=1");
+    EXPECT_EQ(first.headers.at("ratelimit"), "\"key-requests\";r=" + left + ";t=1");
+    const ClientAnswer second = post(shop);
+    EXPECT_EQ(second.headers.at("ratelimit-policy"),
+              "\"key-requests\";q=10;w=1, \"key-records-day\";q=100;w=86400;qu=\"records\"");
+    EXPECT_EQ(second.headers.at("ratelimit"),
+              "\"key-requests\";r=" + left + ";t=1, \"key-records-day\";r=9" + left + ";t=75355");
+    EXPECT_EQ(post(free).headers.count("ratelimit"), 0u);
+  }
+  // The same key and as many limits, of another amount, of another measure, and of the tenant.
+  limit(till, R"({"requests":{"per_second":20}})");
+  EXPECT_EQ(post(till).headers.at("ratelimit-policy"), "\"key-requests\";q=20;w=1");
+  limit(till, R"({"records":{"per_second":20}})");
+  EXPECT_EQ(post(till).headers.at("ratelimit-policy"), "\"key-records\";q=20;w=1;qu=\"records\"");
+  limit(till, R"({"records":{"per_second":20,"burst":40}})");
+  EXPECT_EQ(post(till).headers.at("ratelimit-policy"), "\"key-records\";q=40;w=2;qu=\"records\"");
+  limit(till, "{}");
+  limit_tenant(R"({"records":{"per_second":20,"burst":40}})");
+  EXPECT_EQ(post(till).headers.at("ratelimit-policy"), "\"tenant-records\";q=40;w=2;qu=\"records\"");
+}
+
 TEST_F(LimitsApi, RecordsAreAllOrNothing) {
   const std::string till = key({"stream:retail:write"});
   limit(till, R"({"records":{"per_second":10}})");
