@@ -190,6 +190,7 @@ bool Connection::make_room(bool filled) {
     const std::size_t kept = static_cast<std::size_t>(body_end - in_);
     if (parsed_ - kept > (at_most ? 0 : capacity_ / 4)) {
       std::memmove(in_ + kept, in_ + parsed_, end_ - parsed_);
+      forget(end_ - (parsed_ - kept), end_);
       end_ -= parsed_ - kept;
       parsed_ = kept;
       return true;
