@@ -50,8 +50,7 @@ class Cursor {
       batch_ = std::move(*read);
       at_ = 0;
       if (batch_.next <= from_) return nullptr;
-      read_to_ = batch_.next;
-      from_ = read_to_;
+      from_ = batch_.next;
       page.lost.insert(page.lost.end(), batch_.lost.begin(), batch_.lost.end());
     }
     return log_ == nullptr ? nullptr : &batch_.records[at_];
@@ -64,7 +63,6 @@ class Cursor {
   RecordBatch batch_;
   std::size_t at_ = 0;
   Sequence from_;
-  Sequence read_to_;
 };
 
 }  // namespace
