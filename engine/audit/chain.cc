@@ -108,7 +108,7 @@ Chain::Seen Chain::add(const Record& record) {
     seen = Seen::broken;
   }
   head_ = {record.sequence, chain_hash(link ? *link : head_.hash, record)};
-  known_ = true;
+  if (link) known_ = true;  // of one without it only where that of the record before is known
   return seen;
 }
 

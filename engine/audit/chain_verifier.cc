@@ -46,7 +46,7 @@ void ChainVerifier::record(const Record& r) {
   before_ = here_;
   for (; next_head_ < options_.heads.size() && options_.heads[next_head_].sequence <= r.sequence; ++next_head_) {
     const ChainHead& kept = options_.heads[next_head_];
-    if (kept.sequence == r.sequence && kept.hash != chain_.head().hash && ++out_.breaks == 1)
+    if (kept.sequence == r.sequence && chain_.begun() && kept.hash != chain_.head().hash && ++out_.breaks == 1)
       say(here_,
           "Event " + number(r.sequence) + " of " + options_.log +
               " is not the one of the head that was kept: it, or an event before it, was altered, and all behind it "

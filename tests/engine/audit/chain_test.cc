@@ -270,6 +270,44 @@ TEST_F(ChainWorld, EventsOfBeforeAreAnchoredByTheFirstThatIsChained) {
   EXPECT_THAT(said()[0], HasSubstr("Event 9 of"));
 }
 
+// Behind records that cannot be read, those that carry no hash have one that nobody knows: the next that carries one is
+// taken at its word, and so is a head that was kept of one of them.
+TEST(Chain, WhatHasNoLinkIsNotJudgedBehindWhatIsLost) {
+  std::vector<Event> events;
+  std::vector<ChainHead> heads;
+  Chain chain;
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    events.push_back({"old.event", i < 5 ? "" : link_header(chain.head().hash), "{}", {}});
+    chain.add(events.back().record(i));
+    heads.push_back(chain.head());
+  }
+  const auto judge = [&](bool changed) {
+    std::vector<std::string> damage;
+    const FindingSink sink = [&](const Finding& f) { damage.push_back(f.text); };
+    ChainVerifier verifier({"_system", true, heads}, sink);
+    const auto one = [&](std::uint64_t i) {
+      const Record r = events[i - 1].record(i);
+      verifier.records({&r, 1});
+    };
+    one(1);
+    verifier.lost(Sequence(2), Sequence(2));
+    one(3);
+    one(4);
+    if (changed) events[4].data = "[]";
+    one(5);
+    one(6);
+    EXPECT_TRUE(verifier.finish("/log").known);
+    return damage;
+  };
+  EXPECT_THAT(judge(false), IsEmpty());
+  EXPECT_THAT(judge(true),
+              ElementsAre(HasSubstr("Event 5 of _system is not the one of the head"), HasSubstr("1 more")));
+  Chain unknown;
+  unknown.lost(Sequence(2));
+  unknown.add(events[2].record(3));
+  EXPECT_FALSE(unknown.begun());
+}
+
 // Starts, kills and torn tails make no break.
 TEST(ChainCrash, TheChainGoesOnAfterEveryCrash) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
