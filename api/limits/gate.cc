@@ -154,6 +154,8 @@ LimitGate::Refused LimitGate::admit(const std::optional<KeyId>& key, const std::
   auto& standings = kept_standings();
   const Limiter::Admitted admitted = limiter_->admit(key, tenant, &standings);
   limited = admitted.limited;
+  // It counted for another key, or a limit that is gone.
+  if (!admitted.connections) responder.kept_by_connection().reset();
   if (!limited) return std::nullopt;
   set_headers(standings, responder);
   if (admitted.refused) return limit_problem(*admitted.refused);

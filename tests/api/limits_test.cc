@@ -425,6 +425,22 @@ TEST_F(LimitsApi, ConnectionsAreRefusedAndClosed) {
   EXPECT_EQ(two.answer().status, 200);
 }
 
+// As a proxy's, which brings requests of many keys.
+TEST_F(LimitsApi, AConnectionCountsForTheKeyOfItsLatestRequest) {
+  const std::string till = key({"stream:retail:write"}), free = key({"stream:retail:write"});
+  limit(till, R"({"connections":1})");
+  const auto post = [&](RawClient& client, const std::string& by) {
+    client.send(ApiWorld::post(kGood, with(by) + std::string(kJsonHeader)));
+    return client.answer().status;
+  };
+  RawClient shared(world.server->port()), own(world.server->port());
+  EXPECT_EQ(post(shared, till), 200);
+  EXPECT_EQ(post(shared, free), 200);
+  EXPECT_EQ(world.limiter->used({parse_key_id(id(till)), {}}).connections, 0u);
+  EXPECT_EQ(post(own, till), 200);
+  EXPECT_EQ(post(shared, till), 429);
+}
+
 TEST_F(LimitsApi, StreamsOfATenant) {
   limit_tenant(R"({"streams":2})");
   EXPECT_EQ(send("PUT", "/v1/streams/second", "{}", admin).status, 201);
