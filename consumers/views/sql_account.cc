@@ -16,11 +16,13 @@ thread_local SqlAccount* account_here = nullptr;
 std::atomic<std::uint64_t> memory_bound{SqlBounds().memory}, memory_of_all_bound{SqlBounds().memory_of_all},
     files_bound{SqlBounds().files}, files_of_all_bound{SqlBounds().files_of_all};
 
+// What is refused is never counted, not even for a moment in which somebody else asks.
 bool take_of(std::atomic<std::uint64_t>& all, std::uint64_t bytes, std::uint64_t max) {
-  const std::uint64_t before = all.fetch_add(bytes, std::memory_order_relaxed);
-  if (before <= max && bytes <= max - before) return true;
-  all.fetch_sub(bytes, std::memory_order_relaxed);
-  return false;
+  std::uint64_t before = all.load(std::memory_order_relaxed);
+  do {
+    if (before > max || bytes > max - before) return false;
+  } while (!all.compare_exchange_weak(before, before + bytes, std::memory_order_relaxed));
+  return true;
 }
 
 sqlite3_mem_methods plain;  // SQLite's own
