@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "consumers/views/pattern.h"
 #include "consumers/views/sql_account.h"
@@ -19,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kStepsMax = 1u << 25;           // of one call: some tens of milliseconds
 constexpr std::uint64_t kPatchProductMax = 1ull << 32;  // bytes times bytes; SQLite compares members, not bytes
+constexpr std::uint64_t kPatchMembersMax = 10'000;      // of the patch: a tenth of a second
 
 // False: the statement's time is over, and the function has failed.
 bool may_go_on(sqlite3_context* context, std::uint64_t steps) {
@@ -46,9 +46,9 @@ std::string_view text_of(sqlite3_value* value) {
   return {data, static_cast<std::size_t>(sqlite3_value_bytes(value))};
 }
 
-std::size_t find_bytes(std::string_view text, std::string_view what, std::size_t from) {
+std::size_t find_bytes(std::string_view text, std::string_view what) {
   // memmem's time is linear, std::string_view::find's is not.
-  const void* const at = ::memmem(text.data() + from, text.size() - from, what.data(), what.size());
+  const void* const at = ::memmem(text.data(), text.size(), what.data(), what.size());
   return at == nullptr ? text.npos : static_cast<std::size_t>(static_cast<const char*>(at) - text.data());
 }
 
@@ -70,7 +70,7 @@ void instr_function(sqlite3_context* context, int, sqlite3_value** args) {
     // In text, SQLite looks at the beginning of each character only, and at the first byte.
     return sqlite3_result_int(context, text.starts_with(what) ? 1 : 0);
   }
-  const std::size_t at = find_bytes(text, what, 0);
+  const std::size_t at = find_bytes(text, what);
   if (at == text.npos) return sqlite3_result_int(context, 0);
   if (blobs || at == 0) return sqlite3_result_int64(context, static_cast<sqlite3_int64>(at) + 1);
   const auto inside = std::count_if(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(at) + 1, continues);
@@ -78,29 +78,34 @@ void instr_function(sqlite3_context* context, int, sqlite3_value** args) {
 }
 
 void replace_function(sqlite3_context* context, int, sqlite3_value** args) {
-  const std::string_view text = text_of(args[0]);
+  std::string_view text = text_of(args[0]);
   if (text.data() == nullptr) return;
   const std::string_view what = text_of(args[1]);
   if (what.data() == nullptr) return;
   if (what.data()[0] == 0) return sqlite3_result_value(context, args[0]);
   const std::string_view with = text_of(args[2]);
   if (with.data() == nullptr) return;
-  const auto most =
-      static_cast<std::size_t>(sqlite3_limit(sqlite3_context_db_handle(context), SQLITE_LIMIT_LENGTH, -1));
   if (!may_go_on(context, text.size() + what.size() + with.size())) return;
-  std::string out;
-  std::size_t done = 0;
-  while (what.size() <= text.size() - done) {
-    const std::size_t at = find_bytes(text, what, done);
+  const int most = sqlite3_limit(sqlite3_context_db_handle(context), SQLITE_LIMIT_LENGTH, -1);
+  sqlite3_str* const out = sqlite3_str_new(nullptr);  // SQLite's memory, so that the account knows of it
+  const auto append = [out](std::string_view part) {
+    sqlite3_str_append(out, part.data(), static_cast<int>(part.size()));
+  };
+  while (what.size() <= text.size() && sqlite3_str_errcode(out) == SQLITE_OK && sqlite3_str_length(out) <= most) {
+    const std::size_t at = find_bytes(text, what);
     if (at == text.npos) break;
-    out.append(text, done, at - done).append(with);
-    done = at + what.size();
-    if (out.size() > most) return sqlite3_result_error_toobig(context);
+    append(text.substr(0, at));
+    append(with);
+    text.remove_prefix(at + what.size());
   }
-  out.append(text, done);
-  if (out.size() > most) return sqlite3_result_error_toobig(context);
-  if (!may_go_on(context, out.size())) return;
-  sqlite3_result_text64(context, out.data(), out.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  append(text);
+  const int error = sqlite3_str_errcode(out);
+  const auto size = static_cast<std::size_t>(sqlite3_str_length(out));
+  char* const made = sqlite3_str_finish(out);  // nullptr of what is empty, too
+  if (error != SQLITE_OK) return sqlite3_result_error_code(context, error);
+  if (!may_go_on(context, size)) return sqlite3_free(made);
+  sqlite3_result_text64(context, made != nullptr ? made : "", size, made != nullptr ? sqlite3_free : SQLITE_STATIC,
+                        SQLITE_UTF8);
 }
 
 enum Sides { kLeft = 1, kRight = 2 };
@@ -113,20 +118,17 @@ void trim_function(sqlite3_context* context, int, sqlite3_value** args) {
   const std::string_view given = text_of(args[1]);
   if (text.data() == nullptr || given.data() == nullptr) return;
   const std::string_view set(given.data());  // to the first zero byte
-  std::vector<std::string_view> characters;
-  for (std::size_t at = 0; at < set.size();) {
-    std::size_t end = at + 1;
-    if (static_cast<unsigned char>(set[at]) >= 0xc0)
-      while (end < set.size() && continues(set[end])) ++end;
-    characters.push_back(set.substr(at, end - at));
-    at = end;
-  }
   std::uint64_t steps = set.size();
+  // How long the character is that fits. They are told apart anew each time: a list of them takes many times the memory
+  // of the set, and nobody's account would know of it.
   const auto fits = [&](auto&& stands) -> std::size_t {
-    for (const std::string_view c : characters) {
-      steps += c.size();
-      if (stands(c)) return c.size();
-      if (steps > kStepsMax) break;
+    for (std::size_t at = 0; at < set.size() && steps <= kStepsMax;) {
+      std::size_t end = at + 1;
+      if (static_cast<unsigned char>(set[at]) >= 0xc0)
+        while (end < set.size() && continues(set[end])) ++end;
+      steps += end - at;
+      if (stands(set.substr(at, end - at))) return end - at;
+      at = end;
     }
     return 0;
   };
@@ -202,11 +204,26 @@ class JsonPatch {
   sqlite3_stmt* statement_ = nullptr;
 };
 
+// No JSON has more members than colons behind a quotation mark.
+std::uint64_t members_most(std::string_view json) {
+  std::uint64_t members = 0;
+  char before = 0;
+  for (const char c : json) {
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
+    members += c == ':' && before == '"';
+    before = c;
+  }
+  return members;
+}
+
 void json_patch_function(sqlite3_context* context, int, sqlite3_value** args) {
   const auto product = static_cast<std::uint64_t>(sqlite3_value_bytes(args[0])) *
                        static_cast<std::uint64_t>(sqlite3_value_bytes(args[1]));
-  if (product > kPatchProductMax) return too_long(context, "json_patch");
-  if (!may_go_on(context, product / 16)) return;
+  // SQLite compares each member of the patch with each of the target, and for each that the target does not have it
+  // goes through the whole patch once more.
+  const std::uint64_t members = members_most(bytes_of(args[1]));
+  if (product > kPatchProductMax || members > kPatchMembersMax) return too_long(context, "json_patch");
+  if (!may_go_on(context, product / 16 + members * members)) return;
   static_cast<JsonPatch*>(sqlite3_user_data(context))->run(context, args);
 }
 

@@ -40,9 +40,10 @@ std::string answer(sqlite3* db, const std::string& sql, const std::vector<std::s
 class TextFunctions : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_EQ(sqlite3_open(":memory:", &plain_), SQLITE_OK);
+    configure_sqlite();
     auto opened = Connection::open();
     ours_ = std::move(std::get<0>(opened));
+    ASSERT_EQ(sqlite3_open(":memory:", &plain_), SQLITE_OK);
   }
   void TearDown() override { sqlite3_close(plain_); }
   void same(const std::string& sql, const std::vector<std::string>& texts = {}, unsigned blobs = 0) {
@@ -136,6 +137,14 @@ TEST_F(TextFunctions, LongArgumentsEnd) {
             "error: trim(): what it is given is too long");
   EXPECT_EQ(ours("SELECT json_patch('{\"a\":\"'||" + big + "||'\"}', '{\"a\":\"'||" + big + "||'\"}')"),
             "error: json_patch(): what it is given is too long");
+  // For each member that is new SQLite goes through the whole patch again: half an hour for one of 8 MiB.
+  const auto patched = [&](int members) {
+    return ours("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < " + std::to_string(members) +
+                R"(), p(p) AS (SELECT '{' || group_concat('"' || n || '"' || char(9) || ':"a:b"') || '}' FROM t) )"
+                "SELECT json_patch('{}', p) = json(p) FROM p");
+  };
+  EXPECT_EQ(patched(10'000), "1:1") << "a colon within a text is no member";
+  EXPECT_EQ(patched(10'001), "error: json_patch(): what it is given is too long");
   const std::string text(1'000'000, 'a');
   const std::string pattern = "%_" + std::string(900, 'a') + "b";
   const auto* p = reinterpret_cast<const unsigned char*>(pattern.c_str());
@@ -143,6 +152,28 @@ TEST_F(TextFunctions, LongArgumentsEnd) {
   const PatternResult result = match_pattern(Patterns::like, p, t, 0, 1'000'000);
   EXPECT_TRUE(result.too_long);
   EXPECT_LE(result.steps, 1'010'000u);
+}
+
+TEST_F(TextFunctions, ReplaceEndsWhereSqliteDoes) {
+  for (sqlite3* db : {plain_, ours_->handle()}) sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1'000);
+  for (int with = 0; with <= 12; ++with) {
+    for (int n : {99, 100, 101})
+      same("SELECT replace(printf('%.*c', " + std::to_string(n) + ", 'a'), 'a', printf('%.*c', " +
+           std::to_string(with) + ", 'b'))");
+  }
+  same("SELECT replace(printf('%.*c', 997, 'a') || 'bc', 'bc', '')");
+  same("SELECT replace(printf('%.*c', 999, 'a'), 'b', 'c')");
+}
+
+// What a function makes is the statement's as all that SQLite allocates for it.
+TEST_F(TextFunctions, WhatReplaceMakesIsCounted) {
+  SqlAccount account;
+  account.begin(nullptr);
+  const SqlAccount::Scope scope(account);
+  EXPECT_EQ(ours("SELECT length(replace(printf('%.*c', 1000000, 'a'), 'a', 'bcdefghi'))"), "1:8000000");
+  EXPECT_LT(account.memory_most(), 30u << 20);
+  EXPECT_TRUE(ours("SELECT length(replace(printf('%.*c', 6000000, 'a'), 'a', 'bcdefghi'))").starts_with("error: "));
+  EXPECT_EQ(account.refused(), SqlAccount::Refused::memory);
 }
 
 // Where an account stands on the thread, its clock is looked at in the functions, which have no jump.
