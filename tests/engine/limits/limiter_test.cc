@@ -80,6 +80,11 @@ TEST_F(LimiterTest, WithoutKeysTheTenantsLimitsHold) {
   EXPECT_FALSE(hold(std::nullopt, "default", b));
   sim.executor.run_for(10s);
   EXPECT_TRUE(usage.deltas.empty());
+  // Whoever may see all limits may ask about any name: it is no tenant in metrics for that.
+  std::vector<Standing> standings;
+  limiter->standings(std::nullopt, "nobody", standings);
+  EXPECT_TRUE(standings.empty());
+  EXPECT_EQ(limiter->refused().size(), 1u);
 }
 
 TEST_F(LimiterTest, RecordsAndBytesAreAllOrNothing) {
