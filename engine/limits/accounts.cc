@@ -157,9 +157,8 @@ void Accounts::forget(const Moment& now) {
     const std::lock_guard lock(shard.mutex);
     for (auto it = shard.accounts.begin(); it != shard.accounts.end();) {
       Account& account = it->second;
-      const Pending& p = account.pending;
-      const bool gone = !account.dirty && s - account.used_s >= idle && p.requests == 0 && p.records == 0 &&
-                        p.bytes == 0 && (!account.own || account.own->meter.blank(*account.own->limits, now));
+      const bool gone = !account.dirty && s - account.used_s >= idle &&
+                        (!account.own || account.own->meter.blank(*account.own->limits, now));
       it = gone ? shard.accounts.erase(it) : std::next(it);
     }
   }

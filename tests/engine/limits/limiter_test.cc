@@ -281,6 +281,24 @@ TEST_F(LimiterTest, WhoIsIdleIsForgotten) {
   EXPECT_EQ(passing(20), 7u);
 }
 
+// What was given back after it had been handed over comes off the next that is, however long that takes.
+TEST_F(LimiterTest, WhoHasSomethingToComeOffIsNotForgotten) {
+  set(tenant(kAcme), R"({"records":{"per_second":1}})");
+  EXPECT_FALSE(request());
+  sim.executor.run_for(15s);
+  EXPECT_FALSE(charge(kTill, kAcme, amounts(1, 0)));
+  EXPECT_TRUE(charge(kTill, kAcme, amounts(1, 0)));  // and so the request is none
+  sim.executor.run_for(300s);
+  EXPECT_EQ(limiter->accounts(), 1u);
+  EXPECT_FALSE(request());
+  sim.executor.run_for(300s);
+  EXPECT_EQ(limiter->accounts(), 0u);
+  std::uint64_t requests = 0, refused = 0;
+  for (const auto& delta : usage.deltas) requests += delta.counts.requests, refused += delta.counts.refused;
+  EXPECT_EQ(requests, 1u);
+  EXPECT_EQ(refused, 1u);
+}
+
 // More keys than memory is meant for go as soon as they are counted.
 TEST_F(LimiterTest, OfVeryManyOnlyTheLatestAreKept) {
   for (std::uint64_t i = 1; i <= 150'000; ++i) EXPECT_FALSE(request(KeyId{i * 0x9e3779b97f4a7c15ull}));
