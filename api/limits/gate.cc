@@ -61,17 +61,25 @@ class PolicyText {
   std::string line_;
 };
 
-void append_headers(std::string& out, const std::vector<Standing>& standings) {
-  if (standings.empty()) return;
+void set_headers(const std::vector<Standing>& standings, http::Responder& responder) {
+  if (standings.empty()) return responder.set_headers({});
   thread_local PolicyText policy;
+  thread_local std::string lines;
   policy.be_of(standings);
-  out.append(policy.line()).append("RateLimit");
+  lines.assign(policy.line()).append("RateLimit");
   for (std::size_t i = 0; i < standings.size(); ++i) {
-    out.append(policy.name(i));
-    append_parameter(out, ";r=", standings[i].left);
-    append_parameter(out, ";t=", static_cast<std::uint64_t>(std::max<std::int64_t>(0, standings[i].renewed.count())));
+    lines.append(policy.name(i));
+    append_parameter(lines, ";r=", standings[i].left);
+    append_parameter(lines, ";t=", static_cast<std::uint64_t>(std::max<std::int64_t>(0, standings[i].renewed.count())));
   }
-  out.append("\r\n");
+  lines.append("\r\n");
+  responder.set_headers(lines);
+}
+
+// Of this thread: nothing is allocated for a request.
+std::vector<Standing>& kept_standings() {
+  thread_local std::vector<Standing> standings;
+  return standings;
 }
 
 ErrorId error_of(LimitKind kind) {
@@ -149,23 +157,13 @@ http::Response limit_problem(const Refusal& refusal) {
   return response;
 }
 
-void LimitGate::set_headers(const std::optional<KeyId>& key, const std::string& tenant,
-                            http::Responder& responder) const {
-  thread_local std::vector<Standing> standings;
-  thread_local std::string lines;
-  standings.clear();
-  lines.clear();
-  limiter_->standings(key, tenant, standings);
-  append_headers(lines, standings);
-  responder.set_headers(lines);
-}
-
 LimitGate::Refused LimitGate::admit(const std::optional<KeyId>& key, const std::string& tenant,
                                     http::Responder& responder, Limited& limited) const {
-  const Limiter::Admitted admitted = limiter_->admit(key, tenant);
+  auto& standings = kept_standings();
+  const Limiter::Admitted admitted = limiter_->admit(key, tenant, &standings);
   limited = admitted.limited;
   if (!limited) return std::nullopt;
-  set_headers(key, tenant, responder);
+  set_headers(standings, responder);
   if (admitted.refused) return limit_problem(*admitted.refused);
   if (!admitted.connections) return std::nullopt;
   const auto refusal = limiter_->hold(key, tenant, responder.kept_by_connection(), *limited);
@@ -176,14 +174,18 @@ LimitGate::Refused LimitGate::foresee(const std::optional<KeyId>& key, const std
                                       const Amounts& amounts, http::Responder& responder, Limited limited) const {
   const auto refusal = limiter_->foresee(key, tenant, amounts, limited.value_or(MonotonicTime()));
   if (!refusal) return std::nullopt;
-  set_headers(key, tenant, responder);
+  auto& standings = kept_standings();
+  limiter_->standings(key, tenant, standings);
+  set_headers(standings, responder);
   return limit_problem(*refusal);
 }
 
 LimitGate::Refused LimitGate::charge(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
                                      http::Responder& responder, Limited limited) const {
-  const auto refusal = limiter_->charge(key, tenant, amounts, limited.value_or(MonotonicTime()));
-  if (limited || refusal) set_headers(key, tenant, responder);
+  auto& standings = kept_standings();
+  standings.clear();
+  const auto refusal = limiter_->charge(key, tenant, amounts, limited.value_or(MonotonicTime()), &standings);
+  if (!standings.empty()) set_headers(standings, responder);
   return refusal ? Refused(limit_problem(*refusal)) : std::nullopt;
 }
 

@@ -33,7 +33,6 @@ class LimitGate {
   Refused change(const Principal& who, const std::optional<KeyId>& key, Limited limited) const;
 
  private:
-  void set_headers(const std::optional<KeyId>& key, const std::string& tenant, http::Responder& responder) const;
   Limiter* const limiter_;
 };
 

@@ -48,6 +48,7 @@ void Both::give_back_quota(const Amounts& amounts, MonotonicTime taken) {
 }
 
 void Both::standings(const Moment& now, std::vector<Standing>& out) {
+  out.clear();
   if (auto* mine = own()) mine->meter.standings(*mine->limits, now, [&](const Standing& one) { out.push_back(one); });
   if (of_tenant_ == nullptr) return;
   tenant_->meter.standings(*of_tenant_, now, [&](Standing one) {

@@ -68,7 +68,8 @@ class LimiterImpl final : public Limiter {
   explicit LimiterImpl(std::shared_ptr<Core> core) : core_(std::move(core)), accounts_(core_->accounts) {}
   ~LimiterImpl() override { close(); }
 
-  Admitted admit(const std::optional<KeyId>& key, const std::string& tenant) override {
+  Admitted admit(const std::optional<KeyId>& key, const std::string& tenant,
+                 std::vector<Standing>* standings) override {
     Both both(accounts_, key, tenant);
     Admitted admitted;
     if (!both.limited()) {
@@ -86,6 +87,7 @@ class LimiterImpl final : public Limiter {
       both.take(now, one_request());
       both.count(1, {}, 0);
     }
+    if (standings != nullptr) both.standings(now, *standings);
     return admitted;
   }
 
@@ -96,15 +98,17 @@ class LimiterImpl final : public Limiter {
   }
 
   std::optional<Refusal> charge(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,
-                                MonotonicTime admitted) override {
+                                MonotonicTime admitted, std::vector<Standing>* standings) override {
     Both both(accounts_, key, tenant);
+    std::optional<Refusal> refusal;
     if (both.limited()) {
       const Moment now = core_->now();
-      if (auto refusal = refuse(both, now, amounts, admitted)) return refusal;
-      both.take(now, amounts);
+      refusal = refuse(both, now, amounts, admitted);
+      if (!refusal) both.take(now, amounts);
+      if (standings != nullptr) both.standings(now, *standings);
     }
-    both.count(0, amounts, 1);
-    return std::nullopt;
+    if (!refusal) both.count(0, amounts, 1);
+    return refusal;
   }
 
   void give_back(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,

@@ -48,15 +48,18 @@ class Limiter {
     std::optional<MonotonicTime> limited;
     bool connections = false;  // one of them of connections: hold() must be asked, too
   };
-  // One request: takes its token and counts it.
-  virtual Admitted admit(const std::optional<KeyId>& key, const std::string& tenant) = 0;
+  // One request: takes its token and counts it. `standings`, here and below: filled with how key and tenant stand
+  // afterwards, as standings() says it; nullptr: nobody asks. Left alone where there are no limits.
+  virtual Admitted admit(const std::optional<KeyId>& key, const std::string& tenant,
+                         std::vector<Standing>* standings) = 0;
   // Of an admitted request: whether so much would pass by now. Takes nothing. A request that this refuses, or charge(),
   // counts as refused; its token stays used. `admitted`: as admit() said, here and below.
   virtual std::optional<Refusal> foresee(const std::optional<KeyId>& key, const std::string& tenant,
                                          const Amounts& amounts, MonotonicTime admitted) = 0;
   // Takes records and bytes, all or nothing.
   virtual std::optional<Refusal> charge(const std::optional<KeyId>& key, const std::string& tenant,
-                                        const Amounts& amounts, MonotonicTime admitted) = 0;
+                                        const Amounts& amounts, MonotonicTime admitted,
+                                        std::vector<Standing>* standings) = 0;
   // What was charged, at `charged` or a little later, and is not stored after all. A day or month that has begun since
   // has none of it.
   virtual void give_back(const std::optional<KeyId>& key, const std::string& tenant, const Amounts& amounts,

@@ -1,5 +1,6 @@
 """The program by itself: what it says, and the signals that a running server takes."""
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -17,6 +18,22 @@ class Program(TestCase):
     def test_unknown_subcommand_is_wrong_use(self):
         done = subprocess.run([program, "no-such-thing"], capture_output=True, text=True, timeout=20)
         self.assertEqual(done.returncode, 2)
+
+    def test_output_that_cannot_be_written(self):
+        server = self.server().start()
+        for words in (["view", "--url", server.url], ["version"], ["sample", "--rows", "10000"], ["completion", "bash"]):
+            with self.subTest(words=words):
+                with open("/dev/full", "w") as full:
+                    done = subprocess.run([program, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+                self.assertEqual(done.returncode, 2, done)
+                self.assertIn("standard output cannot be written: No space left on device", done.stderr)
+                nobody, pipe = os.pipe()
+                os.close(nobody)
+                try:  # as `| head` leaves it: no error
+                    done = subprocess.run([program, *words], stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60)
+                finally:
+                    os.close(pipe)
+                self.assertEqual((done.returncode, done.stderr), (0, ""), done)
 
     def lines_with(self, server, words, count):
         """Waits until the log has so many lines with these words."""

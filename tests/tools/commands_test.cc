@@ -1,10 +1,7 @@
 // The small commands, whole, from their command line to what they print, against canned answers.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <iostream>
@@ -42,33 +39,6 @@ class Commands : public testing::Test {
     const int code = run(words);
     std::cin.rdbuf(before);
     return code;
-  }
-  // Standard output leads to that file, or into a pipe whose other end is closed. In a child, for a stream that failed
-  // stays so.
-  int run_into(const std::vector<std::string>& words, const std::string& path) {
-    const std::string err = testing::TempDir() + "tidemill_commands.err";
-    const pid_t child = ::fork();
-    if (child == 0) {
-      int ends[2];
-      int fd = path.empty() ? -1 : ::open(path.c_str(), O_WRONLY);
-      if (fd < 0 && ::pipe(ends) == 0) {
-        ::close(ends[0]);
-        fd = ends[1];
-      }
-      ::dup2(fd, STDOUT_FILENO);
-      ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
-      std::vector<std::string> all = words;
-      all.insert(all.begin(), "tidemill");
-      if (words[0] == "view") all.insert(all.end(), {"--url", stub_.url()});
-      std::vector<char*> argv;
-      for (std::string& w : all) argv.push_back(w.data());
-      ::_exit(cli::run(static_cast<int>(argv.size()), argv.data()));
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    std::ifstream in(err);
-    err_.assign(std::istreambuf_iterator<char>(in), {});
-    return WEXITSTATUS(status);
   }
   int run(std::vector<std::string> words) {
     words.insert(words.begin(), "tidemill");
@@ -156,21 +126,6 @@ TEST_F(Commands, HeadersCannotBeSmuggledIn) {
 }
 
 // To /dev/full a command says so; to a pipe that nobody reads it ends quietly.
-TEST_F(Commands, OutputThatCannotBeWritten) {
-  {
-    // The client is another process: nothing else orders this before what the server's thread reads.
-    const std::lock_guard lock(mutex_);
-    replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers"}]})"};
-  }
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"view"}, {"version"}, {"sample", "--rows", "10000"}, {"completion", "bash"}}) {
-    EXPECT_EQ(run_into(words, "/dev/full"), kWrongUse) << words[0];
-    EXPECT_THAT(err_, HasSubstr("standard output cannot be written: No space left on device")) << words[0];
-    EXPECT_EQ(run_into(words, ""), kOk) << words[0];
-    EXPECT_EQ(err_, "") << words[0];
-  }
-}
-
 TEST_F(Commands, TailPrintsPagesAsTheyAreSpelled) {
   replies_["GET /v1/streams/retail/records?from=earliest&limit=1000"] = {
       .body = R"({"records":[{"sequence":1,"data":{"n":1e2,"t":"],"}},{"sequence":2,"data":{"n":1.0}}],"next":3})"};

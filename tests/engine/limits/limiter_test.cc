@@ -14,11 +14,11 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST_F(LimiterTest, WithoutLimitsEverythingPassesAndIsCounted) {
-  const auto admitted = limiter->admit(kTill, kAcme);
+  const auto admitted = limiter->admit(kTill, kAcme, nullptr);
   EXPECT_FALSE(admitted.refused);
   EXPECT_FALSE(admitted.limited);
   EXPECT_FALSE(charge(kTill, kAcme, amounts(500, 1 << 20)));
-  EXPECT_FALSE(limiter->admit(std::nullopt, "default").limited);
+  EXPECT_FALSE(limiter->admit(std::nullopt, "default", nullptr).limited);
   sim.executor.run_for(10s);
   ASSERT_EQ(usage.deltas.size(), 1u);
   const UsageDelta& delta = usage.deltas[0];
@@ -59,7 +59,7 @@ TEST_F(LimiterTest, TheTighterOfKeyAndTenantAnswers) {
   const auto refusal = request(kBoard);
   ASSERT_TRUE(refusal);
   EXPECT_TRUE(refusal->of_tenant);
-  EXPECT_EQ(limiter->admit(KeyId{1}, "other").refused, std::nullopt);
+  EXPECT_EQ(limiter->admit(KeyId{1}, "other", nullptr).refused, std::nullopt);
   // What the tenant refuses does not use up the key's own.
   sim.clock.advance(100ms);  // key 1, tenant 1.5
   EXPECT_EQ(passing(20, kBoard), 1u);
@@ -70,9 +70,9 @@ TEST_F(LimiterTest, TheTighterOfKeyAndTenantAnswers) {
 // A server without keys: nobody is counted, and what the tenant `default` may not, nobody may.
 TEST_F(LimiterTest, WithoutKeysTheTenantsLimitsHold) {
   set(tenant("default"), R"({"requests":{"per_second":2},"connections":1})");
-  EXPECT_TRUE(limiter->admit(std::nullopt, "default").limited);
-  EXPECT_FALSE(limiter->admit(std::nullopt, "default").refused);
-  EXPECT_TRUE(limiter->admit(std::nullopt, "default").refused->of_tenant);
+  EXPECT_TRUE(limiter->admit(std::nullopt, "default", nullptr).limited);
+  EXPECT_FALSE(limiter->admit(std::nullopt, "default", nullptr).refused);
+  EXPECT_TRUE(limiter->admit(std::nullopt, "default", nullptr).refused->of_tenant);
   std::shared_ptr<void> a, b;
   EXPECT_FALSE(hold(std::nullopt, "default", a));
   EXPECT_TRUE(hold(std::nullopt, "default", b));
@@ -182,7 +182,7 @@ TEST_F(LimiterTest, ConnectionsCountWhileTheyAreOpen) {
   set(key(kTill), R"({"connections":2})");
   set(tenant(kAcme), R"({"connections":3})");
   std::shared_ptr<void> a, b, c, d, e;
-  EXPECT_TRUE(limiter->admit(kTill, kAcme).connections);
+  EXPECT_TRUE(limiter->admit(kTill, kAcme, nullptr).connections);
   EXPECT_FALSE(hold(kTill, kAcme, a));
   EXPECT_FALSE(hold(kTill, kAcme, a));  // the same connection's next request
   EXPECT_FALSE(hold(kTill, kAcme, b));
@@ -334,12 +334,12 @@ TEST(LimiterThreads, TogetherTheyGetWhatOneWouldGet) {
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       while (go.load()) {
-        if (limiter->admit(kTill, kAcme).refused) {
+        if (limiter->admit(kTill, kAcme, nullptr).refused) {
           ++refused;
           continue;
         }
         ++passed;
-        if (!limiter->charge(kTill, kAcme, amounts(2), clock.monotonic()))
+        if (!limiter->charge(kTill, kAcme, amounts(2), clock.monotonic(), nullptr))
           records += 2;
         else {
           --passed;

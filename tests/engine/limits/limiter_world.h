@@ -60,7 +60,7 @@ struct LimiterTest : ::testing::Test {
     open();
   }
   std::optional<Refusal> request(KeyId id = kTill, const std::string& of = kAcme) {
-    return limiter->admit(id, of).refused;
+    return limiter->admit(id, of, nullptr).refused;
   }
   // What the limiter is asked and told, of a request that was let in just now.
   using MaybeKey = std::optional<KeyId>;
@@ -68,7 +68,7 @@ struct LimiterTest : ::testing::Test {
     return limiter->foresee(id, of, a, sim.clock.monotonic());
   }
   std::optional<Refusal> charge(MaybeKey id, const std::string& of, const Amounts& a) {
-    return limiter->charge(id, of, a, sim.clock.monotonic());
+    return limiter->charge(id, of, a, sim.clock.monotonic(), nullptr);
   }
   void give_back(MaybeKey id, const std::string& of, const Amounts& a) {
     limiter->give_back(id, of, a, sim.clock.monotonic());

@@ -60,7 +60,7 @@ TEST_F(LimiterTest, WhatADayHadIsNotGivenBackToTheNext) {
   limiter->give_back(kTill, kAcme, amounts(3), before);
   limiter->replayed(kTill, kAcme, amounts(3), before);
   EXPECT_EQ(left(), (std::vector<std::uint64_t>{4, 2, 992, 2})) << "of the month it is";
-  EXPECT_TRUE(limiter->charge(kTill, kAcme, amounts(9), before));
+  EXPECT_TRUE(limiter->charge(kTill, kAcme, amounts(9), before, nullptr));
   EXPECT_EQ(left(), (std::vector<std::uint64_t>{4, 2, 992, 2})) << "the request itself, likewise";
   limiter->give_back(kTill, kAcme, amounts(8), after);
   EXPECT_EQ(left(), (std::vector<std::uint64_t>{4, 10, 1000, 10}));
@@ -180,7 +180,7 @@ TEST(LimiterThreads, AQuotaThatIsSetAtWorkIsExact) {
     threads.emplace_back([&, t] {
       const KeyId mine{t * 0x9e3779b97f4a7c15ull};
       while (go.load()) {
-        EXPECT_FALSE(limiter->admit(mine, kAcme).refused);
+        EXPECT_FALSE(limiter->admit(mine, kAcme, nullptr).refused);
         ++asked;
       }
     });
