@@ -8,6 +8,7 @@
 #include "api/ingest/ingest.h"
 #include "api/metrics/metrics.h"
 #include "api/records/read.h"
+#include "api/router/cross_site.h"
 #include "api/routes.h"
 #include "api/streams/streams.h"
 #include "api/views/view_routes.h"
@@ -52,6 +53,9 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
     o.limits = options.limits.http;
     o.tls = options.tls;
     set_certificate(options.tls);
+    // Over TLS such a page fails at the certificate's name.
+    const bool loopback = options.host == "::1" || options.host.starts_with("127.");
+    if (loopback && !options.tls) keys_of_all_ = options.keys;
     auto server = http::Server::listen(o, *this);
     if (!server) return server.error();
     http_ = std::move(*server);
@@ -90,6 +94,11 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
   }
 
   void handle(const http::Request& request, http::Responder responder) override {
+    if (keys_of_all_ && !keys_of_all_->any() && !is_local_host(request.header("Host")) && !is_probe(request.path))
+      return responder.send(problem(ErrorId::forbidden,
+                                    "There are no keys, so only this machine is served, by an address, localhost or a "
+                                    "name without a dot: a page in a browser could have this name lead here. Make the "
+                                    "first key with `tidemill keys create NAME --admin`."));
     router_.dispatch(request, std::move(responder));
   }
   bool wants_body(const http::Request& head) override { return router_.wants_body(head); }
@@ -106,6 +115,9 @@ class ApiServerImpl final : public ApiServer, public http::Handler {
                          views_.watches().metrics(), tls_});
   }
 
+  static bool is_probe(std::string_view path) { return path == "/healthz" || path.starts_with("/readyz"); }
+
+  const Keys* keys_of_all_ = nullptr;  // where only loopback is listened on, without TLS: see is_local_host()
   ApiContext context_;
   std::unique_ptr<Ingest> ingest_;
   Records records_;

@@ -1,5 +1,6 @@
 #include "engine/data_directory.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <optional>
@@ -97,15 +98,16 @@ Result<bool> system_stream_gone(FileSystem& fs, const std::string& streams) {
 // A directory without the marker: new, or the leavings of a first start that was cut short?
 Result<void> may_become_ours(FileSystem& fs, const std::string& path) {
   ASSIGN_OR_RETURN(const auto entries, fs.list(path));
+  const auto is_streams = [](const DirectoryEntry& entry) { return entry.name == "streams"; };
+  // Before the others, of which some stand before it in the list: where there are logs, they are ours, too.
+  if (std::any_of(entries.begin(), entries.end(), is_streams)) {
+    ASSIGN_OR_RETURN(const bool begun, only_begun(fs, path));
+    if (!begun) return make_error_code(StorageErrc::damaged);
+  }
   for (const DirectoryEntry& entry : entries) {
     if (entry.name == "lock" || entry.name == "TIDEMILL.tmp" || entry.name == "lost+found") continue;
-    if (entry.name.starts_with('.')) continue;
-    if (entry.name == "streams") {
-      ASSIGN_OR_RETURN(const bool begun, only_begun(fs, path));
-      if (begun) continue;
-    }
-    return entry.name == "streams" ? make_error_code(StorageErrc::damaged)
-                                   : make_error_code(EngineErrc::not_a_data_directory);
+    if (entry.name.starts_with('.') || is_streams(entry)) continue;
+    return make_error_code(EngineErrc::not_a_data_directory);
   }
   return {};
 }

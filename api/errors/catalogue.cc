@@ -150,7 +150,7 @@ constexpr std::array<ErrorEntry, kErrorCount> kCatalogue{{
     {rate_limited, 429, "rate_limited", "A rate limit of the key or its tenant is reached.",
      "Send again after Retry-After; the RateLimit header and GET /v1/limits say how much is left."},
     {quota_exceeded, 429, "quota_exceeded", "A quota of the key or its tenant is used up.",
-     "Send again after Retry-After, when the next day or month begins (UTC), or have the quota raised."},
+     "See the detail: when the next day or month begins (UTC) it passes, or only with a higher quota."},
     {connection_limit, 429, "connection_limit", "The key or its tenant has as many connections open as it may.",
      "Close some, or send requests on those that are open."},
     {change_limit, 429, "change_limit", "The keys of the tenant have changed too much for now.",

@@ -101,6 +101,11 @@ ErrorId error_of(LimitKind kind) {
   return ErrorId::internal;
 }
 
+// A quota that is smaller than the request: waiting does not help.
+bool never_passes(const Refusal& r) {
+  return (r.kind == LimitKind::day_quota || r.kind == LimitKind::month_quota) && r.asked > r.most;
+}
+
 std::string sentence(const Refusal& r) {
   const std::string most = std::to_string(r.most);
   const std::string of = r.of_tenant ? "the tenant" : "the key";
@@ -113,8 +118,11 @@ std::string sentence(const Refusal& r) {
     case LimitKind::month_quota: {
       const std::string period = r.kind == LimitKind::day_quota ? "day" : "month";
       std::string text = "The quota of " + of + " is " + most + " " + measure + " a " + period + ".";
-      if (r.asked > r.most) text += " This request alone has " + std::to_string(r.asked) + ": it can never pass.";
-      return text;
+      if (never_passes(r))
+        return text + " This request alone has " + std::to_string(r.asked) +
+               ": it can never pass. Send fewer at once, or have the quota raised.";
+      return text + " Send again after Retry-After, when the next " + period +
+             " begins (UTC), or have the quota raised.";
     }
     case LimitKind::connections:
       return "The limit of " + of + " is " + most + (r.most == 1 ? " connection" : " connections") + " open at a time.";
@@ -140,7 +148,7 @@ http::Response limit_problem(const Refusal& refusal) {
     members += "\"]";
   }
   http::Response response = problem(error_of(refusal.kind), sentence(refusal), members);
-  if (timed || refusal.kind == LimitKind::changes) {
+  if ((timed && !never_passes(refusal)) || refusal.kind == LimitKind::changes) {
     const auto s = std::chrono::ceil<std::chrono::seconds>(refusal.retry_after).count();
     response.add_header("Retry-After", std::to_string(std::max<std::int64_t>(1, s)));
   }

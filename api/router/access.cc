@@ -122,7 +122,7 @@ Admission Access::admit_found(Keys::Found found, bool by_certificate) const {
     case Keys::Verdict::certificate_ended:
       return refused(Denial::expired, "The client's certificate has expired.", found.id);
   }
-  return refused(Denial::unknown, "There is no such key.");
+  return refused(Denial::unknown, "There is no such key, or another secret has replaced this one.");
 }
 
 bool Access::may_pass(const Need& need, const http::Request& head, std::string_view param) const {

@@ -5,6 +5,7 @@
 
 #include "api/errors/problem.h"
 #include "api/media_type.h"
+#include "api/router/cross_site.h"
 
 namespace tidemill {
 namespace {
@@ -191,6 +192,11 @@ void Router::dispatch(const http::Request& request, http::Responder responder) c
     if (audit_) note_admission(route, request, admission);
     if (admission.refusal) return responder.send(std::move(*admission.refusal));
     Call call{route, request, {}, {}, {}, std::move(admission.who), admission.key, {}, admission.pass};
+    if (auto refusal = route.needs.needs_key() ? refuse_cross_site(request) : std::nullopt) {
+      access_.count(Denial::forbidden);
+      if (audit_ && call.key) audit_->denied(audit_request(call), denial_name(Denial::forbidden), {});
+      return responder.send(std::move(*refusal));
+    }
     // What is above its limits goes before anything is made of it.
     if (gate_.on() && route.needs.needs_key() && !never_limited(route, *call.who)) {
       if (auto refusal = gate_.admit(call.key, call.who->tenant, responder, call.limited)) {

@@ -309,7 +309,10 @@ TEST_F(ChangesApi, StatementsCountAsWell) {
 TEST_F(LimitsApi, QuotasAnswerUntilTheNextDay) {
   const std::string till = key({"stream:retail:write"});
   limit(till, R"({"records":{"per_day":10}})");
-  EXPECT_THAT(post(till, 11).body, HasSubstr("10 records a day. This request alone has 11: it can never pass."));
+  const ClientAnswer never = post(till, 11);
+  EXPECT_THAT(never.body, HasSubstr("10 records a day. This request alone has 11: it can never pass. Send fewer"));
+  EXPECT_THAT(never.body, Not(HasSubstr("Retry-After")));
+  EXPECT_FALSE(never.headers.contains("retry-after"));
   EXPECT_EQ(post(till, 10).status, 200);
   const ClientAnswer refused = post(till, 1);
   EXPECT_EQ(refused.status, 429);

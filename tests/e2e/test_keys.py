@@ -150,8 +150,11 @@ class Keys(TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("TIDEMILL_KEY or --key-file", done.stderr)
         done = self.tidemill("tail", "--url", host.url, "--no-follow", "--key-file", "nothing-here")
-        self.assertIn("no key can be read from nothing-here", done.stderr)
+        self.assertIn("no key can be read from nothing-here (--key-file): No such file or directory", done.stderr)
         file = self.directory / "key"
+        file.write_text("")
+        done = self.tidemill("tail", "--url", host.url, "--no-follow", "--key-file", str(file))
+        self.assertIn("it is empty", done.stderr)
         file.write_text(key + "\n")
         for command in (["tail", "--no-follow"], ["status"], ["stream"], ["view"], ["keys", "list"],
                         ["sql", "SELECT 1 AS one"]):

@@ -264,6 +264,7 @@ class Tls(TestCase):
             done = ask("stream", "sales", *url, "--cert-file", f"{name}.pem", "--cert-key-file", f"{name}.key")
             self.assertEqual(done.returncode, 3, done)
             self.assertIn(f"does not take {name}.pem", done.stderr)
+            self.assertNotIn("is the server running?", done.stderr)
         # What cannot be shown is wrong use, and said before anybody is asked.
         self.openssl("pkey", "-in", "till.key", "-aes256", "-passout", "pass:x", "-out", "encrypted.key")
         (self.directory / "folder").mkdir()

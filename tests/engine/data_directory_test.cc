@@ -65,10 +65,8 @@ TEST_F(DataDirectoryTest, ForeignFilesAreLeftAlone) {
   ASSERT_EQ(open(), ErrorCode());
   ASSERT_TRUE(sim.files.remove("/data/TIDEMILL"));
   EXPECT_EQ(open(), EngineErrc::not_a_data_directory);  // "archive" stands first
-  ASSERT_TRUE(sim.files.remove("/data/archive"));
-  ASSERT_TRUE(sim.files.remove("/data/views"));
   write("/data/streams/0/x.seg", "");
-  EXPECT_EQ(open(), StorageErrc::damaged);  // streams without the marker
+  EXPECT_EQ(open(), StorageErrc::damaged);  // streams without the marker, whatever stands before them
   EXPECT_EQ(marker(), "");
   ASSERT_TRUE(sim.files.create_directory("/other"));
   write("/other/letter", "x");

@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"\n\n[sever]\nlisten = \"127.0.0.1:1\"\n", "t.toml:3: unknown section 'sever'; did you mean 'server'?"},
         Mistake{"memory = \"1GiB\"\n", "t.toml:1: unknown key 'memory'; did you mean 'limits.memory'?"},
         Mistake{"[limits]\nmemory = \"lots\"\n",
-                "t.toml:2: 'limits.memory' must be a size such as \"256MiB\" (B, KiB, MiB, GiB, KB, MB, GB)"},
+                "t.toml:2: 'limits.memory' must be a size such as \"256MiB\" (B, KiB, MiB, GiB, TiB, KB, MB, GB)"},
         Mistake{"[limits]\nmemory = \"1MiB\"\n", "t.toml:2: 'limits.memory' must be at least 64MiB"},
         Mistake{"[limits]\nconnections = \"many\"\n",
                 "t.toml:2: 'limits.connections' must be a whole number, without quotes"},

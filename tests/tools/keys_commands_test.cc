@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 
@@ -110,6 +111,44 @@ TEST_F(KeysCommands, AnAuditThatFindsNothingSaysOfWhat) {
     EXPECT_EQ(run({"audit", "--key", id, json}), kWrongUse);
     EXPECT_EQ(err_, "tidemill audit: there is no key " + id + "; `tidemill keys list` shows them\n");
   }
+}
+
+TEST_F(KeysCommands, AListOfNothingSaysSo) {
+  replies_["GET /v1/keys"] = {.body = R"({"keys":[],"next":null})"};
+  replies_["GET /v1/streams"] = {.body = R"({"streams":[]})"};
+  replies_["GET /v1/views"] = {.body = R"({"views":[]})"};
+  for (const auto& [words, said] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"keys", "list"}, "no keys\n"}, {{"stream"}, "no streams\n"}, {{"view"}, "no views\n"}}) {
+    EXPECT_EQ(run(words), kOk) << err_;
+    EXPECT_EQ(out_, "");
+    EXPECT_EQ(err_, said);
+  }
+}
+
+TEST_F(KeysCommands, ADamagedSystemStreamIsNotCalledADamagedMarker) {
+  const TempDir directory;
+  const std::string data = directory.path() + "/data";
+  ASSERT_EQ(run({"keys", "create", "operator", "--admin", "--data", data}), kOk) << err_;
+  // The only event: what is not valid at the end could be a torn tail, so there is a second one behind it.
+  ASSERT_EQ(run({"keys", "create", "other", "--admin", "--data", data}), kOk) << err_;
+  for (const auto& file : std::filesystem::directory_iterator(data + "/streams/0")) {
+    if (file.path().extension() != ".seg") continue;
+    std::ifstream in(file.path(), std::ios::binary);
+    std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    const auto at = bytes.find("\"operator\"");
+    if (at == bytes.npos) continue;
+    bytes[at + 1] = 'O';
+    std::ofstream(file.path(), std::ios::binary) << bytes;
+  }
+  EXPECT_EQ(run({"keys", "list", "--data", data}), kWrongUse);
+  EXPECT_THAT(err_,
+              HasSubstr("the logs of " + data + " are damaged: `tidemill verify --data " + data + "` says where"));
+  std::ofstream(data + "/TIDEMILL") << "nonsense";
+  EXPECT_EQ(run({"keys", "list", "--data", data}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr(data + "/TIDEMILL is missing or damaged"));
+  std::filesystem::remove(data + "/TIDEMILL");
+  EXPECT_EQ(run({"keys", "list", "--data", data}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr(data + "/TIDEMILL is missing or damaged"));
 }
 
 TEST_F(KeysCommands, ADayIsATime) {

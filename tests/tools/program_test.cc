@@ -140,6 +140,7 @@ TEST(Table, Objects) {
   EXPECT_EQ(table_of_objects(rows), "b  a  c\n-  -  ---\n1  x\n      [1]\n");
   EXPECT_EQ(members_of_object(nlohmann::ordered_json::parse(R"({"id":"1","list":[{"x":1}]})")),
             "id    1\nlist  \n  x\n  -\n  1\n");
+  EXPECT_EQ(table_of_objects(nlohmann::ordered_json::array()), "");
 }
 
 int run_program(std::vector<std::string> words, std::string& out, std::string& err) {

@@ -2,10 +2,19 @@
 
 #include <filesystem>
 
+#include "engine/data_directory.h"
 #include "engine/errors.h"
 #include "storage/base/errors.h"
 
 namespace tidemill::cli {
+namespace {
+
+bool marker_is_good(const std::string& data) {
+  Looking looking;
+  return DataDirectory::open_read_only(looking.env, data, false).has_value();
+}
+
+}  // namespace
 
 Result<DataCut> ask_cut(const Server& server, std::string_view command, int& exit_code) {
   const Answer answer = call(server, command, server.request("GET", "/v1/cut"));
@@ -31,6 +40,9 @@ std::string cannot_look(const ErrorCode& error, const std::string& data, bool on
            "/streams/0, the system stream, is missing although the directory was used; restore the directory "
            "from a backup (tidemill restore)";
   if (ours && not_there) return "a file of " + data + " is missing: `tidemill verify --data " + data + "` says which";
+  if (error == StorageErrc::damaged && marker_is_good(data))
+    return "the logs of " + data + " are damaged: `tidemill verify --data " + data +
+           "` says where; restore the directory from a backup (tidemill restore)";
   if (error == StorageErrc::damaged)
     return data + "/TIDEMILL is missing or damaged although the directory was used; restore that file from a backup";
   if (online && error == StorageErrc::invalid_argument)

@@ -1,7 +1,9 @@
 #include "tools/cli/remote.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -24,9 +26,12 @@ std::string_view trim(std::string_view s) {
 
 // The first line of a small file.
 bool read_key(const std::string& path, std::string& key, std::string& error) {
+  errno = 0;
   std::ifstream in(path, std::ios::binary);
   if (!in || !std::getline(in, key)) {
-    error = "no key can be read from " + path + " (--key-file)";
+    const int why = errno;  // 0: there is nothing in it
+    error = "no key can be read from " + path + " (--key-file): " + (why != 0 ? std::strerror(why) : "it is empty") +
+            (why == EACCES ? "" : "; `tidemill keys create` writes one to standard output");
     return false;
   }
   key = std::string(trim(key));
@@ -167,7 +172,7 @@ int wrong_use(std::string_view command, const std::string& message) {
 }
 
 std::string unanswered(const HttpFailure& failure) {
-  if (failure.kind == HttpFailure::Kind::no_tls) return failure.message;  // something runs there
+  if (failure.kind == HttpFailure::Kind::no_tls || failure.refused) return failure.message;  // something runs there
   return failure.message + "; is the server running? (--url or API_URL says where)";
 }
 

@@ -19,6 +19,7 @@ std::string table_of_objects(const nlohmann::ordered_json& array) {
     for (const auto& [name, value] : object.items())
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
+  if (names.empty()) return {};
   for (const auto& object : array) {
     auto& row = rows.emplace_back();
     for (const std::string& name : names) row.push_back(object.contains(name) ? cell_of(object[name]) : Cell{});

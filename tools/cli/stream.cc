@@ -65,8 +65,9 @@ int stream(const StreamOptions& options) {
   const Json json = Json::parse(answer.response.body, nullptr, false);
   if (!json.is_object()) return wrong_use("stream", "the answer is not a JSON object");
   if (!options.stream.empty()) return say(shards_table(json.value("shards", Json::array())));
-  return say(table(json.value("streams", Json::array()),
-                   {"name", "shards", "partition_key", "first_sequence", "last_sequence", "bytes"}));
+  const Json streams = json.value("streams", Json::array());
+  if (streams.empty()) return std::fputs("no streams\n", stderr), kOk;
+  return say(table(streams, {"name", "shards", "partition_key", "first_sequence", "last_sequence", "bytes"}));
 }
 
 int stream_split(const StreamOptions& options) {

@@ -70,6 +70,7 @@ int view(const ViewOptions& options) {
       if (const std::string building = building_text(v); !building.empty()) row["building"] = building;
       shown.push_back(row);
     }
+    if (shown.empty()) return std::fputs("no views\n", stderr), kOk;
     return say(table_of_objects(shown));
   }
   const std::string base = "/v1/views/" + percent_encode(options.view);

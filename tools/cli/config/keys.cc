@@ -162,8 +162,8 @@ const std::array<Key<Config>, 33> kConfigKeys{{
      .member = &C::idempotency_keys,
      .min = 1'000,
      .max = 10'000'000,
-     .comment =
-         "Idempotency keys that each stream remembers, all streams together within 64 MiB; the oldest go first."},
+     .comment = "Idempotency keys that each stream remembers, all streams together within a quarter of limits.memory, "
+                "at most 64 MiB; the oldest go first."},
     {.name = "limits.sql_rows",
      .type = KeyType::integer,
      .default_value = "100000",
@@ -421,7 +421,7 @@ std::optional<std::string> set_from_text(const Key<T>& key, std::string_view tex
       }
       const auto value = parse_size(text);
       if (!value)
-        return "must be a size such as \"256MiB\" (B, KiB, MiB, GiB, KB, MB, GB)" +
+        return "must be a size such as \"256MiB\" (B, KiB, MiB, GiB, TiB, KB, MB, GB)" +
                std::string(key.off ? " or \"off\"" : "");
       return set_number(key, *value, into);
     }

@@ -57,7 +57,8 @@ struct HttpFailure {
     stopped,        // the caller's flag
     broken,         // the answer is not HTTP
   } kind = Kind::not_connected;
-  std::string message;  // a sentence, with host and port
+  std::string message;   // a sentence, with host and port
+  bool refused = false;  // by a server that said so: it does not take the client's certificate, or wants one
 };
 
 // One HTTP/1.1 connection that is kept alive between requests and made anew when it was closed. Blocking; one thread

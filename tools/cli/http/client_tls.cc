@@ -74,6 +74,7 @@ bool HttpClient::write_all_tls(std::string_view text, HttpFailure& failure) {
     if (moved.state == State::done) continue;
     if (moved.state == State::closed || moved.state == State::failed) {
       fail(failure, Kind::lost, "the connection broke while sending: " + reason_of(*tls_, url_.trust));
+      failure.refused = tls_->is_refused();
       return false;
     }
     if (!wait(events_of(moved.state), options_.answer_timeout, failure)) return false;
@@ -96,6 +97,7 @@ bool HttpClient::fill_tls(HttpFailure& failure) {
     }
     if (moved.state == State::failed) {  // also an end without a word, which an attacker can make
       fail(failure, Kind::lost, "the connection broke: " + reason_of(*tls_, url_.trust));
+      failure.refused = tls_->is_refused();
       return false;
     }
     if (!wait(events_of(moved.state), options_.answer_timeout, failure)) return false;

@@ -93,6 +93,11 @@ Json as_json(const KeyRecord& key, WallTime now) {
   return row;
 }
 
+int say_list(const Json& rows) {
+  if (rows.empty()) std::fputs("no keys\n", stderr);
+  return print(table_of_objects(rows)), kOk;
+}
+
 int create_local(const KeysOptions& options, const WantedKey& wanted) {
   if (const std::string fault = fault_of(wanted, system_clock().wall()); !fault.empty())
     return wrong_use("keys create", fault);
@@ -180,7 +185,7 @@ int keys_list(const KeysOptions& options) {
     const WallTime now = system_clock().wall();
     const auto all = local->keys().list("", std::nullopt, ~std::size_t{0});
     for (const KeyRecord& key : all->keys) rows.push_back(shown(as_json(key, now)));
-    return print(table_of_objects(rows)), kOk;
+    return say_list(rows);
   }
   int code = kOk;
   const auto server = server_of(options, "keys list", code);
@@ -196,7 +201,7 @@ int keys_list(const KeysOptions& options) {
     const auto next = json.find("next");
     from = next != json.end() && next->is_string() ? next->get<std::string>() : "";
   } while (!from.empty());
-  return print(table_of_objects(rows)), kOk;
+  return say_list(rows);
 }
 
 int keys_rotate(const KeysOptions& options) {

@@ -39,7 +39,8 @@ LocalKeys::~LocalKeys() {
 std::unique_ptr<LocalKeys> LocalKeys::open(const std::string& data, Missing missing, std::string& error) {
   // What this process makes in it, the server must be able to write.
   struct stat info {};
-  if (missing == Missing::refuse && ::stat((data + "/TIDEMILL").c_str(), &info) != 0 && errno != EACCES) {
+  const auto there = [&](const char* name) { return ::stat((data + name).c_str(), &info) == 0 || errno == EACCES; };
+  if (missing == Missing::refuse && !there("/TIDEMILL") && !there("/streams")) {
     error = "there is no data directory " + data + "; say which with --data";
     return nullptr;
   }

@@ -304,9 +304,10 @@ int Load::summary(const std::optional<LoadFailure>& failure, const std::string& 
           " (--again loads them once more)\n");
   } else {
     char speed[64];
+    const auto loaded = counts.accepted - counts.replayed;
     std::snprintf(speed, sizeof speed, "%.2f s (%s rows/s)\n", seconds,
-                  with_commas(static_cast<std::uint64_t>(static_cast<double>(counts.rows) / seconds)).c_str());
-    print(count_of_rows(counts.accepted - counts.replayed) + " of " + name_ + " loaded into " + into + " in " + speed);
+                  with_commas(static_cast<std::uint64_t>(static_cast<double>(loaded) / seconds)).c_str());
+    print(count_of_rows(loaded) + " of " + name_ + " loaded into " + into + " in " + speed);
     if (counts.replayed > 0) print(count_of_rows(counts.replayed) + " already loaded by an earlier run\n");
   }
   if (counts.rejected > 0)
