@@ -99,14 +99,17 @@ TEST(SqlStream, NothingIsMadeForAClientThatDoesNotTakeIt) {
   }
 }
 
-TEST(SqlStream, AnErrorOnTheWayCutsTheConnection) {
+// False: the time was over before the first bytes, on a machine that has much else to do.
+bool is_cut_on_the_way(std::chrono::milliseconds time) {
   ApiOptions options;
-  options.limits.sql_stream_time = std::chrono::milliseconds(300);
+  options.limits.sql_stream_time = time;
   ApiWorld world(options, null_logger(), true);
   for (const char* accept : {"Accept: application/x-ndjson\r\n", "Accept: text/csv\r\n"}) {
     RawClient client(world.server->port());
     client.send(question(kEndless + "SELECT x FROM c", accept));
-    EXPECT_EQ(client.answer().status, 200);
+    const int status = client.answer().status;
+    if (status == 503) return false;
+    EXPECT_EQ(status, 200);
     const Chunks cut = chunks(client);
     EXPECT_FALSE(cut.whole);
     EXPECT_GT(cut.count, 0u);
@@ -116,9 +119,21 @@ TEST(SqlStream, AnErrorOnTheWayCutsTheConnection) {
   const std::string body = "{\"sql\":\"" + kEndless + "SELECT x FROM c\"}";
   old.send("POST /v1/sql HTTP/1.0\r\nHost: a\r\nAccept: text/csv\r\nContent-Length: " + std::to_string(body.size()) +
            "\r\n\r\n" + body);
-  while (old.more()) old.unread().clear();
+  for (bool began = false; old.more(); old.unread().clear()) {
+    if (!began && !old.unread().starts_with("HTTP/1.1 200")) return false;
+    began = true;
+  }
   EXPECT_EQ(errno, ECONNRESET);
   EXPECT_EQ(metric(world, "tidemill_rocksdb_snapshots"), 0);
+  return true;
+}
+
+TEST(SqlStream, AnErrorOnTheWayCutsTheConnection) {
+  std::chrono::milliseconds time(300);
+  while (!is_cut_on_the_way(time)) {
+    time *= 4;
+    ASSERT_LT(time, std::chrono::minutes(2));
+  }
 }
 
 TEST(SqlStream, AnErrorBeforeTheFirstBytesIsAnAnswer) {
