@@ -224,6 +224,9 @@ std::string metrics_text(const MetricSources& sources) {
     out.add("tidemill_requests_denied_total", number(access.denied(denial) + by_handlers),
             one("reason", denial_name(denial)));
   }
+  for (std::size_t i = 0; i < kEnds; ++i)
+    out.add("tidemill_answers_ended_total", number(context.ended[i].load()),
+            one("reason", ended_name(static_cast<Ended>(i))));
   if (const Keys* keys = access.keys()) {
     const Keys::Counts counts = keys->counts();
     out.add("tidemill_keys", number(counts.active), one("state", "active"));

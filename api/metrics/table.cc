@@ -28,6 +28,9 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_http_request_duration_seconds", "histogram", "route", "From the whole request to its answer."},
     {"tidemill_requests_denied_total", "counter", "reason",
      "Requests turned away: no_key, malformed, unknown, expired, revoked, mismatch (401), forbidden (403)."},
+    {"tidemill_answers_ended_total", "counter", "reason",
+     "Tails and watched views that were ended because what they were let in by is not good any more: revoked, expired, "
+     "replaced, unbound, first_key."},
     {"tidemill_keys", "gauge", "state", "Keys: active, expired, revoked."},
     {"tidemill_keys_bytes", "gauge", "", "Memory for keys."},
     {"tidemill_usage_requests_total", "counter", "tenant",
