@@ -114,7 +114,8 @@ int tail(const TailOptions& options) {
       wrong_use("tail", (response ? server->url.authority() + ": the server ended the tail" : failure.message));
       return kNotReached;
     }
-    if (failure.kind == HttpFailure::Kind::not_connected || failure.kind == HttpFailure::Kind::no_tls) {
+    using Kind = HttpFailure::Kind;
+    if (failure.kind == Kind::not_connected || failure.kind == Kind::no_tls || failure.kind == Kind::not_trusted) {
       wrong_use("tail", failure.message);
       return kNotReached;
     }

@@ -51,7 +51,8 @@ struct HttpResponse {
 struct HttpFailure {
   enum class Kind {
     not_connected,  // nothing was sent
-    no_tls,         // likewise: something answers, but is not whom to talk to, or not over TLS
+    no_tls,         // likewise: the handshake broke off
+    not_trusted,    // one does not believe the other's certificate, or there is no TLS: it would be the same again
     lost,           // the connection ended before the answer was whole; the server may have done it
     timed_out,      // as lost
     stopped,        // the caller's flag
