@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -7,6 +8,7 @@
 #include <optional>
 
 #include "api/http/server.h"
+#include "api/router/pass.h"
 #include "api/server.h"
 #include "api/turns/tenant_queue.h"
 #include "api/wait/waits.h"
@@ -37,7 +39,8 @@ struct ApiContext {
   AuditTrail* audit = nullptr;                 // set before the first request; may stay nullptr
   std::function<void()> wake_tails;            // set before the first request; a stream was removed, a key ended
   Waits waits;
-  std::atomic<std::uint64_t> forbidden{0};  // requests that a handler turned away for want of a scope
+  std::atomic<std::uint64_t> forbidden{0};                // requests that a handler turned away for want of a scope
+  std::array<std::atomic<std::uint64_t>, kEnds> ended{};  // answers without an end, by why
 
   ApiContext(Env& env, Engine& engine, views::AllViews* views, Executor& workers, const ApiOptions& options = {});
 

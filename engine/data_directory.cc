@@ -84,7 +84,8 @@ Result<bool> only_begun(FileSystem& fs, const std::string& path) {
 
 // Of a directory with the marker, which is made after streams/0. A log that is opened where there is none is made anew,
 // and a new system stream has no keys: the server would be open to everybody, and know none of its streams.
-Result<bool> system_stream_gone(FileSystem& fs, const std::string& streams) {
+Result<bool> system_stream_gone(FileSystem& fs, const std::string& path) {
+  const std::string streams = path + "/streams";
   ASSIGN_OR_RETURN(const bool there, is_there(fs, streams + "/0"));
   if (!there) return true;
   ASSIGN_OR_RETURN(const auto inside, fs.list(streams + "/0"));
@@ -92,7 +93,19 @@ Result<bool> system_stream_gone(FileSystem& fs, const std::string& streams) {
     if (entry.name.ends_with(".seg")) return false;
   // No segment yet. Another stream comes only after it.
   ASSIGN_OR_RETURN(const auto others, fs.list(streams));
-  return others.size() > 1;
+  if (others.size() > 1) return true;
+  // Nor was anything else made before it: views, text files, a key of kind aws.
+  for (const char* later : {"/instance.key", "/views.bases", "/views.history"}) {
+    ASSIGN_OR_RETURN(const bool is, is_there(fs, path + later));
+    if (is) return true;
+  }
+  for (const char* later : {"/views", "/archive"}) {  // made with the directory, and empty then
+    ASSIGN_OR_RETURN(const bool is, is_there(fs, path + later));
+    if (!is) continue;
+    ASSIGN_OR_RETURN(const auto entries, fs.list(path + later));
+    if (!entries.empty()) return true;
+  }
+  return false;
 }
 
 // A directory without the marker: new, or the leavings of a first start that was cut short?
@@ -113,7 +126,8 @@ Result<void> may_become_ours(FileSystem& fs, const std::string& path) {
 }
 
 constexpr std::string_view kSystemStreamGone =
-    "streams/0, the system stream, is missing although the directory was used: it has the keys and what streams and "
+    "streams/0, the system stream, is missing or empty although the directory was used: it has the keys and what "
+    "streams and "
     "views there are. Nothing is served without it; restore the directory from a backup (tidemill restore)";
 
 std::string_view sentence(ErrorCode error) {
@@ -145,7 +159,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(Env& env, const std::
     const auto marker = read_file(fs, path + "/TIDEMILL", kFileBytesMax);
     if (marker) {
       ASSIGN_OR_RETURN(directory->instance_, read_marker(*marker));
-      ASSIGN_OR_RETURN(system_gone, system_stream_gone(fs, directory->streams()));
+      ASSIGN_OR_RETURN(system_gone, system_stream_gone(fs, path));
       if (system_gone) return make_error_code(StorageErrc::damaged);
     } else {
       if (marker.error() != ErrorCode(ENOENT, boost::system::generic_category())) return marker.error();

@@ -185,11 +185,30 @@ void add_usage(Families& out, const UsageLog& usage) {
   }
 }
 
-void add_limits(Families& out, const Limiter& limiter) {
+// Of the tenants that have any: so many series at most as there are limits of tenants. Keys' own are in no metric.
+void add_quotas(Families& out, Limiter& limiter) {
+  std::vector<Standing> standings;
+  for (const auto& [tenant, limits] : limiter.tenants()) {
+    if (!limits->has_quota()) continue;
+    standings.clear();
+    limiter.standings(std::nullopt, tenant, standings);
+    for (const Standing& s : standings) {
+      if (s.kind != LimitKind::day_quota && s.kind != LimitKind::month_quota) continue;
+      const Labels labels = {{"measure", std::string(measure_name(s.measure))},
+                             {"period", s.kind == LimitKind::day_quota ? "day" : "month"},
+                             {"tenant", tenant}};
+      out.add("tidemill_quota_used", number(s.most - s.left), labels);
+      out.add("tidemill_quota_allowed", number(s.most), labels);
+    }
+  }
+}
+
+void add_limits(Families& out, Limiter& limiter) {
   for (const Limiter::Refused& refused : limiter.refused())
     for (std::size_t i = 0; i < kLimitKinds; ++i)
       out.add("tidemill_limited_requests_total", number(refused.of[i]),
               {{"reason", std::string(limit_kind_name(static_cast<LimitKind>(i)))}, {"tenant", refused.tenant}});
+  add_quotas(out, limiter);
   out.add("tidemill_limit_accounts", number(limiter.accounts()));
 }
 
@@ -224,6 +243,9 @@ std::string metrics_text(const MetricSources& sources) {
     out.add("tidemill_requests_denied_total", number(access.denied(denial) + by_handlers),
             one("reason", denial_name(denial)));
   }
+  for (std::size_t i = 0; i < kEnds; ++i)
+    out.add("tidemill_answers_ended_total", number(context.ended[i].load()),
+            one("reason", ended_name(static_cast<Ended>(i))));
   if (const Keys* keys = access.keys()) {
     const Keys::Counts counts = keys->counts();
     out.add("tidemill_keys", number(counts.active), one("state", "active"));

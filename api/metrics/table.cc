@@ -28,6 +28,9 @@ constexpr MetricDescription kTable[] = {
     {"tidemill_http_request_duration_seconds", "histogram", "route", "From the whole request to its answer."},
     {"tidemill_requests_denied_total", "counter", "reason",
      "Requests turned away: no_key, malformed, unknown, expired, revoked, mismatch (401), forbidden (403)."},
+    {"tidemill_answers_ended_total", "counter", "reason",
+     "Tails and watched views that were ended because what they were let in by is not good any more: revoked, expired, "
+     "replaced, unbound, first_key."},
     {"tidemill_keys", "gauge", "state", "Keys: active, expired, revoked."},
     {"tidemill_keys_bytes", "gauge", "", "Memory for keys."},
     {"tidemill_usage_requests_total", "counter", "tenant",
@@ -40,6 +43,11 @@ constexpr MetricDescription kTable[] = {
      "Requests turned away by a limit of their key or tenant: rate, day_quota, month_quota, connections, changes "
      "(429), "
      "streams (409), disk (507)."},
+    {"tidemill_quota_used", "gauge", "measure, period, tenant",
+     "What keys of a tenant have used of its quota of this day or month (UTC): requests, records or bytes; no more "
+     "than "
+     "what is allowed. Only for tenants with quotas; keys' own are not here."},
+    {"tidemill_quota_allowed", "gauge", "measure, period, tenant", "How much that quota is."},
     {"tidemill_limit_accounts", "gauge", "",
      "Keys whose use is counted in memory: those of the last minute, and with quotas."},
     {"tidemill_audit_events_total", "counter", "", "Events written to the audit trail."},

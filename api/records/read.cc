@@ -30,7 +30,7 @@ std::optional<std::uint64_t> number(std::string_view text) {
 
 // What a request asks for, with everything copied.
 struct Records::Ask {
-  Pass pass;
+  Follower follower;  // of a live tail
   std::shared_ptr<Stream> stream;
   std::string from = "earliest";
   HashRange range;
@@ -46,14 +46,16 @@ void Records::get(Call& call, http::Responder responder) {
   const auto refuse = [&](ErrorId id, std::string_view detail = {}) { responder.send(problem(id, detail)); };
   if (context_.draining.load()) return refuse(ErrorId::draining);
   Ask ask;
-  ask.pass = call.pass;
   ask.stream = context_.stream_of(*call.who, call.params[0]);
   if (!ask.stream) return refuse(ErrorId::stream_not_found);
   static constexpr std::array<std::string_view, 2> kOffered{kJson, "text/event-stream"};
   const std::string_view type = negotiate(call.request, kOffered);
   if (type.empty()) return refuse(ErrorId::not_acceptable, "This path gives " + std::string(call.route.gives) + ".");
   const bool live = type == kOffered[1];
-  if (live) ask.from = "latest";
+  if (live) {
+    ask.from = "latest";
+    ask.follower = Follower(call);
+  }
   if (const auto from = call.query.get("from")) ask.from = *from;
   if (const std::string_view last = call.request.header("Last-Event-ID"); live && !last.empty()) {
     if (!number(last)) return refuse(ErrorId::invalid_parameter, "`Last-Event-ID` is not one of ours.");
@@ -206,7 +208,7 @@ void Records::tail(Ask ask, bool head_only, http::Responder responder) {
       head.content_type = "text/event-stream";
       head.add_header("Cache-Control", "no-store");
       if (head_only) return shared->stream(head)->finish();
-      auto tail = std::make_shared<Tail>(context_, metrics_, ask.pass, ask.stream, ask.range, ask.shard,
+      auto tail = std::make_shared<Tail>(context_, metrics_, ask.follower, ask.stream, ask.range, ask.shard,
                                          std::max(begin, ask.not_before), shared->stream(head));
       {
         const std::lock_guard lock(mutex_);

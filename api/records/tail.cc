@@ -16,12 +16,12 @@ void append_lost(std::string& out, const LostRange& lost) {
 
 }  // namespace
 
-Tail::Tail(ApiContext& context, TailMetrics& metrics, const Pass& pass, std::shared_ptr<Stream> stream, HashRange range,
-           std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out)
+Tail::Tail(ApiContext& context, TailMetrics& metrics, Follower follower, std::shared_ptr<Stream> stream,
+           HashRange range, std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out)
     : Serial(context.env),
       context_(context),
       metrics_(metrics),
-      pass_(pass),
+      follower_(std::move(follower)),
       stream_(std::move(stream)),
       range_(range),
       shard_(shard),
@@ -120,7 +120,7 @@ void Tail::look(Where where) {
     if (out_->gone()) return end(true);
     if (context_.draining.load()) return end(false);
     // Before each piece: nothing of after a revocation is sent.
-    if (const std::string_view why = pass_.over(); !why.empty()) return fail(ErrorId::unauthorized, why);
+    if (const std::string_view why = follower_.over(context_); !why.empty()) return fail(ErrorId::unauthorized, why);
     if (!context_.engine.find(stream_->definition().id)) return fail(ErrorId::stream_not_found);
     if (!caught_up_ && out_->queued() > kAheadMax) {
       pause_ = std::min(pause_ * 2, kPauseMax);

@@ -7,7 +7,7 @@
 #include "api/context.h"
 #include "api/errors/catalogue.h"
 #include "api/records/read.h"
-#include "api/router/pass.h"
+#include "api/router/follower.h"
 #include "engine/serial.h"
 
 namespace tidemill {
@@ -21,7 +21,7 @@ namespace tidemill {
 // processors to those who write, without staying in the page cache, and no faster than the client takes it.
 class Tail final : public Serial {
  public:
-  Tail(ApiContext& context, TailMetrics& metrics, const Pass& pass, std::shared_ptr<Stream> stream, HashRange range,
+  Tail(ApiContext& context, TailMetrics& metrics, Follower follower, std::shared_ptr<Stream> stream, HashRange range,
        std::optional<ShardId> shard, Sequence from, std::shared_ptr<http::Stream> out);
   void begin();
 
@@ -41,7 +41,7 @@ class Tail final : public Serial {
 
   ApiContext& context_;
   TailMetrics& metrics_;
-  const Pass pass_;
+  const Follower follower_;
   const std::shared_ptr<Stream> stream_;
   const HashRange range_;
   const std::optional<ShardId> shard_;  // whose range it is

@@ -104,7 +104,7 @@ void Watcher::run() {
     if (out_->gone()) return end(true);
     if (context_.draining.load()) return end(false);
     // Before each piece: what was made and not handed over yet is not sent any more.
-    if (const std::string_view why = ask_.pass.over(); !why.empty()) {
+    if (const std::string_view why = ask_.follower.over(context_); !why.empty()) {
       text_.clear();
       return fail(ErrorId::unauthorized, why);
     }

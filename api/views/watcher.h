@@ -8,7 +8,7 @@
 
 #include "api/context.h"
 #include "api/errors/catalogue.h"
-#include "api/router/pass.h"
+#include "api/router/follower.h"
 #include "api/views/feed.h"
 #include "engine/serial.h"
 
@@ -23,7 +23,7 @@ class Watcher final : public Serial {
   static constexpr std::size_t kRoundRows = 500;
 
   struct Ask {
-    Pass pass;
+    Follower follower;
     std::vector<views::Watch::Range> ranges;   // of group keys
     std::shared_ptr<views::RowFilter> filter;  // of these, the rows that fit; nullptr: all
     bool whole = false;                        // all rows: in step with others

@@ -33,7 +33,7 @@ void ViewRoutes::changes(Call& call, http::Responder responder) {
   if (negotiate(call.request, kOffered).empty())
     return refuse(ErrorId::not_acceptable, "This path gives " + std::string(call.route.gives) + ".");
   Watches::Asked asked;
-  asked.pass = call.pass;
+  asked.follower = Follower(call);
   asked.views = context_.views_of(*call.who);
   asked.view = {call.who->tenant, call.params[0]};
   asked.head_only = call.request.method == "HEAD";
@@ -89,7 +89,7 @@ std::shared_ptr<Feed> Watches::feed(const Asked& asked) {
 
 Watcher::Ask Watches::ask(const Asked& asked, views::Watch& watch) const {
   Watcher::Ask out;
-  out.pass = asked.pass;
+  out.follower = asked.follower;
   if (asked.keys.empty()) {
     out.ranges = watch.ranges(asked.bounds);
   } else {

@@ -22,8 +22,8 @@ class Watches {
 
   explicit Watches(ApiContext& context) : context_(context) {}
   struct Asked {
-    Pass pass;       // by which whoever asks was let in
-    OwnViews views;  // of the same
+    Follower follower;  // who asks
+    OwnViews views;     // of the same
     QualifiedName view;
     bool head_only = false;
     views::RangeOptions bounds;

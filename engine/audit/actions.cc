@@ -7,13 +7,31 @@
 namespace tidemill {
 namespace {
 
-constexpr std::string_view kActions[] = {
-    kAuthAccepted,     kAuthDenied,        kChangeAsked,     kAuditSummed,
-    kAuditLost,        "key.created",      "key.rotated",    "key.revoked",
-    "key.bound",       "key.unbound",      "limits.set",     "limits.removed",
-    "stream.creating", "stream.created",   "stream.derived", "stream.created_in_tenant",
-    "stream.changed",  "stream.resharded", "stream.removed", "view.created",
-    "view.altering",   "view.kept",        "view.decided",   "view.dropped"};
+constexpr std::string_view kActions[] = {kAuthAccepted,
+                                         kAuthDenied,
+                                         kAuthEnded,
+                                         kChangeAsked,
+                                         kAuditSummed,
+                                         kAuditLost,
+                                         "key.created",
+                                         "key.rotated",
+                                         "key.revoked",
+                                         "key.bound",
+                                         "key.unbound",
+                                         "limits.set",
+                                         "limits.removed",
+                                         "stream.creating",
+                                         "stream.created",
+                                         "stream.derived",
+                                         "stream.created_in_tenant",
+                                         "stream.changed",
+                                         "stream.resharded",
+                                         "stream.removed",
+                                         "view.created",
+                                         "view.altering",
+                                         "view.kept",
+                                         "view.decided",
+                                         "view.dropped"};
 
 }  // namespace
 

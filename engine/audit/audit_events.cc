@@ -14,6 +14,32 @@ void write_if(JsonWriter& json, std::string_view name, std::string_view value) {
   if (!value.empty()) json.field(name, value);
 }
 
+std::string_view action_of(AuditSum::Of of) {
+  switch (of) {
+    case AuditSum::Of::denied:
+      break;
+    case AuditSum::Of::asked:
+      return kChangeAsked;
+    case AuditSum::Of::accepted:
+      return kAuthAccepted;
+    case AuditSum::Of::ended:
+      return kAuthEnded;
+  }
+  return kAuthDenied;
+}
+
+std::string_view action_of(AuditNote::Kind kind) {
+  switch (kind) {
+    case AuditNote::Kind::denied:
+      break;
+    case AuditNote::Kind::asked:
+      return kChangeAsked;
+    case AuditNote::Kind::ended:
+      return kAuthEnded;
+  }
+  return kAuthDenied;
+}
+
 }  // namespace
 
 AuditEvent accepted_event(const AuditGather::User& user, const AuditGather::Used& used) {
@@ -26,8 +52,7 @@ AuditEvent accepted_event(const AuditGather::User& user, const AuditGather::Used
 }
 
 AuditEvent note_event(const AuditNote& note, const AuditTimes& times) {
-  const bool denied = note.kind == AuditNote::Kind::denied;
-  AuditEvent event{denied ? kAuthDenied : kChangeAsked, {}, times.count};
+  AuditEvent event{action_of(note.kind), {}, times.count};
   JsonWriter json(event.json);
   json.begin_object();
   write_if(json, "reason", note.reason);
@@ -43,9 +68,7 @@ AuditEvent note_event(const AuditNote& note, const AuditTimes& times) {
 }
 
 AuditEvent summed_event(const AuditSum& sum, const AuditTimes& times) {
-  const std::string_view of = sum.of == AuditSum::Of::denied  ? kAuthDenied
-                              : sum.of == AuditSum::Of::asked ? kChangeAsked
-                                                              : kAuthAccepted;
+  const std::string_view of = action_of(sum.of);
   AuditEvent event{kAuditSummed, {}, times.count};
   JsonWriter json(event.json);
   json.begin_object().field("of", of);

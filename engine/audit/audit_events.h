@@ -17,6 +17,7 @@ struct AuditEvent {
 
 inline constexpr std::string_view kAuthAccepted = "auth.accepted";
 inline constexpr std::string_view kAuthDenied = "auth.denied";
+inline constexpr std::string_view kAuthEnded = "auth.ended";
 inline constexpr std::string_view kChangeAsked = "change.asked";
 inline constexpr std::string_view kAuditSummed = "audit.summed";
 inline constexpr std::string_view kAuditLost = "audit.lost";

@@ -3,6 +3,21 @@
 #include <algorithm>
 
 namespace tidemill {
+namespace {
+
+AuditSum::Of sum_of(AuditNote::Kind kind) {
+  switch (kind) {
+    case AuditNote::Kind::denied:
+      break;
+    case AuditNote::Kind::asked:
+      return AuditSum::Of::asked;
+    case AuditNote::Kind::ended:
+      return AuditSum::Of::ended;
+  }
+  return AuditSum::Of::denied;
+}
+
+}  // namespace
 
 std::string audit_text(std::string_view text) {
   std::string out = without_secrets(text.substr(0, AuditGather::kTextMax));
@@ -85,16 +100,28 @@ bool AuditGather::asked(const AuditRequest& request, WallTime now) {
   return add(std::move(note), now);
 }
 
+bool AuditGather::ended(const AuditRequest& request, std::string_view reason, WallTime now) {
+  AuditNote note{AuditNote::Kind::ended,
+                 std::string(reason),
+                 {},
+                 request.key,
+                 std::string(request.tenant),
+                 std::string(request.method),
+                 std::string(request.route),
+                 audit_text(request.name),
+                 std::string(request.address)};
+  return add(std::move(note), now);
+}
+
 bool AuditGather::add(AuditNote note, WallTime now) {
-  const bool denied = note.kind == AuditNote::Kind::denied;
   const std::lock_guard lock(mutex_);
-  Notes& notes = denied ? denied_ : asked_;
+  Notes& notes = note.kind == AuditNote::Kind::asked ? asked_ : denied_;
   if (AuditTimes* times = notes.find(note.tenant, note)) {
     times->add(1, now, now);
     return wake();
   }
   const auto beyond = [&](const AuditNote& of, const AuditTimes& times) {
-    beyond_.add({denied ? AuditSum::Of::denied : AuditSum::Of::asked, of.tenant, of.reason}, times);
+    beyond_.add({sum_of(of.kind), of.tenant, of.reason}, times);
   };
   AuditTimes one;
   one.add(1, now, now);

@@ -31,9 +31,9 @@ struct AuditRequest {
 
 // One thing that happened; those that are the same are one, with a count.
 struct AuditNote {
-  enum class Kind : std::uint8_t { denied, asked };
+  enum class Kind : std::uint8_t { denied, asked, ended };
   Kind kind = Kind::denied;
-  std::string reason;  // denied: no_key, unknown ...
+  std::string reason;  // denied: no_key, unknown ...; ended: revoked, expired ...
   std::string needs;   // denied: the scope that is missing
   std::optional<KeyId> key;
   std::string tenant, method, route, name, address;
@@ -51,10 +51,10 @@ struct AuditTimes {
 // What there are too many different ones of for an event each: counted by what it was and whose. Bounded: of more
 // tenants than that it is not said whose they were.
 struct AuditSum {
-  enum class Of : std::uint8_t { denied, asked, accepted };
+  enum class Of : std::uint8_t { denied, asked, accepted, ended };
   Of of = Of::denied;
   std::string tenant;
-  std::string reason;  // of denials
+  std::string reason;  // of denials and ends
   auto operator<=>(const AuditSum&) const = default;
 };
 class AuditSums {
@@ -73,7 +73,7 @@ class AuditSums {
 // thread; holds no lock for longer than it takes to add one.
 class AuditGather {
  public:
-  static constexpr std::size_t kDeniedMax = 32;   // of a tenant; of requests without one together
+  static constexpr std::size_t kDeniedMax = 32;   // of a tenant, ends among them; of requests without one together
   static constexpr std::size_t kAskedMax = 64;    // of a tenant
   static constexpr std::size_t kNotesMax = 512;   // of all tenants, of each of the two
   static constexpr std::size_t kKeysMax = 1'024;  // of all tenants, of each part
@@ -98,6 +98,7 @@ class AuditGather {
   bool accepted(const AuditRequest& request, WallTime now);
   bool denied(const AuditRequest& request, std::string_view reason, std::string_view needs, WallTime now);
   bool asked(const AuditRequest& request, WallTime now);
+  bool ended(const AuditRequest& request, std::string_view reason, WallTime now);
   Gathered take();
 
  private:

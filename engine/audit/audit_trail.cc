@@ -321,6 +321,9 @@ class AuditTrailImpl final : public AuditTrail {
   void asked(const AuditRequest& request) override {
     if (!writer_->ended()) writer_->noted(writer_->gather.asked(request, env_.clock.wall()));
   }
+  void ended(const AuditRequest& request, std::string_view reason) override {
+    if (!writer_->ended()) writer_->noted(writer_->gather.ended(request, reason, env_.clock.wall()));
+  }
   const AuditMetrics& metrics() const override { return writer_->metrics; }
   void flush() override { flush(false); }
   std::shared_ptr<Log> log() const override { return writer_->log(); }

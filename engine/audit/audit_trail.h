@@ -25,10 +25,11 @@ struct AuditMetrics {
   Counter failures;  // writes of the log that failed
 };
 
-// Who came, who was turned away, and who asked for a change: a log of its own (`_audit`, docs/formats/audit.md),
-// chained like the system stream, which says what the changes were. Requests are gathered in memory for a second, and
-// written by a task of env.background; so who notes one never waits for the disk, and a crash may lose the last second.
-// The first request of a key from an address in an hour is an event, the rest of that hour are one more.
+// Who came, who was turned away, whose answer was ended, and who asked for a change: a log of its own (`_audit`,
+// docs/formats/audit.md), chained like the system stream, which says what the changes were. Requests are gathered in
+// memory for a second, and written by a task of env.background; so who notes one never waits for the disk, and a crash
+// may lose the last second. The first request of a key from an address in an hour is an event, the rest of that hour
+// are one more.
 //
 // Made by main, after the engine; outlives whoever serves; closed before the engine is. Any thread.
 class AuditTrail {
@@ -46,6 +47,8 @@ class AuditTrail {
   virtual void accepted(const AuditRequest& request) = 0;
   virtual void denied(const AuditRequest& request, std::string_view reason, std::string_view needs) = 0;
   virtual void asked(const AuditRequest& request) = 0;  // for a change, which it may make
+  // An answer without an end, because what it was let in by is not good any more.
+  virtual void ended(const AuditRequest& request, std::string_view reason) = 0;
   virtual const AuditMetrics& metrics() const = 0;
 
   // What was noted before is on disk when it returns, if the disk let it; the present hour's counts too. Blocks: never

@@ -1,6 +1,7 @@
 #include "engine/keys/keys.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "engine/qualified_name.h"
 #include "storage/base/errors.h"
 #include "storage/base/logger.h"
+#include "storage/base/unicode.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/executor.h"
 
@@ -305,6 +307,19 @@ class KeyCategory final : public boost::system::error_category {
   }
 };
 
+// What a list of keys shows must be what it is: nobody may name a key so that it looks like another.
+std::string fault_of_name(std::string_view name) {
+  if (name.empty() || name.size() > 100) return "A key's name is 1 to 100 bytes of text.";
+  const auto unseen = first_unseen(name);
+  if (!unseen) return {};
+  if (*unseen == 0xFFFD) return "A key's name is text in UTF-8.";
+  char code[16];
+  std::snprintf(code, sizeof code, "U+%04X", static_cast<unsigned>(*unseen));
+  return "The key's name has " + std::string(code) +
+         ", a character that is not seen or turns the direction of text, so that a list of keys would show another "
+         "name: leave it out.";
+}
+
 }  // namespace
 
 ErrorCode make_error_code(KeyErrc e) {
@@ -317,9 +332,7 @@ std::string_view key_kind_name(KeyKind kind) {
 }
 
 std::string fault_of(const WantedKey& wanted, WallTime now) {
-  if (wanted.name.empty() || wanted.name.size() > 100 ||
-      std::any_of(wanted.name.begin(), wanted.name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
-    return "A key's name is 1 to 100 bytes of text, without control characters.";
+  if (const std::string fault = fault_of_name(wanted.name); !fault.empty()) return fault;
   if (!valid_tenant_name(wanted.tenant))
     return "A tenant's name is 1 to 63 of a-z 0-9 and -, and does not begin with -.";
   if (wanted.scopes.empty() || wanted.scopes.size() > 100) return "A key has 1 to 100 scopes.";

@@ -95,6 +95,50 @@ TEST_F(AuditApi, EveryKindOfDenialIsNoted) {
   EXPECT_TRUE(has(all, {{"action", "auth.accepted"}, {"key", till.id}, {"address", "127.0.0.1"}}));
 }
 
+// Of a tail and of a watched view, each once: where the key ends, and where the first key does.
+TEST_F(AuditApi, AnAnswerThatEndsWithItsKeyIsNotedAndCounted) {
+  const std::pair<const char*, const char*> followed[] = {{"/v1/streams/retail/records", "records"},
+                                                          {"/v1/views/customers/changes", "view_changes"}};
+  const auto follow = [&](const char* path, const OneKey& by) {
+    auto client = std::make_unique<RawClient>(world.server->port());
+    const std::string key = by.text.empty() ? "" : "Authorization: Bearer " + by.text + "\r\n";
+    client->send(ApiWorld::request("GET", path, {}, key + "Accept: text/event-stream\r\n"));
+    EXPECT_EQ(client->answer().status, 200) << path;
+    return client;
+  };
+  const auto anybody = follow(followed[0].first, {});
+  ASSERT_EQ(send("POST", "/v1/keys", {}, R"({"name":"first","scopes":["instance:admin"]})").status, 201);
+  EXPECT_NE(anybody->until("\r\n0\r\n\r\n"), "");
+  const OneKey admin = key({"instance:admin"});
+  for (const auto& [path, route] : followed) {
+    const OneKey revoked = key({"server:admin"}), rotated = key({"server:admin"});
+    const auto one = follow(path, revoked), other = follow(path, rotated), stays = follow(path, admin);
+    ASSERT_EQ(send("DELETE", "/v1/keys/" + revoked.id, admin).status, 204);
+    ASSERT_EQ(send("POST", "/v1/keys/" + rotated.id + "/rotate", admin, R"({"grace_seconds":0})").status, 200);
+    EXPECT_NE(one->until("\r\n0\r\n\r\n"), "");
+    EXPECT_NE(other->until("\r\n0\r\n\r\n"), "");
+    const std::string name = std::string(route) == "records" ? "retail" : "customers";
+    const auto ended = events(admin, "action=auth.ended");
+    for (const auto& [key, reason] : {std::pair(revoked.id, "revoked"), std::pair(rotated.id, "replaced")})
+      EXPECT_TRUE(has(ended, {{"reason", reason},
+                              {"key", key},
+                              {"tenant", "default"},
+                              {"method", "GET"},
+                              {"route", route},
+                              {"name", name},
+                              {"address", "127.0.0.1"},
+                              {"count", 1}}))
+          << Json(ended);
+  }
+  const auto ended = events(admin, "action=auth.ended");
+  EXPECT_EQ(ended.size(), 5u) << Json(ended);
+  EXPECT_TRUE(has(ended, {{"reason", "first_key"}, {"route", "records"}, {"name", "retail"}}));
+  EXPECT_FALSE(has(ended, {{"key", admin.id}}));
+  const std::string metrics = send("GET", "/metrics", admin).body;
+  for (const char* line : {"revoked\"} 2\n", "replaced\"} 2\n", "first_key\"} 1\n", "expired\"} 0\n"})
+    EXPECT_THAT(metrics, HasSubstr(std::string("tidemill_answers_ended_total{reason=\"") + line));
+}
+
 // Before its body has come, too.
 TEST_F(AuditApi, WhoIsRefusedByTheHeadIsNotedWithTheAddress) {
   const OneKey admin = key({"instance:admin"});
@@ -166,7 +210,7 @@ TEST_F(AuditApi, WrongParametersAreSaid) {
   for (const char* action : {"denied", "auth.denid", "key.used", "keys.*", "*.created", "AUTH.DENIED"}) {
     const ClientAnswer answer = send("GET", std::string("/v1/audit?action=") + action, admin);
     EXPECT_EQ(answer.code(), "invalid_parameter") << action;
-    EXPECT_THAT(answer.body, HasSubstr("auth.denied, change.asked")) << action;
+    EXPECT_THAT(answer.body, HasSubstr("auth.denied, auth.ended, change.asked")) << action;
   }
   for (const char* action : {"*", "a*", "auth.denied", "auth.denied*", "view.d*"})
     EXPECT_EQ(send("GET", std::string("/v1/audit?action=") + action, admin).status, 200) << action;

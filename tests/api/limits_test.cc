@@ -484,5 +484,29 @@ TEST_F(LimitsApi, MetricsCountByReasonAndTenant) {
   EXPECT_THAT(text, Not(HasSubstr(id(till))));
 }
 
+// So that an alert goes off before a quota ends. Of tenants, for there may be a million keys.
+TEST_F(LimitsApi, MetricsSayHowMuchOfATenantsQuotaIsUsed) {
+  const std::string till = key({"stream:retail:write"}), acme = key({"server:read"}, "acme");
+  limit(till, R"({"requests":{"per_day":10}})");
+  EXPECT_THAT(get("/metrics", admin).body, Not(HasSubstr("tidemill_quota_used{")));
+  limit_tenant(R"({"requests":{"per_second":100,"per_day":10},"records":{"per_month":100}})", "acme");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(get("/v1/streams", acme).status, 200);
+  std::string text = get("/metrics", admin).body;
+  const auto line = [](const char* what, const char* measure, const char* period, int value) {
+    return "tidemill_quota_" + std::string(what) + "{measure=\"" + measure + "\",period=\"" + period +
+           "\",tenant=\"acme\"} " + std::to_string(value) + "\n";
+  };
+  EXPECT_THAT(text, HasSubstr(line("used", "requests", "day", 3)));
+  EXPECT_THAT(text, HasSubstr(line("allowed", "requests", "day", 10)));
+  EXPECT_THAT(text, HasSubstr(line("used", "records", "month", 0)));
+  EXPECT_THAT(text, HasSubstr(line("allowed", "records", "month", 100)));
+  EXPECT_THAT(text, Not(HasSubstr("tidemill_quota_used{measure=\"requests\",period=\"day\",tenant=\"default\"}")));
+  for (int i = 0; i < 10; ++i) (void)get("/v1/streams", acme);
+  EXPECT_THAT(get("/metrics", admin).body, HasSubstr(line("used", "requests", "day", 10)));
+  clock.advance(24h);  // another day
+  text = get("/metrics", admin).body;
+  EXPECT_THAT(text, HasSubstr(line("used", "requests", "day", 0)));
+}
+
 }  // namespace
 }  // namespace tidemill

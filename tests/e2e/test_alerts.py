@@ -76,6 +76,16 @@ cases = {
         [one("tidemill_limited_requests_total", "0x50 0+1x70", tenant="acme", reason="month_quota")],
         [one("tidemill_limited_requests_total", "9x120", tenant="acme", reason="day_quota"),
          one("tidemill_limited_requests_total", "0+600x120", tenant="acme", reason="rate")]),
+    "TidemillQuotaAlmostUsedUp": (
+        [one("tidemill_quota_used", "91x120", tenant="acme", measure="records", period="month"),
+         one("tidemill_quota_allowed", "100x120", tenant="acme", measure="records", period="month")],
+        # Half of it; one that is used up, which has a rule of its own; one that lets nothing through.
+        [one("tidemill_quota_used", "50x120", tenant="acme", measure="records", period="day"),
+         one("tidemill_quota_allowed", "100x120", tenant="acme", measure="records", period="day"),
+         one("tidemill_quota_used", "100x120", tenant="acme", measure="bytes", period="day"),
+         one("tidemill_quota_allowed", "100x120", tenant="acme", measure="bytes", period="day"),
+         one("tidemill_quota_used", "0x120", tenant="shut", measure="requests", period="day"),
+         one("tidemill_quota_allowed", "0x120", tenant="shut", measure="requests", period="day")]),
     "TidemillDenials": (
         [one("tidemill_requests_denied_total", "0+70x120", reason="unknown")],
         [one("tidemill_requests_denied_total", "0+50x120", reason="unknown"),

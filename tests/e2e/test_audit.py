@@ -130,7 +130,7 @@ class Audit(TestCase):
         done = self.tidemill("audit", "--url", host.url, "--from", "tomorrow", env={**os.environ, "TIDEMILL_KEY": admin})
         self.assertEqual(done.returncode, 2)
         self.assertIn("--from takes", done.stderr)
-        for arguments, said in ((["--action", "denied"], "auth.accepted, auth.denied, change.asked"),
+        for arguments, said in ((["--action", "denied"], "auth.accepted, auth.denied, auth.ended, change.asked"),
                                 (["--from", "1h", "--until", "2h"], "Nothing is between `from` 20"),
                                 (["--key", "0000000000000"], "there is no key 0000000000000")):
             done = self.tidemill("audit", "--url", host.url, *arguments, env={**os.environ, "TIDEMILL_KEY": admin})

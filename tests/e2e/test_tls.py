@@ -126,6 +126,35 @@ class Tls(TestCase):
         self.assertNotIn(b"Location", answer)
         self.assertEqual(server.stop(), 0)
 
+    def test_no_time_makes_a_certificate_believed(self):
+        self.authority()
+        for name, extension in (("own", "subjectAltName=DNS:elsewhere.example"), ("till", "extendedKeyUsage=clientAuth")):
+            self.issue(name, extension)
+        self.authority("others")
+        self.issue("stranger", "extendedKeyUsage=clientAuth", ca="others")
+        server = self.served(tls_client="required", tls_client_ca=self.directory / "ca.pem")
+        server.context.load_cert_chain(self.directory / "till.pem", self.directory / "till.key")
+        server.start()
+        (self.directory / "rows.csv").write_text("InvoiceNo,StockCode\n1,a\n")
+        fingerprint = subprocess.run([need("openssl"), "x509", "-in", "own.pem", "-noout", "-fingerprint", "-sha256"],
+                                     check=True, capture_output=True, text=True, cwd=self.directory).stdout
+        pin = ("--tls-fingerprint", fingerprint.split("=")[1].strip().replace(":", "").lower())
+        till = ("--cert-file", "till.pem", "--cert-key-file", "till.key")
+        stranger = ("--cert-file", "stranger.pem", "--cert-key-file", "stranger.key")
+        for arguments, said in ((till, "--ca-file (or TIDEMILL_CA_FILE)"),
+                                ((*till, "--ca-file", "ca.pem"), "mismatch"),  # the name
+                                ((*till, "--tls-fingerprint", "0" * 64), "this may be another server in its place"),
+                                ((*stranger, *pin), "the server does not take stranger.pem"),
+                                (pin, "--cert-file and --cert-key-file")):
+            began = time.monotonic()
+            done = self.tidemill("load", "--url", server.url, *arguments, "--retry-for", "60s", "rows.csv")
+            self.assertEqual(done.returncode, 3, done)
+            self.assertIn(said, done.stderr)
+            self.assertNotIn("trying on", done.stderr)
+            self.assertLess(time.monotonic() - began, 20, done)
+        done = self.tidemill("load", "--quiet", "--url", server.url, *till, *pin, "rows.csv")
+        self.assertNotEqual(done.returncode, 3, done)
+
     def test_a_renewed_certificate_drops_no_connection_and_a_wrong_pair_is_not_taken(self):
         self.authority()
         self.issue("own")

@@ -148,18 +148,26 @@ sql = "SELECT InvoiceNo AS invoice, count(*) AS lines, sum(Quantity) AS quantity
         # A new one would have no keys: whoever came would be let in.
         server.spawn()
         self.assertNotEqual(server.process.wait(30), 0)
-        self.assertIn("streams/0, the system stream, is missing", server.log_tail())
+        self.assertIn("streams/0, the system stream, is missing or empty", server.log_tail())
         self.assertIn("restore the directory from a backup", server.log_tail())
         self.assertFalse(system.exists())
         for command in (["keys", "list", "--data", str(server.data)], ["backup", "--data", str(server.data), "other"],
                         ["keys", "create", "x", "--admin", "--data", str(server.data)]):
             done = self.tidemill(*command)
             self.assertEqual(done.returncode, 2, done)
-            self.assertIn("streams/0, the system stream, is missing", done.stderr)
-        # Nor where its files are gone and the directory was left.
+            self.assertIn("streams/0, the system stream, is missing or empty", done.stderr)
+        # Nor where its files are gone and the directory was left, also without any other stream.
         system.mkdir()
-        server.spawn()
-        self.assertNotEqual(server.process.wait(30), 0)
+        for others in (True, False):
+            if not others:
+                for stream in system.parent.iterdir():
+                    if stream != system:
+                        shutil.rmtree(stream)
+            server.spawn()
+            self.assertNotEqual(server.process.wait(30), 0)
+            done = self.tidemill("keys", "create", "x", "--admin", "--data", str(server.data))
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn("streams/0, the system stream, is missing or empty", done.stderr)
         # The remedy.
         shutil.rmtree(server.data)
         done = self.tidemill("restore", "backup", "--data", str(server.data))

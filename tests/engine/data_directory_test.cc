@@ -89,6 +89,18 @@ TEST_F(DataDirectoryTest, AMissingSystemStreamIsRefused) {
   EXPECT_FALSE(exists(sim.files, "/data/streams/0")) << "refused, and made all the same";
 }
 
+// Also where no other stream tells: what is only made after the system stream's first segment does.
+TEST_F(DataDirectoryTest, AnEmptiedSystemStreamIsNoFirstStart) {
+  ASSERT_EQ(open(), ErrorCode());
+  ASSERT_EQ(open(), ErrorCode()) << "cut short before the log was made";
+  for (const char* made : {"/data/instance.key", "/data/views/CURRENT", "/data/archive/retail", "/data/views.bases"}) {
+    write(made, "");
+    EXPECT_EQ(open(), StorageErrc::damaged) << made;
+    ASSERT_TRUE(sim.files.remove(made));
+    ASSERT_EQ(open(), ErrorCode());
+  }
+}
+
 // A first start was killed before it had synced the names that it made, and the power fails after the next one.
 TEST_F(DataDirectoryTest, AMarkerThatOutlivesAPowerCutHasItsSystemStream) {
   for (const char* name : {"/data", "/data/streams", "/data/streams/0"}) ASSERT_TRUE(sim.files.create_directory(name));

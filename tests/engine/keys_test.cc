@@ -275,6 +275,31 @@ TEST_F(KeysTest, WhatWasGoodIsJudgedAgainWithoutTheSecret) {
   EXPECT_EQ(keys->check_again(theirs.id, theirs.shown).verdict, Verdict::revoked);
 }
 
+// A name that shows as another one is refused; one that was stored before is still a key.
+TEST_F(KeysTest, ANameIsWhatItLooksLike) {
+  WantedKey w = wanted({"stream:retail:write"});
+  const auto fault = [&](std::string name) {
+    w.name = std::move(name);
+    return fault_of(w, sim.clock.wall());
+  };
+  for (const char* good : {"till-3", "K\u00e4se", "\u30ec\u30b8", "a\u0308", "\u2764\ufe0f"})
+    EXPECT_EQ(fault(good), "") << good;
+  for (const auto& [name, code] :
+       {std::pair("a\u202etxt.exe", "U+202E"), std::pair("\ufeffoperator", "U+FEFF"),
+        std::pair("oper\u200bator", "U+200B"), std::pair("a\u2066b\u2069", "U+2066"), std::pair("\u061ca", "U+061C"),
+        std::pair("a\u200e", "U+200E"), std::pair("a\u2028b", "U+2028"), std::pair("a\nb", "U+000A"),
+        std::pair("a\x7f", "U+007F"), std::pair("a\xc2\x9b", "U+009B"), std::pair("\U000e0041", "U+E0041")})
+    EXPECT_THAT(fault(name), AllOf(HasSubstr(code), HasSubstr("leave it out"))) << name;
+  EXPECT_THAT(fault("a\xff"), HasSubstr("UTF-8"));
+  EXPECT_THAT(fault(""), HasSubstr("1 to 100 bytes"));
+  EXPECT_THAT(fault(std::string(101, 'a')), HasSubstr("1 to 100 bytes"));
+  w.name = "a\u202etxt.exe";
+  const auto before = *keys->create(w, {});
+  restart();
+  EXPECT_EQ(verdict(before), Verdict::good);
+  EXPECT_EQ(keys->find(before.key.id)->name, w.name);
+}
+
 TEST_F(KeysTest, AKeyExpires) {
   WantedKey w = wanted({"stream:retail:write"});
   w.expires = sim.clock.wall() + 1h;

@@ -13,6 +13,7 @@
 #include "tests/tools/http_stub.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/times.h"
 
 namespace tidemill::cli {
 namespace {
@@ -233,6 +234,10 @@ TEST_F(Commands, ARowAsItWas) {
       .body = R"({"row":{"k":1},"as_of":{"sequence":6,"time":null}})"};
   EXPECT_EQ(run({"view", "by", "[1]", "--at", "2011-12-01T08:26:00+01:00"}), kOk) << err_;
   EXPECT_EQ(out_, "k  1\n(as of record 6)\n");
+  replies_["GET /v1/views/by/rows?key=%5B1%5D&at=2011-12-01T00%3A00%3A00.000Z"] = {
+      .body = R"({"row":{"k":1},"as_of":{"sequence":2,"time":null}})"};
+  EXPECT_EQ(run({"view", "by", "[1]", "--at", "2011-12-01"}), kOk) << err_;
+  EXPECT_EQ(out_, "k  1\n(as of record 2)\n");
   EXPECT_EQ(run({"view", "by", "--at", "7"}), kWrongUse);
   EXPECT_THAT(err_, HasSubstr("name its key"));
 }
@@ -365,6 +370,22 @@ TEST_F(Commands, StatusTellsARefusalFromAServerThatIsAway) {
     EXPECT_EQ(run({"status"}), code) << status;
     EXPECT_THAT(err_, HasSubstr("No. (HTTP " + std::to_string(status)));
   }
+}
+
+// One way to say when, wherever a command takes it.
+TEST(Times, APlaceIsASequenceATimeADayOrHowLongAgo) {
+  const WallTime now = *parse_time("2027-02-01T12:00:00Z");
+  EXPECT_EQ(place_text("2d", now), "2027-01-30T12:00:00.000Z");
+  EXPECT_EQ(place_text("24h", now), "2027-01-31T12:00:00.000Z");
+  EXPECT_EQ(place_text("2027-01-31", now), "2027-01-31T00:00:00.000Z");
+  EXPECT_EQ(place_text("999999d", now), "1970-01-01T00:00:00.000Z");
+  // As the server takes it, or will say that it does not.
+  for (const char* as_it_is :
+       {"0", "20270131", "2027-01-31T08:00:00+01:00", "earliest", "latest", "", "-2d", "d"})
+    EXPECT_EQ(place_text(as_it_is, now), as_it_is);
+  EXPECT_EQ(parse_past("2d", now), now - std::chrono::hours(48));
+  EXPECT_EQ(parse_past("yesterday", now), std::nullopt);
+  EXPECT_EQ(parse_past("0d", now), std::nullopt);
 }
 
 }  // namespace

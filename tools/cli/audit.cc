@@ -18,14 +18,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kPage = 1'000;
 
-// A time, or how long ago: 24h.
-std::optional<WallTime> when(const std::string& text) {
-  if (const auto time = parse_time(text)) return time;
-  const auto duration = parse_duration(text);
-  if (!duration || duration->count() <= 0) return std::nullopt;
-  return system_clock().wall() - *duration;
-}
-
 // What has a column of its own, and the rest of the event as NAME=VALUE.
 std::vector<Cell> row_of(const Json& event) {
   const auto take = [&](const char* name) {
@@ -83,7 +75,7 @@ int audit(const AuditOptions& options) {
   std::string from_to;  // as it is said where there is nothing
   for (const auto& [name, text] : {std::pair("from", &options.from), std::pair("until", &options.until)}) {
     if (text->empty()) continue;
-    const auto time = when(*text);
+    const auto time = parse_past(*text, system_clock().wall());
     if (!time)
       return wrong_use(
           "audit", std::string("--") + name +

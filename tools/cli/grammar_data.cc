@@ -106,11 +106,12 @@ void Program::add_tail() {
                     [this] { return tail(tail_); });
   add_remote(c, tail_.remote);
   c->add_option("stream", tail_.stream, "Which one")->capture_default_str();
-  words(
-      c->add_option("--from", tail_.from, "earliest, latest, a sequence number or a time such as 2011-12-09T12:50:00Z")
-          ->capture_default_str()
-          ->type_name("POSITION"),
-      {"earliest", "latest"}, false);
+  words(c->add_option(
+             "--from", tail_.from,
+             "earliest, latest, a sequence number, a time such as 2011-12-09T12:50:00Z, or how long ago, such as 2d")
+            ->capture_default_str()
+            ->type_name("POSITION"),
+        {"earliest", "latest"}, false);
   c->add_option("--shard", tail_.shard, "Only this one")->type_name("SHARD");
   c->add_option("--limit", tail_.limit, "Stop after so many records")->check(refuse_number)->type_name("N");
   c->add_flag_callback(
@@ -135,7 +136,8 @@ void Program::add_sql() {
       ->allow_extra_args(false)
       ->type_name("VALUE");
   c->add_option("--after", sql_.after, "Wait until the views show this token")->type_name("TOKEN");
-  c->add_option("--at", sql_.at, "The views as they were: at the newest kept point up to this record, or this time")
+  c->add_option("--at", sql_.at,
+                "The views as they were: at the newest kept point up to this record, or this time (2d: two days ago)")
       ->type_name("SEQUENCE|TIME");
   words(c->add_option("--format", sql_.format, "table, csv, ndjson or json (auto: table on a terminal, else csv)")
             ->capture_default_str()
@@ -157,7 +159,8 @@ void Program::add_view() {
   add_remote(c, view_.remote);
   c->add_option("view", view_.view, "Which one");
   c->add_option("key", view_.key, "Which row; parts of a composite key are joined by commas, or stand in a JSON array");
-  c->add_option("--at", view_.at, "The row as it was: up to this record, or by this time")->type_name("SEQUENCE|TIME");
+  c->add_option("--at", view_.at, "The row as it was: up to this record, or by this time (2d: two days ago)")
+      ->type_name("SEQUENCE|TIME");
   c->add_option("--prefix", view_.prefix, "Only keys that begin so")->type_name("TEXT");
   c->add_option("--limit", view_.limit, "How many rows")->check(refuse_number)->capture_default_str()->type_name("N");
   CLI::App* create = c->add_subcommand("create", "Define a view");

@@ -14,6 +14,13 @@ bool marker_is_good(const std::string& data) {
   return DataDirectory::open_read_only(looking.env, data, false).has_value();
 }
 
+bool has_system_stream(const std::string& data) {
+  std::error_code failed;
+  for (const auto& file : std::filesystem::directory_iterator(data + "/streams/0", failed))
+    if (file.path().extension() == ".seg") return true;
+  return false;
+}
+
 }  // namespace
 
 Result<DataCut> ask_cut(const Server& server, std::string_view command, int& exit_code) {
@@ -35,9 +42,9 @@ std::string cannot_look(const ErrorCode& error, const std::string& data, bool on
   const bool not_there = error == boost::system::errc::no_such_file_or_directory;
   std::error_code ignored;
   const bool ours = std::filesystem::exists(data + "/TIDEMILL", ignored);
-  if (ours && (not_there || error == StorageErrc::damaged) && !std::filesystem::exists(data + "/streams/0", ignored))
+  if (ours && (not_there || error == StorageErrc::damaged) && !has_system_stream(data))
     return data +
-           "/streams/0, the system stream, is missing although the directory was used; restore the directory "
+           "/streams/0, the system stream, is missing or empty although the directory was used; restore the directory "
            "from a backup (tidemill restore)";
   if (ours && not_there) return "a file of " + data + " is missing: `tidemill verify --data " + data + "` says which";
   if (error == StorageErrc::damaged && marker_is_good(data))

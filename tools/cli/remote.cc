@@ -172,7 +172,9 @@ int wrong_use(std::string_view command, const std::string& message) {
 }
 
 std::string unanswered(const HttpFailure& failure) {
-  if (failure.kind == HttpFailure::Kind::no_tls || failure.refused) return failure.message;  // something runs there
+  using Kind = HttpFailure::Kind;
+  if (failure.kind == Kind::no_tls || failure.kind == Kind::not_trusted)
+    return failure.message;  // something runs there
   return failure.message + "; is the server running? (--url or API_URL says where)";
 }
 

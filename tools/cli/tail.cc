@@ -1,9 +1,11 @@
 #include <cstdio>
 
+#include "storage/seam/clock.h"
 #include "tools/cli/http/events.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
+#include "tools/cli/times.h"
 
 namespace tidemill::cli {
 namespace {
@@ -34,7 +36,7 @@ void each_element(std::string_view array, F&& element) {
 }
 
 int page_through(const Server& server, const TailOptions& options, const std::string& base) {
-  std::string from = options.from;
+  std::string from = place_text(options.from, system_clock().wall());
   std::uint64_t left = options.limit == 0 ? ~std::uint64_t{0} : options.limit;
   while (left > 0) {
     const std::uint64_t limit = std::min<std::uint64_t>(left, 1'000);
@@ -74,7 +76,7 @@ int tail(const TailOptions& options) {
   if (!options.follow) return page_through(*server, options, base);
 
   HttpRequest request =
-      server->request("GET", base + "?from=" + percent_encode(options.from) +
+      server->request("GET", base + "?from=" + percent_encode(place_text(options.from, system_clock().wall())) +
                                  (options.shard.empty() ? "" : "&shard=" + percent_encode(options.shard)));
   request.headers.emplace_back("Accept", "text/event-stream");
   HttpClient client(server->url, {});  // the server says something every 15 s; 60 s of silence is an end
@@ -114,7 +116,8 @@ int tail(const TailOptions& options) {
       wrong_use("tail", (response ? server->url.authority() + ": the server ended the tail" : failure.message));
       return kNotReached;
     }
-    if (failure.kind == HttpFailure::Kind::not_connected || failure.kind == HttpFailure::Kind::no_tls) {
+    using Kind = HttpFailure::Kind;
+    if (failure.kind == Kind::not_connected || failure.kind == Kind::no_tls || failure.kind == Kind::not_trusted) {
       wrong_use("tail", failure.message);
       return kNotReached;
     }

@@ -3,10 +3,12 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "storage/seam/clock.h"
 #include "tools/cli/output.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/statement.h"
+#include "tools/cli/times.h"
 
 namespace tidemill::cli {
 namespace {
@@ -78,7 +80,8 @@ int view(const ViewOptions& options) {
     // A JSON array says what commas and text cannot: ["a,b",2011].
     const bool array = options.key.starts_with('[');
     std::string path = array ? "?key=" + percent_encode(options.key) : "/" + encoded_parts(options.key);
-    if (!options.at.empty()) path += (array ? "&at=" : "?at=") + percent_encode(options.at);
+    if (!options.at.empty())
+      path += (array ? "&at=" : "?at=") + percent_encode(place_text(options.at, system_clock().wall()));
     const Json answer = ask(*server, base + "/rows" + path, code);
     if (code != kOk) return code;
     std::string out = members_of_object(answer.contains("row") && answer["row"].is_object() ? answer["row"] : answer);

@@ -171,8 +171,10 @@ class ViewWatch {
       end_ = wrong_use("view watch", problem_text(*response));
       return {};
     }
-    if (begun_) away(response ? server_.url.authority() + ": the server ended the answer" : failure.message);
-    if (begun_ || response) return pause;
+    const bool for_good = !response && failure.kind == HttpFailure::Kind::not_trusted;
+    if (begun_ && !for_good)
+      away(response ? server_.url.authority() + ": the server ended the answer" : failure.message);
+    if ((begun_ && !for_good) || response) return pause;
     end_ = kNotReached;
     wrong_use("view watch", failure.message);
     return {};

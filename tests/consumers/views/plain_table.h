@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "consumers/views/sqlite.h"
 #include "tests/consumers/views/memory_view.h"
 
 namespace tidemill::views {
@@ -16,6 +17,7 @@ namespace tidemill::views {
 class PlainTable {
  public:
   explicit PlainTable(const Records& records) {
+    configure_sqlite();  // in use, it cannot be any more: later tests of the process would count no memory
     sqlite3_open(":memory:", &db_);
     run("CREATE TABLE t(seq INTEGER PRIMARY KEY, data TEXT)");
     sqlite3_stmt* insert = nullptr;

@@ -130,9 +130,19 @@ TEST_F(AuditWorld, DenialsSayWhoWhatAndWhy) {
   audit->denied(request({}, "10.0.0.9"), "no_key", {});
   audit->denied(request({}, "10.0.0.9"), "no_key", {});
   audit->asked({kTill, "default", "DELETE", "stream_delete", "retail", "10.0.0.1"});
+  audit->ended({kTill, "default", "GET", "records", "retail", "10.0.0.1"}, "revoked");
   pass(2s);
   const auto all = events();
-  ASSERT_EQ(all.size(), 3u);
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_THAT(all, Contains(Json{{"action", "auth.ended"},
+                                 {"reason", "revoked"},
+                                 {"key", to_text(kTill)},
+                                 {"tenant", "default"},
+                                 {"method", "GET"},
+                                 {"route", "records"},
+                                 {"name", "retail"},
+                                 {"address", "10.0.0.1"},
+                                 {"count", 1}}));
   EXPECT_THAT(all, Contains(Json{{"action", "auth.denied"},
                                  {"reason", "forbidden"},
                                  {"needs", "stream:retail:write"},

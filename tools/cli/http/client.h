@@ -51,14 +51,14 @@ struct HttpResponse {
 struct HttpFailure {
   enum class Kind {
     not_connected,  // nothing was sent
-    no_tls,         // likewise: something answers, but is not whom to talk to, or not over TLS
+    no_tls,         // likewise: the handshake broke off
+    not_trusted,    // one does not believe the other's certificate, or there is no TLS: it would be the same again
     lost,           // the connection ended before the answer was whole; the server may have done it
     timed_out,      // as lost
     stopped,        // the caller's flag
     broken,         // the answer is not HTTP
   } kind = Kind::not_connected;
-  std::string message;   // a sentence, with host and port
-  bool refused = false;  // by a server that said so: it does not take the client's certificate, or wants one
+  std::string message;  // a sentence, with host and port
 };
 
 // One HTTP/1.1 connection that is kept alive between requests and made anew when it was closed. Blocking; one thread

@@ -32,7 +32,7 @@ bool HttpClient::handshake(HttpFailure& failure) {
   std::string error;
   if (!trust_) trust_ = http::TlsTrustContext::make(url_.trust, error);
   if (!trust_) {
-    fail(failure, Kind::not_connected, error);
+    fail(failure, Kind::not_trusted, error);
     close();
     return false;
   }
@@ -46,16 +46,18 @@ bool HttpClient::handshake(HttpFailure& failure) {
   }
   if (state == State::failed) {
     std::string why = "no TLS connection: " + reason_of(*tls_, url_.trust);
+    const bool distrusted = tls_->is_distrusted();
     if (tls_->spoke_plain()) why = "what answers there does not speak TLS: use http://";
-    if (tls_->is_distrusted())
+    if (distrusted)
       why += "; --ca-file (or TIDEMILL_CA_FILE) names the authority to believe, --tls-fingerprint a single certificate";
-    fail(failure, Kind::no_tls, why);
+    const bool passing = !distrusted && !tls_->spoke_plain() && !tls_->is_refused();
+    fail(failure, passing ? Kind::no_tls : Kind::not_trusted, why);
     close();
     return false;
   }
   const http::PeerCertificate* shown = tls_->peer();
   if (!shown || !trust_->is_pinned(shown->sha256)) {
-    fail(failure, Kind::no_tls,
+    fail(failure, Kind::not_trusted,
          "the server shows another certificate than --tls-fingerprint (or TIDEMILL_TLS_FINGERPRINT) names: " +
              (shown ? "sha256:" + shown->sha256 : std::string("none")) +
              "; this may be another server in its place. Nothing was sent to it. Take the new fingerprint only if who "
@@ -73,8 +75,8 @@ bool HttpClient::write_all_tls(std::string_view text, HttpFailure& failure) {
     text.remove_prefix(moved.bytes);
     if (moved.state == State::done) continue;
     if (moved.state == State::closed || moved.state == State::failed) {
-      fail(failure, Kind::lost, "the connection broke while sending: " + reason_of(*tls_, url_.trust));
-      failure.refused = tls_->is_refused();
+      fail(failure, tls_->is_refused() ? Kind::not_trusted : Kind::lost,
+           "the connection broke while sending: " + reason_of(*tls_, url_.trust));
       return false;
     }
     if (!wait(events_of(moved.state), options_.answer_timeout, failure)) return false;
@@ -96,8 +98,8 @@ bool HttpClient::fill_tls(HttpFailure& failure) {
       return false;
     }
     if (moved.state == State::failed) {  // also an end without a word, which an attacker can make
-      fail(failure, Kind::lost, "the connection broke: " + reason_of(*tls_, url_.trust));
-      failure.refused = tls_->is_refused();
+      fail(failure, tls_->is_refused() ? Kind::not_trusted : Kind::lost,
+           "the connection broke: " + reason_of(*tls_, url_.trust));
       return false;
     }
     if (!wait(events_of(moved.state), options_.answer_timeout, failure)) return false;

@@ -6,6 +6,7 @@
 #include "tools/cli/keys/local_keys.h"
 #include "tools/cli/keys/named_key.h"
 #include "tools/cli/output.h"
+#include "tools/cli/printable.h"
 #include "tools/cli/remote.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/times.h"
@@ -35,7 +36,7 @@ int say_issued(const Json& key) {
   std::string scopes;
   for (const Json& scope : key.value("scopes", Json::array()))
     if (scope.is_string()) scopes += " " + scope.get<std::string>();
-  std::fprintf(stderr, "key %s (%s) of tenant %s:%s\n", text("id").c_str(), text("name").c_str(),
+  std::fprintf(stderr, "key %s (%s) of tenant %s:%s\n", text("id").c_str(), printable(text("name")).c_str(),
                text("tenant").c_str(), scopes.c_str());
   if (text("kind") == "aws") {
     print("access_key_id " + text("access_key_id") + "\nsecret_access_key " + text("secret_access_key") + "\n");

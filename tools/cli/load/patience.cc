@@ -45,6 +45,7 @@ NextTry next_try(Retry& retry, std::chrono::steady_clock::time_point now, const 
   NextTry next;
   next.problem = response ? problem_text(*response) : lost.message;
   next.exit_code = kNotReached;
+  if (!response && lost.kind == HttpFailure::Kind::not_trusted) return next;  // no time makes that better
   const auto asked = response ? Retry::asked(response->header("retry-after")) : std::nullopt;
   const bool told = response && response->status == 429;
   next.pause = told ? retry.told_to_wait(now, asked.value_or(milliseconds(1'000))) : retry.failed(now, asked);

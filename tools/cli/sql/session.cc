@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "storage/seam/clock.h"
 #include "tools/cli/output.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/statement.h"
+#include "tools/cli/times.h"
 
 namespace tidemill::cli {
 namespace {
@@ -61,7 +63,9 @@ SqlSession::SqlSession(Server server, Options options)
       options_(std::move(options)),
       client_(server_.url, {.connect_timeout = std::chrono::milliseconds(5'000),
                             .answer_timeout = std::chrono::milliseconds(90'000),
-                            .stop = options_.stop}) {}
+                            .stop = options_.stop}) {
+  options_.at = place_text(options_.at, system_clock().wall());  // one moment for all statements
+}
 
 int SqlSession::run(const std::string& statement, const std::vector<std::string>& params, std::size_t line) {
   const auto begun = std::chrono::steady_clock::now();

@@ -1,4 +1,6 @@
 #include "tools/cli/sql/shell.h"
+#include "storage/seam/clock.h"
+#include "tools/cli/times.h"
 
 #include <atomic>
 #include <csignal>
@@ -22,7 +24,7 @@ constexpr const char* kHelp =
     "  \\d               the views\n"
     "  \\d VIEW          its columns and its definition\n"
     "  \\format FORMAT   table, csv, ndjson or json\n"
-    "  \\at WHEN         the views as they were: a sequence or a time; now\n"
+    "  \\at WHEN         the views as they were: a sequence, a time, or how long ago; now\n"
     "  \\timing          how long each statement takes: on or off\n"
     "  \\help            this\n"
     "  \\quit            ends\n"
@@ -150,7 +152,7 @@ bool Shell::command(std::string_view text) {
     print(timing ? "Timing is on.\n" : "Timing is off.\n");
   } else if (name == "\\at") {
     auto& at = session_.options().at;
-    if (!argument.empty()) at = argument == "now" ? "" : argument;
+    if (!argument.empty()) at = argument == "now" ? "" : place_text(argument, system_clock().wall());
     print(at.empty() ? "Statements read the views as they are now.\n"
                      : "Statements read the views as they were at " + at + ".\n");
   } else if (name == "\\format") {
