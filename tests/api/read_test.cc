@@ -1,4 +1,5 @@
 #include "tests/api/api_world.h"
+#include "tests/api/chunk.h"
 
 namespace tidemill {
 namespace {
@@ -40,19 +41,9 @@ TEST(Reading, PagesGoThroughTheStreamInOrder) {
   EXPECT_EQ(world.get("/v1/streams/nosuch/records").code(), "stream_not_found");
 }
 
-// The next event of a tail, as its lines; chunk framing taken out.
+// What a tail sends next: whole events, as their lines. Empty: its end.
 std::string event(RawClient& client) {
-  for (;;) {
-    const std::string size = client.until("\r\n");
-    if (size.empty()) return {};
-    const std::size_t n = std::stoul(size, nullptr, 16);
-    while (client.unread().size() < n + 2) {
-      if (!client.more()) return {};
-    }
-    std::string text = client.unread().substr(0, n);
-    client.unread().erase(0, n + 2);
-    return text;
-  }
+  return next_chunk(client).value_or("");
 }
 
 TEST(Tail, FollowsAndResumes) {

@@ -1,4 +1,5 @@
 #include "tests/api/api_world.h"
+#include "tests/api/chunk.h"
 
 namespace tidemill {
 namespace {
@@ -6,17 +7,9 @@ namespace {
 constexpr std::string_view kLive = "Accept: text/event-stream\r\n";
 constexpr std::string_view kRecords = "/v1/streams/retail/records";
 
-// The next piece of a tail; chunk framing taken out. Empty: the end.
+// What a tail sends next. Empty: its end.
 std::string piece(RawClient& client) {
-  const std::string size = client.until("\r\n");
-  if (size.empty()) return {};
-  const std::size_t n = std::stoul(size, nullptr, 16);
-  while (client.unread().size() < n + 2) {
-    if (!client.more()) return {};
-  }
-  std::string text = client.unread().substr(0, n);
-  client.unread().erase(0, n + 2);
-  return text;
+  return next_chunk(client).value_or("");
 }
 
 TEST(Tail, HeadIsTheHeadAndTheConnectionGoesOn) {
