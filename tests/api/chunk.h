@@ -20,4 +20,9 @@ inline std::optional<std::string> next_chunk(RawClient& client) {
   return text;
 }
 
+// What a tail sends next: whole events, as their lines. Empty: its end.
+inline std::string event(RawClient& tail) {
+  return next_chunk(tail).value_or("");
+}
+
 }  // namespace tidemill
