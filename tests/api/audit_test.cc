@@ -2,11 +2,11 @@
 #include <gtest/gtest.h>
 
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 
 namespace tidemill {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -21,17 +21,12 @@ struct AuditApi : ::testing::Test {
     std::string id;
   };
   OneKey key(const std::vector<std::string>& scopes, std::string tenant = "default") {
-    WantedKey wanted;
-    wanted.name = "test";
-    wanted.tenant = std::move(tenant);
-    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
-    const auto issued = world.keys->create(wanted, {});
-    EXPECT_TRUE(issued);
-    return {std::string(issued->secret.view()), to_text(issued->key.id)};
+    const auto issued = issue(*world.keys, scopes, std::move(tenant));
+    return {text_of(issued), to_text(issued.key.id)};
   }
   ClientAnswer send(const std::string& method, const std::string& path, const OneKey& by, const std::string& body = {},
                     const std::string& type = "application/json") {
-    std::string headers = by.text.empty() ? "" : "Authorization: Bearer " + by.text + "\r\n";
+    std::string headers = bearer(by.text);
     if (!body.empty()) headers += "Content-Type: " + type + "\r\n";
     return world.ask(ApiWorld::request(method, path, body, headers));
   }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 
 // What must go on however much there is to do for others.
 
@@ -19,16 +20,7 @@ struct BusyApi : ::testing::Test {
   ~BusyApi() override { background.release(); }
 
   Keys::Issued key(const std::vector<std::string>& scopes, std::string tenant = "default") {
-    WantedKey wanted;
-    wanted.name = "test";
-    wanted.tenant = std::move(tenant);
-    for (const auto& scope : scopes) wanted.scopes.push_back(*parse_scope(scope));
-    auto issued = world.keys->create(wanted, {});
-    EXPECT_TRUE(issued);
-    return std::move(*issued);
-  }
-  static std::string by(const Keys::Issued& key) {
-    return "Authorization: Bearer " + std::string(key.secret.view()) + "\r\n";
+    return issue(*world.keys, scopes, std::move(tenant));
   }
 };
 
@@ -38,14 +30,15 @@ TEST_F(BusyApi, KeysEndStreamsBeginAndDenialsAreWrittenWhileTheBackgroundIsBusy)
   const auto stolen = key({"stream:retail:read"});
   background.hold();
   const std::string path = "/v1/keys/" + to_text(stolen.key.id);
-  ASSERT_EQ(world.ask(ApiWorld::request("DELETE", path, {}, by(admin))).status, 204);
-  EXPECT_EQ(world.get("/v1/streams/retail", by(stolen)).status, 401);
-  EXPECT_EQ(
-      world.ask(ApiWorld::request("PUT", "/v1/streams/other", R"({"shards":1})", by(admin) + std::string(kJsonHeader)))
-          .status,
-      201);
+  ASSERT_EQ(world.ask(ApiWorld::request("DELETE", path, {}, bearer(admin))).status, 204);
+  EXPECT_EQ(world.get("/v1/streams/retail", bearer(stolen)).status, 401);
+  EXPECT_EQ(world
+                .ask(ApiWorld::request("PUT", "/v1/streams/other", R"({"shards":1})",
+                                       bearer(admin) + std::string(kJsonHeader)))
+                .status,
+            201);
   world.audit->flush();
-  const auto said = world.get("/v1/audit?action=auth.denied", by(admin));
+  const auto said = world.get("/v1/audit?action=auth.denied", bearer(admin));
   ASSERT_EQ(said.status, 200) << said.body;
   const Json answer = said.json();  // the loop must not outlive it
   bool noted = false;
@@ -61,12 +54,12 @@ TEST_F(BusyApi, KeysLimitsStreamsAndMetricsDoNotWaitForWorkers) {
   const std::shared_future<void> over = done.get_future().share();
   for (int i = 0; i < 4; ++i) world.workers.post([over] { over.wait(); });
   const std::string id = to_text(stolen.key.id);
-  const std::string json = by(admin) + std::string(kJsonHeader);
+  const std::string json = bearer(admin) + std::string(kJsonHeader);
   EXPECT_EQ(
       world.ask(ApiWorld::request("PUT", "/v1/limits/keys/" + id, R"({"requests":{"per_second":1}})", json)).status,
       200);
-  EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/keys/" + id, {}, by(admin))).status, 204);
-  EXPECT_EQ(world.get("/metrics", by(admin)).status, 200);
+  EXPECT_EQ(world.ask(ApiWorld::request("DELETE", "/v1/keys/" + id, {}, bearer(admin))).status, 204);
+  EXPECT_EQ(world.get("/metrics", bearer(admin)).status, 200);
   EXPECT_EQ(world.ask(ApiWorld::request("PUT", "/v1/streams/other", R"({"shards":1})", json)).status, 201);
   EXPECT_EQ(world.get("/healthz").status, 200);
   done.set_value();
@@ -80,7 +73,7 @@ TEST_F(BusyApi, SlowStatementsOfOneTenantDoNotStopAnother) {
   const auto theirs = key({"view:*:query"}, "greedy");
   const auto ours = key({"view:*:query"}, "modest");
   const auto sql = [](const Keys::Issued& of, const std::string& statement) {
-    return ApiWorld::request("POST", "/v1/sql", Json{{"sql", statement}}.dump(), by(of) + std::string(kJsonHeader));
+    return ApiWorld::request("POST", "/v1/sql", Json{{"sql", statement}}.dump(), bearer(of) + std::string(kJsonHeader));
   };
   RawClient greedy(world.server->port());
   std::string many;
@@ -92,7 +85,7 @@ TEST_F(BusyApi, SlowStatementsOfOneTenantDoNotStopAnother) {
     EXPECT_EQ(answer.status, 200) << answer.body;
   }
   // Beside statements, rows and lists are as brief as ever.
-  EXPECT_EQ(world.get("/v1/views", by(ours)).status, 200);
+  EXPECT_EQ(world.get("/v1/views", bearer(ours)).status, 200);
   greedy.reset();  // nobody waits any more: the statements end
 }
 
@@ -105,7 +98,7 @@ TEST_F(BusyApi, LargeAnswersOfOneTenantLeaveSomeToOthers) {
     const std::string sql =
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x, '" + wide + "' AS wide FROM n";
     client.send(ApiWorld::request("POST", "/v1/sql", Json{{"sql", sql}}.dump(),
-                                  by(of) + "Accept: application/x-ndjson\r\n" + std::string(kJsonHeader)));
+                                  bearer(of) + "Accept: application/x-ndjson\r\n" + std::string(kJsonHeader)));
     return client.answer();
   };
   std::vector<std::unique_ptr<RawClient>> clients;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 #include "tests/api/tls_client.h"
 
 namespace tidemill {
@@ -16,24 +17,13 @@ struct CertificatesApi : ::testing::Test {
   std::string operator_key;
 
   CertificatesApi() {
-    auto material = server_material();
-    material.client_ca = till.pem() + next.pem() + third.pem();
-    material.clients = http::ClientCertificates::optional;
-    ApiOptions options;
-    options.tls = context_of(material);
-    world = std::make_unique<ApiWorld>(options, null_logger(), true);
+    const std::string authorities = till.pem() + next.pem() + third.pem();
+    world = std::make_unique<ApiWorld>(with_tls(server_material(authorities, http::ClientCertificates::optional)),
+                                       null_logger(), true);
     operator_key = text_of(create({"instance:admin"}));
   }
   Keys::Issued create(const std::vector<std::string>& scopes, std::string tenant = "default") {
-    WantedKey wanted;
-    wanted.name = "test";
-    wanted.tenant = std::move(tenant);
-    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
-    return std::move(*world->keys->create(wanted, {}));
-  }
-  static std::string text_of(const Keys::Issued& issued) { return std::string(issued.secret.view()); }
-  static std::string with(const std::string& key) {
-    return key.empty() ? std::string() : "Authorization: Bearer " + key + "\r\n";
+    return issue(*world->keys, scopes, std::move(tenant));
   }
   struct Said {
     int status = 0;
@@ -49,21 +39,21 @@ struct CertificatesApi : ::testing::Test {
     return said;
   }
   Said post(const ClientCertificate* certificate, const std::string& headers = {}) {
-    return ask(ApiWorld::request("POST", "/v1/streams/retail/records", std::string(kGood),
-                                 headers + "Content-Type: application/json\r\n"),
-               certificate);
+    return ask(ApiWorld::post(kGood, headers + std::string(kJsonHeader)), certificate);
   }
   Said bind(KeyId id, const std::string& pem, const std::string& key, const ClientCertificate* shown = nullptr) {
-    return ask(ApiWorld::request("POST", "/v1/keys/" + to_text(id) + "/certificates",
-                                 nlohmann::json{{"certificate", pem}}.dump(),
-                                 with(key) + "Content-Type: application/json\r\n"),
+    return bind_body(id, nlohmann::json{{"certificate", pem}}.dump(), key, shown);
+  }
+  Said bind_body(KeyId id, const std::string& body, const std::string& key, const ClientCertificate* shown = nullptr) {
+    return ask(ApiWorld::request("POST", "/v1/keys/" + to_text(id) + "/certificates", body,
+                                 bearer(key) + std::string(kJsonHeader)),
                shown);
   }
   Said unbind(KeyId id, const ClientCertificate& certificate, const std::string& key) {
     return ask(ApiWorld::request(
                    "DELETE",
                    "/v1/keys/" + to_text(id) + "/certificates/" + http::fingerprint_of(certificate.certificate.get()),
-                   {}, with(key)),
+                   {}, bearer(key)),
                nullptr);
   }
 };
@@ -94,26 +84,25 @@ TEST_F(CertificatesApi, OneStandsForItsKeyAndForNothingElse) {
 TEST_F(CertificatesApi, AKeyAndACertificateOfTwoKeysAreNobodys) {
   const auto a = create({"stream:retail:write"}), b = create({"stream:retail:write"});
   ASSERT_EQ(bind(a.key.id, till.pem(), operator_key).status, 200);
-  EXPECT_EQ(post(&till, with(text_of(a))).status, 200);
-  const Said said = post(&till, with(text_of(b)));
+  EXPECT_EQ(post(&till, bearer(a)).status, 200);
+  const Said said = post(&till, bearer(b));
   EXPECT_EQ(said.status, 401);
   EXPECT_THAT(said.body, HasSubstr("stands for another key"));
-  EXPECT_EQ(post(&next, with(text_of(b))).status, 200) << "one that stands for none says nothing";
+  EXPECT_EQ(post(&next, bearer(b)).status, 200) << "one that stands for none says nothing";
   // A header is never passed over in favour of the certificate.
   EXPECT_EQ(post(&till, "Authorization: Bearer \r\n").status, 401);
   EXPECT_EQ(post(&till, "X-Api-Key: \r\n").status, 401);
   EXPECT_EQ(post(&till, "X-Api-Key: nonsense\r\n").status, 401);
   EXPECT_EQ(post(&till, "Authorization: Basic abc\r\n").status, 401);
-  EXPECT_EQ(post(&till, with(text_of(a)) + "X-Api-Key: " + text_of(a) + "\r\n").status, 401);
-  std::string metrics = ask(ApiWorld::request("GET", "/metrics", {}, with(operator_key)), nullptr).body;
+  EXPECT_EQ(post(&till, bearer(a) + "X-Api-Key: " + text_of(a) + "\r\n").status, 401);
+  std::string metrics = ask(ApiWorld::request("GET", "/metrics", {}, bearer(operator_key)), nullptr).body;
   EXPECT_THAT(metrics, HasSubstr("tidemill_requests_denied_total{reason=\"mismatch\"} 1\n"));
 }
 
 TEST_F(CertificatesApi, OneEndsWithItsKeyAlsoOnAnOpenConnectionAndAResumedOne) {
   const auto producer = create({"stream:retail:write"});
   ASSERT_EQ(bind(producer.key.id, till.pem(), operator_key).status, 200);
-  const std::string request =
-      ApiWorld::request("POST", "/v1/streams/retail/records", std::string(kGood), "Content-Type: application/json\r\n");
+  const std::string request = ApiWorld::post(kGood);
   TlsClient open(world->server->port(), {.version = TLS1_2_VERSION, .certificate = &till});
   open.send(request);
   EXPECT_EQ(open.answer(), 200);
@@ -150,25 +139,24 @@ TEST_F(CertificatesApi, ATenantsAdministratorBindsToItsOwnKeysOnly) {
   EXPECT_EQ(bind(theirs.key.id, third.pem(), text_of(create({"stream:*:admin"}, "acme"))).code(), "forbidden");
 }
 
+// By a server that believes it as an authority and lets nobody in without one.
+bool taken_by_handshake(const ClientCertificate& certificate) {
+  ApiWorld world(with_tls(server_material(certificate.pem(), http::ClientCertificates::required)));
+  TlsClient client(world.server->port(), {.certificate = &certificate});
+  client.send(ApiWorld::request("GET", "/healthz"));
+  return client.answer() == 200;
+}
+
 // What no handshake takes stands for nobody, and who binds it is told, not who wonders why it is not taken.
 TEST_F(CertificatesApi, OneThatNoClientCanShowIsNotBound) {
   const auto producer = create({"stream:retail:write"});
   const auto said = [&](const ClientCertificate::Wanted& wanted) {
     const ClientCertificate certificate("till-3", wanted);
     const Said answer = bind(producer.key.id, certificate.pem(), operator_key);
-    // The handshake says the same, but of authorities.
-    auto material = server_material();
-    material.client_ca = certificate.pem();
-    material.clients = http::ClientCertificates::required;
-    ApiOptions options;
-    options.tls = context_of(material);
-    ApiWorld other(options, null_logger());
-    TlsClient client(other.server->port(), {.certificate = &certificate});
-    client.send(ApiWorld::request("GET", "/healthz"));
-    const bool taken = client.answer() == 200;
     const bool is_authority = answer.body.find("authority") != std::string::npos;
+    // The handshake says the same, but of authorities.
     if (!wanted.issuer) {
-      EXPECT_EQ(answer.status == 200 || is_authority, taken) << answer.body;
+      EXPECT_EQ(answer.status == 200 || is_authority, taken_by_handshake(certificate)) << answer.body;
     }
     return answer.status == 200 ? std::string("bound") : answer.code() + ": " + answer.body;
   };
@@ -202,10 +190,7 @@ TEST_F(CertificatesApi, ABodyThatIsNoCertificateIsRefusedWithAReason) {
   EXPECT_EQ(with_key.code(), "invalid_body");
   EXPECT_THAT(with_key.body, HasSubstr("private key in it"));
   for (const char* body : {"", "[]", "{}", R"({"certificate":1})", R"({"certificate":"x","more":1})"}) {
-    const Said answer = ask(ApiWorld::request("POST", "/v1/keys/" + to_text(producer.key.id) + "/certificates", body,
-                                              with(operator_key) + "Content-Type: application/json\r\n"),
-                            nullptr);
-    EXPECT_EQ(answer.code(), "invalid_body") << body;
+    EXPECT_EQ(bind_body(producer.key.id, body, operator_key).code(), "invalid_body") << body;
   }
   ClientCertificate past("past");
   X509_gmtime_adj(X509_getm_notAfter(past.certificate.get()), -30);

@@ -2,21 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 
 namespace tidemill {
 namespace {
 
 std::string key_of(ApiWorld& world, const std::vector<std::string>& scopes) {
-  WantedKey wanted;
-  wanted.name = "test";
-  for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
-  const auto issued = world.keys->create(wanted, {});
-  EXPECT_TRUE(issued);
-  return std::string(issued->secret.view());
-}
-
-std::string bearer(const std::string& key) {
-  return "Authorization: Bearer " + key + "\r\n";
+  return text_of(issue(*world.keys, scopes));
 }
 
 // Who may not is told so by the head: the body is neither waited for nor asked for, and the connection ends.

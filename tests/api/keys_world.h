@@ -8,6 +8,7 @@
 
 #include "api/routes.h"
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 
 namespace tidemill {
 
@@ -20,18 +21,9 @@ struct KeysApi : ::testing::Test {
   // A key with these scopes, as it is sent.
   std::string key(const std::vector<std::string>& scopes, std::string tenant = "default",
                   std::optional<WallTime> expires = {}) {
-    WantedKey wanted;
-    wanted.name = "test";
-    wanted.tenant = std::move(tenant);
-    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
-    wanted.expires = expires;
-    const auto issued = world.keys->create(wanted, {});
-    EXPECT_TRUE(issued);
-    ids[std::string(issued->secret.view())] = issued->key.id;
-    return std::string(issued->secret.view());
-  }
-  static std::string bearer(const std::string& key) {
-    return key.empty() ? std::string() : "Authorization: Bearer " + key + "\r\n";
+    const auto issued = issue(*world.keys, scopes, std::move(tenant), expires);
+    ids[text_of(issued)] = issued.key.id;
+    return text_of(issued);
   }
   ClientAnswer get(const std::string& path, const std::string& key) { return world.get(path, bearer(key)); }
   ClientAnswer send(const std::string& method, const std::string& path, const std::string& body, const std::string& key,

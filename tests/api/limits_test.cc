@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 #include "tests/support/sim_clock.h"
 
 namespace tidemill {
@@ -20,13 +21,7 @@ struct LimitsApi : ::testing::Test {
   std::string admin = key({"instance:admin"});
 
   std::string key(const std::vector<std::string>& scopes, const std::string& tenant = "default") {
-    WantedKey wanted;
-    wanted.name = "test";
-    wanted.tenant = tenant;
-    for (const auto& s : scopes) wanted.scopes.push_back(*parse_scope(s));
-    const auto issued = world.keys->create(wanted, {});
-    EXPECT_TRUE(issued);
-    return std::string(issued->secret.view());
+    return text_of(issue(*world.keys, scopes, tenant));
   }
   static std::string id(const std::string& key) { return key.substr(3, 13); }
   static std::string with(const std::string& key) { return "X-Api-Key: " + key + "\r\n"; }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 #include "tests/api/tls_client.h"
 
 namespace tidemill {
@@ -15,18 +16,19 @@ constexpr std::string_view kSale =
     R"({"InvoiceNo":"A","CustomerID":"7","Quantity":1,"UnitPrice":1,"Country":"UK","StockCode":"a"})";
 constexpr std::string_view kChanges = "/v1/views/customers/changes";
 
+// All that came until the answer ended. One that goes on says so every 15 seconds: it is not waited for.
+template <class Client>
+std::string rest(Client& client) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (client.unread().find("\r\n0\r\n\r\n") == std::string::npos && std::chrono::steady_clock::now() < end)
+    if (!client.more()) break;
+  return client.unread();
+}
+
 struct PassApi : ::testing::Test {
   ApiWorld world{{}, null_logger(), true};
 
-  Keys::Issued create(const char* scope) {
-    WantedKey wanted;
-    wanted.name = "test";
-    wanted.scopes = {*parse_scope(scope)};
-    return std::move(world.keys->create(wanted, {})).value();
-  }
-  static std::string bearer(const Keys::Issued& key) {
-    return "Authorization: Bearer " + std::string(key.secret.view()) + "\r\n";
-  }
+  Keys::Issued create(const char* scope) { return issue(*world.keys, {scope}); }
   // One that follows, and has been told that it does.
   std::unique_ptr<RawClient> follow(std::string_view path, std::string headers) {
     auto client = std::make_unique<RawClient>(world.server->port());
@@ -37,17 +39,8 @@ struct PassApi : ::testing::Test {
     }
     return client;
   }
-  // All that came until the answer ended. One that goes on says so every 15 seconds: it is not waited for.
-  static std::string rest(RawClient& client) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (client.unread().find("\r\n0\r\n\r\n") == std::string::npos && std::chrono::steady_clock::now() < end)
-      if (!client.more()) break;
-    return client.unread();
-  }
   void add(std::string_view headers) {
-    EXPECT_EQ(
-        world.ask(ApiWorld::request("POST", kRecords, kSale, std::string(headers) + std::string(kJsonHeader))).status,
-        200);
+    EXPECT_EQ(world.ask(ApiWorld::post(kSale, std::string(headers) + std::string(kJsonHeader))).status, 200);
   }
 };
 
@@ -102,38 +95,20 @@ TEST_F(PassApi, WhatAnybodyCouldFollowEndsWithTheFirstKey) {
 
 TEST(PassOfACertificate, EndsWhenItIsUnbound) {
   const ClientCertificate till("till-3");
-  auto material = server_material();
-  material.client_ca = till.pem();
-  material.clients = http::ClientCertificates::optional;
-  ApiOptions options;
-  options.tls = context_of(material);
-  ApiWorld world(options, null_logger());
-  WantedKey wanted;
-  wanted.name = "test";
-  wanted.scopes = {*parse_scope("server:admin")};
-  const auto key = std::move(world.keys->create(wanted, {})).value();
+  ApiWorld world(with_tls(server_material(till.pem(), http::ClientCertificates::optional)));
+  const auto key = issue(*world.keys, {"server:admin"});
   KeyCertificate certificate;
   certificate.sha256 = parse_hash(http::fingerprint_of(till.certificate.get())).value();
   certificate.expires = world.real.env.clock.wall() + std::chrono::hours(1);
   ASSERT_TRUE(world.keys->bind(key.key.id, certificate, true, {}));
   TlsClient tail(world.server->port(), {.certificate = &till});
   tail.send(ApiWorld::request("GET", kRecords, {}, "Accept: text/event-stream\r\n"));
-  std::string text;
-  char part[4096];
-  const auto read = [&] {
-    const int n = SSL_read(tail.native(), part, sizeof part);
-    if (n > 0) text.append(part, static_cast<std::size_t>(n));
-    return n > 0;
-  };
-  while (text.find("\r\n\r\n") == text.npos && read()) continue;
-  ASSERT_THAT(text, HasSubstr("HTTP/1.1 200 "));
+  ASSERT_EQ(tail.answer(), 200);
   TlsClient asks(world.server->port(), {.certificate = &till});
   asks.send(
       ApiWorld::request("DELETE", "/v1/keys/" + to_text(key.key.id) + "/certificates/" + hex_of(certificate.sha256)));
   EXPECT_EQ(asks.answer(), 204);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (text.find("\r\n0\r\n\r\n") == text.npos && std::chrono::steady_clock::now() < end && read()) continue;
-  EXPECT_THAT(text, HasSubstr("The client's certificate does not stand for the key any more."));
+  EXPECT_THAT(rest(tail), HasSubstr("The client's certificate does not stand for the key any more."));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/api/api_world.h"
+#include "tests/api/chunk.h"
 
 namespace tidemill {
 namespace {
@@ -32,21 +33,13 @@ struct Chunks {
 };
 Chunks chunks(RawClient& client) {
   Chunks c;
-  for (;;) {
-    const std::string line = client.until("\r\n");
-    if (line.empty()) return c;
-    const std::size_t size = std::stoul(line, nullptr, 16);
-    while (client.unread().size() < size + 2) {
-      if (!client.more()) return c;
-    }
-    c.body += client.unread().substr(0, size);
-    client.unread().erase(0, size + 2);
-    if (size == 0) {
-      c.whole = true;
-      return c;
-    }
+  while (const auto chunk = next_chunk(client)) {
+    c.body += *chunk;
+    c.whole = chunk->empty();
+    if (c.whole) break;
     ++c.count;
   }
+  return c;
 }
 
 TEST(SqlStream, AnAnswerOfAnySizeComesWholeAndInChunks) {

@@ -17,6 +17,7 @@
 
 #include "api/http/openssl.h"
 #include "api/http/tls_context.h"
+#include "api/server.h"
 
 namespace tidemill {
 
@@ -26,11 +27,24 @@ inline http::TlsMaterial server_material() {
   EXPECT_EQ(error, "");
   return material;
 }
+// One that believes these authorities of clients, in PEM.
+inline http::TlsMaterial server_material(const std::string& client_ca, http::ClientCertificates clients) {
+  auto material = server_material();
+  material.client_ca = client_ca;
+  material.clients = clients;
+  return material;
+}
 inline std::shared_ptr<const http::TlsContext> context_of(const http::TlsMaterial& material) {
   std::string error;
   auto context = http::TlsContext::make(material, error);
   EXPECT_EQ(error, "");
   return context;
+}
+
+inline ApiOptions with_tls(const http::TlsMaterial& material = server_material()) {
+  ApiOptions options;
+  options.tls = context_of(material);
+  return options;
 }
 
 // A client's certificate that is its own authority, unless it says of another that it has signed it.
@@ -144,6 +158,7 @@ class TlsClient {
     in_.append(part, static_cast<std::size_t>(last_));
     return true;
   }
+  const std::string& unread() const { return in_; }
   bool ended_in_order() const { return SSL_get_error(ssl_.get(), last_) == SSL_ERROR_ZERO_RETURN; }
   std::string until(std::string_view mark) {
     std::size_t at;

@@ -124,9 +124,7 @@ TEST(TlsContext, ClientCertificatesAreCheckedAndHandedUp) {
 
 TEST(TlsContext, SessionsAreResumedWithTheirClientAndNotPastANewCertificate) {
   const ClientCertificate known("producer-7");
-  auto material = server_material();
-  material.client_ca = known.pem();
-  material.clients = http::ClientCertificates::optional;
+  auto material = server_material(known.pem(), http::ClientCertificates::optional);
   World world(material);
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     SCOPED_TRACE(version);

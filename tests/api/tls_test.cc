@@ -6,12 +6,6 @@
 namespace tidemill {
 namespace {
 
-ApiOptions with_tls(const http::TlsMaterial& material = server_material()) {
-  ApiOptions options;
-  options.tls = context_of(material);
-  return options;
-}
-
 TEST(Tls, OldVersionsAndWeakSuitesAreNotSpoken) {
   ApiWorld world(with_tls());
   const std::uint16_t port = world.server->port();

@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 #include "tests/support/source_tree.h"
 
 namespace tidemill {
@@ -19,11 +20,7 @@ UsageDelta delta(const std::string& tenant) {
 }
 
 std::string key_with(ApiWorld& w, const std::string& tenant, const std::vector<std::string>& scopes) {
-  WantedKey wanted;
-  wanted.name = "test";
-  wanted.tenant = tenant;
-  for (const auto& scope : scopes) wanted.scopes.push_back(*parse_scope(scope));
-  return "X-Api-Key: " + std::string(std::move(w.keys->create(wanted, {})).value().secret.view()) + "\r\n";
+  return "X-Api-Key: " + text_of(issue(*w.keys, scopes, tenant)) + "\r\n";
 }
 
 // Method and path of every route that may change a stream, from the page that is held against the table.

@@ -4,14 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "tests/support/temp_dir.h"
-#include "tests/tools/http_stub.h"
-#include "tools/cli/cli.h"
+#include "tests/tools/cli_runner.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/times.h"
 
@@ -19,42 +15,9 @@ namespace tidemill::cli {
 namespace {
 
 using testing::HasSubstr;
-using Reply = HttpStub::Reply;
-using Request = HttpStub::Request;
 
-class Commands : public testing::Test {
+class Commands : public CannedServer {
  protected:
-  Commands()
-      : stub_([this](const Request& r) {
-          const std::lock_guard lock(mutex_);
-          requests_.push_back(r);
-          if (const auto it = replies_.find(r.method + " " + r.target); it != replies_.end()) return it->second;
-          return Reply{.status = 404,
-                       .body = R"({"title":"There is nothing.","detail":"Look elsewhere.","code":"not_found"})"};
-        }) {}
-
-  int run_with_input(const std::string& input, const std::vector<std::string>& words) {
-    std::istringstream in(input);
-    std::streambuf* before = std::cin.rdbuf(in.rdbuf());
-    std::cin.clear();
-    const int code = run(words);
-    std::cin.rdbuf(before);
-    return code;
-  }
-  int run(std::vector<std::string> words) {
-    words.insert(words.begin(), "tidemill");
-    words.push_back("--url");
-    words.push_back(stub_.url());
-    std::vector<char*> argv;
-    for (std::string& w : words) argv.push_back(w.data());
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int code = cli::run(static_cast<int>(argv.size()), argv.data());
-    out_ = testing::internal::GetCapturedStdout();
-    err_ = testing::internal::GetCapturedStderr();
-    return code;
-  }
-  const Request& last() const { return requests_.back(); }
   static std::string config(const std::string& toml) {
     const std::string path = testing::TempDir() + "tidemill_commands.toml";
     std::FILE* f = std::fopen(path.c_str(), "w");
@@ -62,12 +25,6 @@ class Commands : public testing::Test {
     std::fclose(f);
     return path;
   }
-
-  std::mutex mutex_;
-  std::map<std::string, Reply> replies_;
-  std::vector<Request> requests_;
-  std::string out_, err_;
-  HttpStub stub_;
 };
 
 std::string key_file(const std::string& text) {
@@ -126,7 +83,6 @@ TEST_F(Commands, HeadersCannotBeSmuggledIn) {
   EXPECT_TRUE(requests_.empty());
 }
 
-// To /dev/full a command says so; to a pipe that nobody reads it ends quietly.
 TEST_F(Commands, TailPrintsPagesAsTheyAreSpelled) {
   replies_["GET /v1/streams/retail/records?from=earliest&limit=1000"] = {
       .body = R"({"records":[{"sequence":1,"data":{"n":1e2,"t":"],"}},{"sequence":2,"data":{"n":1.0}}],"next":3})"};
@@ -149,65 +105,6 @@ TEST_F(Commands, TailFollowsEventsAndStopsAtItsLimit) {
   EXPECT_EQ(run({"tail", "--limit", "2", "--shard", "s0001"}), kOk) << err_;
   EXPECT_EQ(out_, "{\"sequence\":5}\n{\"sequence\":6}\n");
   EXPECT_EQ(last().headers.at("accept"), "text/event-stream");
-}
-
-TEST_F(Commands, SqlPrintsATable) {
-  replies_["POST /v1/sql"] = {
-      .body = R"({"columns":["country",{"name":"n"}],"rows":[["France",12],[null,3]],"as_of":{},"truncated":true})"};
-  EXPECT_EQ(run({"sql", "--format", "table", "--param", "17850", "--param", "x", "SELECT 1"}), kOk) << err_;
-  EXPECT_EQ(out_,
-            "country   n\n"
-            "-------  --\n"
-            "France   12\n"
-            "NULL      3\n"
-            "(2 rows, cut by the server's limit)\n");
-  EXPECT_EQ(last().body, R"({"sql":"SELECT 1","params":[17850,"x"]})");
-  replies_["POST /v1/sql"] = {.body = "a,b\r\n1,2\r\n"};
-  EXPECT_EQ(run({"sql", "SELECT 1"}), kOk);
-  EXPECT_EQ(out_, "a,b\r\n1,2\r\n") << "not a terminal: CSV";
-  EXPECT_EQ(last().headers.at("accept"), "text/csv");
-  EXPECT_EQ(err_, "");
-  EXPECT_EQ(run({"sql", " ; "}), kWrongUse);
-}
-
-TEST_F(Commands, SqlTellsNullFromNothingAndSaysAsOfWhen) {
-  replies_["POST /v1/sql"] = {
-      .body =
-          R"({"columns":["t","n"],"rows":[["",null],[null,-5]],"as_of":{"sequence":7,"time":"2026-01-02T03:04:05.000Z"}})"};
-  EXPECT_EQ(run({"sql", "--format", "table", "SELECT 1"}), kOk) << err_;
-  EXPECT_EQ(out_,
-            "t        n\n"
-            "----  ----\n"
-            "      NULL\n"
-            "NULL    -5\n"
-            "(2 rows, as of 7 at 2026-01-02T03:04:05.000Z)\n");
-}
-
-TEST_F(Commands, SqlRunsTheStatementsOfItsInputUntilOneFails) {
-  replies_["POST /v1/sql"] = {.body = "a\r\n1\r\n"};
-  EXPECT_EQ(run_with_input("SELECT ';';\n-- and\nSELECT\n 2", {"sql", "-"}), kOk) << err_;
-  EXPECT_EQ(out_, "a\r\n1\r\na\r\n1\r\n");
-  ASSERT_EQ(requests_.size(), 2u);
-  EXPECT_EQ(requests_[0].body, R"({"sql":"SELECT ';'"})");
-  EXPECT_EQ(requests_[1].body, R"({"sql":"SELECT\n 2"})");
-  EXPECT_EQ(run_with_input("SELECT 1; SELECT 2", {"sql", "--param", "1", "-"}), kWrongUse);
-  EXPECT_THAT(err_, HasSubstr("--param is for one statement"));
-
-  replies_["POST /v1/sql"] = {.status = 400, .body = R"({"title":"No.","detail":"line 1, column 3: x"})"};
-  const std::size_t before = requests_.size();
-  EXPECT_EQ(run_with_input("\nSELECT 1;\nSELECT 2;", {"sql", "-"}), kWrongUse);
-  EXPECT_EQ(requests_.size(), before + 1);
-  EXPECT_THAT(err_, HasSubstr("the statement at line 2: No. line 1, column 3: x"));
-  EXPECT_EQ(run_with_input(" ;; -- nothing\n", {"sql", "-"}), kWrongUse);
-  EXPECT_THAT(err_, HasSubstr("there is no statement"));
-}
-
-TEST_F(Commands, SqlSaysWhenAnAnswerBreaksOff) {
-  replies_["POST /v1/sql"] = {.raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na\r\n1\r\n",
-                              .close = true};
-  EXPECT_EQ(run({"sql", "SELECT 1"}), kNotReached);
-  EXPECT_THAT(err_, HasSubstr("the answer is not whole"));
-  EXPECT_EQ(out_, "a\r\n1");
 }
 
 TEST_F(Commands, ViewsRowsAndOneRow) {
@@ -275,24 +172,6 @@ TEST_F(Commands, AViewIsMadeAnewAndCompared) {
     EXPECT_THAT(out_, HasSubstr("02   aa    bb"));
   }
   EXPECT_EQ(run({"view", "rebuild", "v"}), kWrongUse);
-}
-
-TEST_F(Commands, SqlSaysWhatItDidWithAView) {
-  replies_["POST /v1/sql"] = {
-      .body =
-          R"({"statement":"CREATE MATERIALIZED VIEW","view":"v","result":"created","columns":[],"warnings":["Odd."],"trial":{"records":2,"sample":[{"a":"x","n":2}]}})"};
-  EXPECT_EQ(run({"sql", "--format", "table", "CREATE MATERIALIZED VIEW v AS ..."}), kOk);
-  EXPECT_EQ(out_, "view v created\n\nthe last 2 records alone give:\na  n\n-  -\nx  2\n");
-  EXPECT_EQ(err_, "warning: Odd.\n");
-  EXPECT_EQ(run({"sql", "--format", "json", "CREATE MATERIALIZED VIEW v AS ..."}), kOk);
-  EXPECT_THAT(out_, HasSubstr(R"({"statement":"CREATE)"));
-  replies_["POST /v1/sql"] = {
-      .body =
-          R"_({"statement":"EXPLAIN","view":null,"exists":false,"stream":"s","columns":[{"name":"k","type":"any","key":true}],"key":[{"expression":"k"}],"aggregates":[{"expression":"count(*)","type":"integer"}],"row_statement":"SELECT \"k\" FROM batch","final_statement":null,"warnings":[]})_"};
-  EXPECT_EQ(run({"sql", "--format", "table", "EXPLAIN SELECT k, count(*) FROM s GROUP BY k"}), kOk);
-  EXPECT_EQ(out_,
-            "stream     s\nkey        k\naggregate  count(*)  integer\nrow        SELECT \"k\" FROM batch\n\n"
-            "column  type  key\n------  ----  ---\nk       any   yes\n");
 }
 
 TEST_F(Commands, DiffAndApply) {

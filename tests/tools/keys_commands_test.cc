@@ -4,14 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <mutex>
 
 #include "engine/keys/key_text.h"
 #include "tests/support/temp_dir.h"
-#include "tests/tools/http_stub.h"
-#include "tools/cli/cli.h"
+#include "tests/tools/cli_runner.h"
 #include "tools/cli/commands.h"
 
 namespace tidemill::cli {
@@ -19,39 +18,15 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-using Reply = HttpStub::Reply;
-using Request = HttpStub::Request;
 
-class KeysCommands : public testing::Test {
+class KeysCommands : public CannedServer {
  protected:
-  KeysCommands()
-      : stub_([this](const Request& r) {
-          const std::lock_guard lock(mutex_);
-          requests_.push_back(r);
-          const auto it = replies_.find(r.method + " " + r.target.substr(0, r.target.find('?')));
-          if (it != replies_.end()) return it->second;
-          return Reply{.status = 404, .body = R"({"title":"There is nothing."})"};
-        }) {}
-
-  int run(std::vector<std::string> words) {
-    words.insert(words.begin(), "tidemill");
-    words.push_back("--url");
-    words.push_back(stub_.url());
-    std::vector<char*> argv;
-    for (std::string& w : words) argv.push_back(w.data());
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int code = cli::run(static_cast<int>(argv.size()), argv.data());
-    out_ = testing::internal::GetCapturedStdout();
-    err_ = testing::internal::GetCapturedStderr();
-    return code;
+  // Whatever is asked for behind the path.
+  Reply answer(const Request& r) override {
+    Request path = r;
+    path.target.resize(std::min(path.target.size(), path.target.find('?')));
+    return CannedServer::answer(path);
   }
-
-  std::mutex mutex_;
-  std::map<std::string, Reply> replies_;
-  std::vector<Request> requests_;
-  std::string out_, err_;
-  HttpStub stub_;
 };
 
 TEST_F(KeysCommands, AKeyInPlaceOfItsIdIsNeitherSentNorShown) {

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "storage/seam/clock.h"
-#include "tools/cli/cli.h"
+#include "tests/tools/cli_runner.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/completion.h"
 #include "tools/cli/log/program_logger.h"
@@ -143,17 +143,8 @@ TEST(Table, Objects) {
   EXPECT_EQ(table_of_objects(nlohmann::ordered_json::array()), "");
 }
 
-int run_program(std::vector<std::string> words, std::string& out, std::string& err) {
-  std::vector<char*> argv;
-  words.insert(words.begin(), "tidemill");
-  for (std::string& w : words) argv.push_back(w.data());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  const int code = run(static_cast<int>(argv.size()), argv.data());
-  out = testing::internal::GetCapturedStdout();
-  err = testing::internal::GetCapturedStderr();
-  return code;
-}
+struct Completion : CliRunner {};
+struct Program : CliRunner {};
 
 // What a shell with the script offers behind these words; the last one is under the cursor.
 std::string completed_by_bash(const std::string& script, const std::vector<std::string>& words) {
@@ -175,10 +166,9 @@ std::string completed_by_bash(const std::string& script, const std::vector<std::
   return out;
 }
 
-TEST(Completion, BashOffersWhatFits) {
-  std::string script, err;
-  ASSERT_EQ(run_program({"completion", "bash"}, script, err), kOk);
-  const auto offered = [&](const std::vector<std::string>& words) { return completed_by_bash(script, words); };
+TEST_F(Completion, BashOffersWhatFits) {
+  ASSERT_EQ(run({"completion", "bash"}), kOk);
+  const auto offered = [&](const std::vector<std::string>& words) { return completed_by_bash(out_, words); };
   EXPECT_EQ(offered({"tidemill", "ap"}), "apply");
   EXPECT_EQ(offered({"tidemill", "config", ""}), "check diff");
   EXPECT_EQ(offered({"tidemill", "load", "--en"}), "--encoding");
@@ -191,27 +181,25 @@ TEST(Completion, BashOffersWhatFits) {
   EXPECT_EQ(offered({"tidemill", "serve", "--data", "/et"}), "/etc") << "folders";
 }
 
-TEST(Completion, ZshScript) {
-  std::string script, err;
-  ASSERT_EQ(run_program({"completion", "zsh"}, script, err), kOk);
-  EXPECT_THAT(script, HasSubstr("'load:Send a CSV file to a stream'"));
-  EXPECT_THAT(script, HasSubstr("'--encoding[auto, utf-8 or windows-1252]:value:(auto utf-8 windows-1252)'"));
-  EXPECT_THAT(script, HasSubstr("'1:argument:(bash zsh)'"));
+TEST_F(Completion, ZshScript) {
+  ASSERT_EQ(run({"completion", "zsh"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("'load:Send a CSV file to a stream'"));
+  EXPECT_THAT(out_, HasSubstr("'--encoding[auto, utf-8 or windows-1252]:value:(auto utf-8 windows-1252)'"));
+  EXPECT_THAT(out_, HasSubstr("'1:argument:(bash zsh)'"));
 }
 
-TEST(Program, HelpVersionAndWrongUse) {
-  std::string out, err;
-  EXPECT_EQ(run_program({"--help"}, out, err), kOk);
-  EXPECT_THAT(out, HasSubstr("load"));
-  EXPECT_EQ(run_program({"--version"}, out, err), kOk);
-  EXPECT_THAT(out, HasSubstr("commit"));
-  EXPECT_EQ(run_program({"version"}, out, err), kOk);
-  EXPECT_THAT(out, HasSubstr("log segments 1"));
-  EXPECT_EQ(run_program({}, out, err), kWrongUse);
-  EXPECT_THAT(err, HasSubstr("Subcommands:"));
+TEST_F(Program, HelpVersionAndWrongUse) {
+  EXPECT_EQ(run({"--help"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("load"));
+  EXPECT_EQ(run({"--version"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("commit"));
+  EXPECT_EQ(run({"version"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("log segments 1"));
+  EXPECT_EQ(run({}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("Subcommands:"));
 }
 
-TEST(Program, WrongUseIsNamedWithItsRemedy) {
+TEST_F(Program, WrongUseIsNamedWithItsRemedy) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
       {{"lod", "x.csv"}, "tidemill: there is no command 'lod'; did you mean 'load'?\n"},
       {{"frobnicate"}, "tidemill: there is no command 'frobnicate'; see `tidemill --help`\n"},
@@ -236,50 +224,45 @@ TEST(Program, WrongUseIsNamedWithItsRemedy) {
        "tidemill serve: --listen x: must be ADDRESS:PORT with a port from 0 to 65535, such as 127.0.0.1:7077\n"},
   };
   for (const auto& [words, sentence] : cases) {
-    std::string out, err;
-    EXPECT_EQ(run_program(words, out, err), kWrongUse) << sentence;
-    EXPECT_EQ(err, sentence);
+    EXPECT_EQ(run(words), kWrongUse) << sentence;
+    EXPECT_EQ(err_, sentence);
   }
 }
 
-TEST(Program, OfAFlagThatComesTwiceTheLastHolds) {
-  std::string out, err;
-  EXPECT_EQ(run_program({"sample", "--rows", "5", "--rows", "0"}, out, err), kOk) << err;
-  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1) << "the header";
+TEST_F(Program, OfAFlagThatComesTwiceTheLastHolds) {
+  EXPECT_EQ(run({"sample", "--rows", "5", "--rows", "0"}), kOk) << err_;
+  EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 1) << "the header";
 }
 
-TEST(Program, EveryCommandHasHelpWithExamples) {
-  std::string out, err;
-  ASSERT_EQ(run_program({"completion", "bash"}, out, err), kOk);
-  const std::string list = out.substr(out.find("'') words='") + 11);
+TEST_F(Program, EveryCommandHasHelpWithExamples) {
+  ASSERT_EQ(run({"completion", "bash"}), kOk);
+  const std::string list = out_.substr(out_.find("'') words='") + 11);
   std::istringstream names(list.substr(0, list.find('\'')));
   std::string name;
   int count = 0;
   while (names >> name) {
     ++count;
-    std::string help;
-    EXPECT_EQ(run_program({name, "--help"}, help, err), kOk) << name;
+    EXPECT_EQ(run({name, "--help"}), kOk) << name;
     if (name != "config" && name != "keys" && name != "limits") {  // their own commands have them
-      EXPECT_THAT(help, HasSubstr("Examples:")) << name;
+      EXPECT_THAT(out_, HasSubstr("Examples:")) << name;
     }
   }
   EXPECT_GE(count, 9);
 }
 
-TEST(Program, ConfigCheckNamesFileAndLine) {
-  std::string out, err;
+TEST_F(Program, ConfigCheckNamesFileAndLine) {
   const std::string path = testing::TempDir() + "tidemill_config_check.toml";
   {
     std::FILE* f = std::fopen(path.c_str(), "w");
     std::fputs("[server]\nlisten = \"127.0.0.1:1\"\nport = 1\n[limits]\nbody = \"1TiB\"\n", f);
     std::fclose(f);
   }
-  EXPECT_EQ(run_program({"config", "check", path}, out, err), kWrongUse);
-  EXPECT_THAT(err, HasSubstr(path + ":3: unknown key 'server.port'"));
-  EXPECT_THAT(err, HasSubstr(path + ":5: 'limits.body' must be between"));
-  EXPECT_THAT(err, HasSubstr("2 mistakes"));
+  EXPECT_EQ(run({"config", "check", path}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr(path + ":3: unknown key 'server.port'"));
+  EXPECT_THAT(err_, HasSubstr(path + ":5: 'limits.body' must be between"));
+  EXPECT_THAT(err_, HasSubstr("2 mistakes"));
   std::remove(path.c_str());
-  EXPECT_EQ(run_program({"config", "check"}, out, err), kOk);
+  EXPECT_EQ(run({"config", "check"}), kOk);
 }
 
 }  // namespace

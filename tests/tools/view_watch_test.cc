@@ -5,8 +5,7 @@
 
 #include <deque>
 
-#include "tests/tools/http_stub.h"
-#include "tools/cli/cli.h"
+#include "tests/tools/cli_runner.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/http/events.h"
 #include "tools/cli/output.h"
@@ -17,8 +16,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using Reply = HttpStub::Reply;
-using Request = HttpStub::Request;
 
 TEST(Events, AreCutWhereverThePiecesEnd) {
   const std::string text =
@@ -47,36 +44,25 @@ TEST(RunningTable, AColumnIsAsWideAsWhatCame) {
   EXPECT_EQ(table.add({{{"+"}, {"b"}, {"1000", true}}}, 0), "+  b      1000\n");
 }
 
-class ViewWatch : public testing::Test {
+class ViewWatch : public CannedServer {
  protected:
-  ViewWatch()
-      : stub_([this](const Request& r) {
-          const std::lock_guard lock(mutex_);
-          requests_.push_back(r);
-          if (r.target == "/v1/views/v")
-            return Reply{.body =
-                             R"({"columns":[{"name":"k","type":"text","key":true},{"name":"n","type":"integer"}]})"};
-          if (replies_.empty()) return Reply{.status = 404, .body = R"({"title":"There is no view of that name."})"};
-          Reply reply = replies_.front();
-          replies_.pop_front();
-          return reply;
-        }) {}
+  // The view is always there; its changes are the next reply.
+  Reply answer(const Request& r) override {
+    if (r.target == "/v1/views/v")
+      return {.body = R"({"columns":[{"name":"k","type":"text","key":true},{"name":"n","type":"integer"}]})"};
+    if (changes_.empty()) return {.status = 404, .body = R"({"title":"There is no view of that name."})"};
+    Reply reply = changes_.front();
+    changes_.pop_front();
+    return reply;
+  }
   static Reply events(const std::string& text) {
     char size[16];
     std::snprintf(size, sizeof size, "%zx\r\n", text.size());
     return {.raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (size + text) + "\r\n", .close = true};
   }
   int run(std::vector<std::string> words) {
-    words.insert(words.begin(), {"tidemill", "view", "watch", "v"});
-    words.insert(words.end(), {"--url", stub_.url()});
-    std::vector<char*> argv;
-    for (std::string& w : words) argv.push_back(w.data());
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int code = cli::run(static_cast<int>(argv.size()), argv.data());
-    out_ = testing::internal::GetCapturedStdout();
-    err_ = testing::internal::GetCapturedStderr();
-    return code;
+    words.insert(words.begin(), {"view", "watch", "v"});
+    return CannedServer::run(words);
   }
   // Of the requests for changes: their cursors.
   std::vector<std::string> cursors() {
@@ -87,11 +73,7 @@ class ViewWatch : public testing::Test {
     return out;
   }
 
-  std::mutex mutex_;
-  std::deque<Reply> replies_;
-  std::vector<Request> requests_;
-  std::string out_, err_;
-  HttpStub stub_;
+  std::deque<Reply> changes_;
 };
 
 const std::string kCopy =
@@ -100,7 +82,7 @@ const std::string kCopy =
 const std::string kCurrent = "id: c1\nevent: current\ndata: {\"as_of\":{\"sequence\":2}}\n\n";
 
 TEST_F(ViewWatch, PrintsALineForEachRowAndGoesOnAfterABreak) {
-  replies_ = {events(kCopy + kCurrent + "event: row\ndata: {\"key\":[\"bb\"],\"row\":{\"k\":\"bb\",\"n\":13}}\n\n"),
+  changes_ = {events(kCopy + kCurrent + "event: row\ndata: {\"key\":[\"bb\"],\"row\":{\"k\":\"bb\",\"n\":13}}\n\n"),
               {.drop = true},
               {.status = 503, .body = "{\"title\":\"It is catching up.\"}", .headers = {{"Retry-After", "0"}}},
               events("event: row\ndata: {\"key\":[\"bb\"],\"row\":{\"k\":\"bb\",\"n\":13}}\n\n"
@@ -122,7 +104,7 @@ TEST_F(ViewWatch, PrintsALineForEachRowAndGoesOnAfterABreak) {
 }
 
 TEST_F(ViewWatch, MachinesGetEachEventAsTheServerSpellsIt) {
-  replies_ = {events(kCopy + kCurrent + "event: must-refetch\nid:\ndata: {\"reason\":\"It went.\"}\n\n"),
+  changes_ = {events(kCopy + kCurrent + "event: must-refetch\nid:\ndata: {\"reason\":\"It went.\"}\n\n"),
               events("event: snapshot\ndata: {}\n\n")};
   EXPECT_EQ(run({"--json"}), kWrongUse);
   EXPECT_EQ(out_,
@@ -148,13 +130,13 @@ TEST_F(ViewWatch, AsksForWhatWasAskedFor) {
 }
 
 TEST_F(ViewWatch, WhatCannotGetBetterEndsIt) {
-  replies_ = {{.status = 400, .body = R"({"title":"A parameter.","detail":"`where`, line 1, column 1: no"})"}};
+  changes_ = {{.status = 400, .body = R"({"title":"A parameter.","detail":"`where`, line 1, column 1: no"})"}};
   EXPECT_EQ(run({"--where", "x"}), kWrongUse);
   EXPECT_EQ(err_, "tidemill view watch: A parameter. `where`, line 1, column 1: no (HTTP 400)\n");
-  replies_ = {events("event: error\ndata: {\"code\":\"query_timeout\",\"status\":503,\"title\":\"Too long.\"}\n\n")};
+  changes_ = {events("event: error\ndata: {\"code\":\"query_timeout\",\"status\":503,\"title\":\"Too long.\"}\n\n")};
   EXPECT_EQ(run({"--where", "x"}), kWrongUse);
   EXPECT_EQ(err_, "tidemill view watch: Too long. (HTTP 503)\n");
-  replies_ = {{.drop = true}};
+  changes_ = {{.drop = true}};
   EXPECT_EQ(run({}), kNotReached);
   EXPECT_THAT(out_, IsEmpty());
 }
