@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <mutex>
 #include <string_view>
 
 #include "consumers/views/cell.h"
@@ -101,10 +102,13 @@ void json_member_function(sqlite3_context* context, int, sqlite3_value** args) {
 }  // namespace
 
 void configure_sqlite() {
-  // All fail harmlessly with SQLITE_MISUSE once SQLite is in use.
-  sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-  sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
-  account_for_sqlite_memory();
+  static std::once_flag once;
+  std::call_once(once, [] {
+    // All fail harmlessly with SQLITE_MISUSE once SQLite is in use.
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+    account_for_sqlite_memory();
+  });
 }
 
 int register_functions(sqlite3* db) {
@@ -128,6 +132,7 @@ int register_functions(sqlite3* db) {
 }
 
 SqlResult<std::unique_ptr<Connection>> Connection::open(const char* files) {
+  configure_sqlite();
   sqlite3* db = nullptr;
   int rc = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, files);
   std::unique_ptr<Connection> out(new Connection(db));

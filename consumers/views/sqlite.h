@@ -11,8 +11,8 @@ struct sqlite3_stmt;
 namespace tidemill::views {
 
 // Process-wide settings of SQLite: no memory statistics (they cost five times the CPU with two threads), MULTITHREAD,
-// an allocator that counts where an SqlAccount stands on the thread. Once, by main, before the first connection;
-// calling it again changes nothing.
+// an allocator that counts where an SqlAccount stands on the thread. Any thread; needed before SQLite is used by other
+// means than a Connection. Calling it again changes nothing.
 void configure_sqlite();
 
 // ident, timestamp, number. SQLite's code, 0 for fine.

@@ -29,7 +29,12 @@ TEST(Metrics, EachOfTheTableIsThereAndHasItsLabels) {
   const std::string make = R"({"sql":"CREATE STREAM made AS SELECT * FROM retail"})";
   ASSERT_EQ(world.ask(ApiWorld::request("POST", "/v1/sql", make, kJsonHeader)).status, 200);
   EXPECT_EQ(world.ask(ApiWorld::post(kGood, kJsonHeader, "?ack=view")).status, 200);
-  // Of usage there is a series for each tenant that has some.
+  // Of usage and of quotas there are series for each tenant that has some.
+  EXPECT_EQ(world
+                .ask(ApiWorld::request("PUT", "/v1/limits/tenants/default", R"({"requests":{"per_day":1000000}})",
+                                       kJsonHeader))
+                .status,
+            200);
   ASSERT_TRUE(world.usage->append(
       {{"default", KeyId{7}, std::chrono::floor<std::chrono::hours>(system_clock().wall()), {1, 1, 1, 1}}}));
   const std::string text = world.get("/metrics").body;

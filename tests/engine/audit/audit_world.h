@@ -15,11 +15,10 @@
 
 namespace tidemill {
 
-inline constexpr KeyId kTill{0x1234567812345678};
-inline constexpr KeyId kBoard{0x8765432187654321};
-
 // An engine on a simulated disk with an audit trail, and what stands in its log.
 struct AuditWorld : ::testing::Test {
+  static constexpr KeyId kTill{0x1234567812345678};
+  static constexpr KeyId kBoard{0x8765432187654321};
   EngineWorld world;
   AuditTrail::Options options;
   std::unique_ptr<AuditTrail> audit;
