@@ -113,6 +113,7 @@ enum Sides { kLeft = 1, kRight = 2 };
 // trim(text, set): the set's characters in its order, the first that fits is taken away, as SQLite has it.
 template <int sides>
 void trim_function(sqlite3_context* context, int, sqlite3_value** args) {
+  constexpr const char* kName = sides == kLeft ? "ltrim" : sides == kRight ? "rtrim" : "trim";
   if (sqlite3_value_type(args[0]) == SQLITE_NULL) return;
   std::string_view text = text_of(args[0]);
   const std::string_view given = text_of(args[1]);
@@ -136,7 +137,7 @@ void trim_function(sqlite3_context* context, int, sqlite3_value** args) {
     while (const std::size_t n = fits([&](std::string_view c) { return text.starts_with(c); })) text.remove_prefix(n);
   if ((sides & kRight) != 0)
     while (const std::size_t n = fits([&](std::string_view c) { return text.ends_with(c); })) text.remove_suffix(n);
-  if (steps > kStepsMax) return too_long(context, "trim");
+  if (steps > kStepsMax) return too_long(context, kName);
   if (!may_go_on(context, steps + text.size())) return;
   sqlite3_result_text64(context, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
 }
