@@ -23,8 +23,11 @@ constexpr Range kRanges4[] = {
     {{172, 16}, 12, "private"},
     {{192, 0, 0}, 24, "protocol assignments"},
     {{192, 0, 2}, 24, "documentation"},
+    {{192, 31, 196}, 24, "AS112, a sink for reverse names"},
+    {{192, 52, 193}, 24, "relays of multicast (AMT)"},
     {{192, 88, 99}, 24, "6to4 relays"},
     {{192, 168}, 16, "private"},
+    {{192, 175, 48}, 24, "AS112, a sink for reverse names"},
     {{198, 18}, 15, "benchmarks"},
     {{198, 51, 100}, 24, "documentation"},
     {{203, 0, 113}, 24, "documentation"},
@@ -48,6 +51,7 @@ constexpr Range kRanges6[] = {
     {{0x20, 0x01, 0, 0}, 23, "protocol assignments"},
     {{0x20, 0x01, 0x0d, 0xb8}, 32, "documentation"},
     {{0x20, 0x02}, 16, "6to4, with an address of IPv4 inside"},
+    {{0x26, 0x20, 0, 0x4f, 0x80, 0}, 48, "AS112, a sink for reverse names"},
     {{0x3f, 0xff}, 20, "documentation"},
 };
 

@@ -21,8 +21,8 @@ std::optional<Address> parse_address(std::string_view text);
 std::string to_text(const Address& address);
 
 // Why that address is none of the public Internet's hosts; empty: it is one. Refused are all special purposes of IANA's
-// registries (RFC 6890 and what followed), what carries an address of IPv4 inside (mapped, NAT64, 6to4, Teredo), and of
-// IPv6 all that is not 2000::/3.
+// registries (RFC 6890 and what followed), also those that are reached globally (AS112, AMT), what carries an address
+// of IPv4 inside (mapped, NAT64, 6to4, Teredo), and of IPv6 all that is not 2000::/3.
 std::string_view why_not_public(const Address& address);
 
 struct Network {
