@@ -37,7 +37,9 @@ class TrustImpl final : public Trust {
     if (ca_file.empty() ? SSL_CTX_set_default_verify_paths(c) != 1
                         : SSL_CTX_load_verify_file(c, ca_file.c_str()) != 1) {
       ERR_clear_error();
-      return error = ca_file + " holds no certificate in PEM, or cannot be read", false;
+      error = ca_file.empty() ? "the system's authorities cannot be loaded"
+                              : ca_file + " holds no certificate in PEM, or cannot be read";
+      return false;
     }
     return true;
   }
