@@ -3,6 +3,7 @@
 
 #include "api/router/cross_site.h"
 #include "tests/api/api_world.h"
+#include "tests/api/issued_key.h"
 #include "tests/api/tls_client.h"
 
 namespace tidemill {
@@ -41,11 +42,8 @@ TEST_F(CrossSiteApi, OthersAreLetIn) {
                               "Origin: http://a\r\n", "Origin: https://A\r\n"})
     EXPECT_EQ(sql(headers).status, 200) << headers;
   EXPECT_EQ(world.ask(ApiWorld::request("GET", "/v1/views", {}, "Sec-Fetch-Site: cross-site\r\n")).status, 200);
-  WantedKey wanted;
-  wanted.name = "test";
-  wanted.scopes = {*parse_scope("instance:admin")};
-  const auto key = std::move(world.keys->create(wanted, {})).value();
-  EXPECT_EQ(sql("Sec-Fetch-Site: cross-site\r\nX-Api-Key: " + std::string(key.secret.view()) + "\r\n").status, 200);
+  const auto key = issue(*world.keys, {"instance:admin"});
+  EXPECT_EQ(sql("Sec-Fetch-Site: cross-site\r\n" + bearer(key)).status, 200);
   EXPECT_EQ(sql("Sec-Fetch-Site: cross-site\r\n").status, 401);
 }
 
@@ -59,10 +57,7 @@ TEST_F(CrossSiteApi, ANameThatTheWorldKnowsIsNotThisMachine) {
   EXPECT_EQ(ask("evil.example", "/healthz").status, 200);
   for (const char* host : {"127.0.0.1:7077", "[::1]:7077", "localhost:7077", "box", "box:7077", "a.localhost"})
     EXPECT_EQ(ask(host, "/v1/views").status, 200) << host;
-  WantedKey wanted;
-  wanted.name = "test";
-  wanted.scopes = {*parse_scope("instance:admin")};
-  ASSERT_TRUE(world.keys->create(wanted, {}));
+  issue(*world.keys, {"instance:admin"});
   EXPECT_EQ(ask("evil.example", "/v1/views").status, 401) << "with keys any name will do";
 }
 
@@ -76,16 +71,8 @@ TEST(CrossSite, WhatIsLocal) {
 // A browser shows a certificate that is in its store to whoever asks, for a page of any site.
 TEST(CrossSiteCertificate, DoesNotStandForAKeyThere) {
   const ClientCertificate till("till-3");
-  auto material = server_material();
-  material.client_ca = till.pem();
-  material.clients = http::ClientCertificates::optional;
-  ApiOptions options;
-  options.tls = context_of(material);
-  ApiWorld world(options, null_logger());
-  WantedKey wanted;
-  wanted.name = "test";
-  wanted.scopes = {*parse_scope("instance:admin")};
-  const auto key = std::move(world.keys->create(wanted, {})).value();
+  ApiWorld world(with_tls(server_material(till.pem(), http::ClientCertificates::optional)), null_logger());
+  const auto key = issue(*world.keys, {"instance:admin"});
   KeyCertificate certificate;
   certificate.sha256 = parse_hash(http::fingerprint_of(till.certificate.get())).value();
   certificate.expires = world.real.env.clock.wall() + std::chrono::hours(1);
