@@ -1,5 +1,6 @@
 #include "api/router/access.h"
 
+#include <algorithm>
 #include <string>
 
 #include "api/errors/problem.h"
@@ -30,6 +31,24 @@ bool key_of(const http::Request& request, std::string_view& key, std::string& wr
   }
   if (found > 1) wrong = "More than one key came: send one, once, as " + std::string(kHow) + ".";
   return found <= 1;
+}
+
+// Whether the URL carries what other services take as a key there.
+bool has_key_in_url(std::string_view query) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    const std::string_view name = pair.substr(0, pair.find('='));
+    for (const char* one : {"key", "api_key", "access_token"})
+      if (http::iequals(name, one)) return true;
+  }
+  return false;
+}
+
+std::string_view no_key_in(const http::Request& request) {
+  if (!has_key_in_url(request.query)) return "No key came.";
+  // How to send one, the answer says anyway.
+  return "No key came: none is taken from the URL, for URLs end up in logs. If the one there was good, rotate it.";
 }
 
 KeyHash certificate_of(const http::Request& request) {
@@ -71,7 +90,7 @@ Admission Access::judge(const Need& need, const http::Request& request) const {
   if (key.empty()) {
     // An empty header was meant as a key: an unset variable must not make somebody else of a client.
     const bool came = request.count("X-Api-Key") + request.count("Authorization") != 0;
-    return came ? refused(Denial::no_key, "No key came.") : judge_certificate(request);
+    return came ? refused(Denial::no_key, no_key_in(request)) : judge_certificate(request);
   }
   Keys::Found found = keys_->check(key);
   if (found.verdict == Keys::Verdict::malformed && parse_access_key(key))
@@ -89,7 +108,7 @@ Admission Access::judge(const Need& need, const http::Request& request) const {
 }
 
 Admission Access::judge_certificate(const http::Request& request) const {
-  if (request.peer == nullptr) return refused(Denial::no_key, "No key came.");
+  if (request.peer == nullptr) return refused(Denial::no_key, no_key_in(request));
   auto found =
       keys_->check_certificate(certificate_of(request), WallTime(std::chrono::seconds(request.peer->expires_s)));
   if (found.verdict == Keys::Verdict::unknown)

@@ -220,6 +220,21 @@ TEST_F(KeysApi, AKeyComesOnceAndInOneOfTwoWays) {
   EXPECT_EQ(client.answer().status, 200);
 }
 
+TEST_F(KeysApi, AKeyInTheUrlIsToldToComeInAHeader) {
+  const std::string good = key({"stream:retail:read"});
+  const std::string path = "/v1/streams/retail/records?";
+  for (const std::string& query : {"key=" + good, "limit=1&api_key=" + good, "Access_Token=" + good + "&limit=1"}) {
+    const auto answer = get(path + query, "");
+    EXPECT_EQ(answer.status, 401) << query;
+    EXPECT_THAT(answer.body,
+                AllOf(HasSubstr("none is taken from the URL, for URLs end up in logs"),
+                      HasSubstr("If the one there was good, rotate it. Send one as"), Not(HasSubstr(good))))
+        << query;
+  }
+  for (const char* query : {"limit=1", "keys=x", "limit=key", "x=1&key2=a"})
+    EXPECT_THAT(get(path + query, "").body, AllOf(HasSubstr("No key came."), Not(HasSubstr("URL")))) << query;
+}
+
 TEST_F(KeysApi, TheFirstKeyClosesTheDoorAndRevokingItDoesNotOpenIt) {
   EXPECT_EQ(get("/v1/streams", "").status, 200);
   EXPECT_EQ(get("/v1/streams", "anything").status, 200) << "there is nothing to hold it against";
