@@ -217,6 +217,13 @@ TEST_F(Commands, DiffAndApply) {
   std::remove(path.c_str());
 }
 
+TEST_F(Commands, ApplyWithoutItsFileProposesNoOther) {
+  EXPECT_EQ(run({"apply", "/nowhere/t.toml"}), kWrongUse);
+  EXPECT_EQ(err_, "tidemill apply: /nowhere/t.toml: cannot be read: No such file or directory; name another file\n");
+  EXPECT_EQ(run({"config", "diff", "/nowhere/t.toml"}), kWrongUse);
+  EXPECT_THAT(err_, HasSubstr("or none for the built-in configuration"));
+}
+
 TEST_F(Commands, StatusSaysWhatNeedsAHand) {
   replies_["GET /readyz"] = {.body = "{}"};
   replies_["GET /readyz/ingest"] = {.body = "{}"};

@@ -157,7 +157,8 @@ TEST(Config, DefinitionsOfViewsAreCheckedWithoutAServer) {
 TEST(Config, AMissingFileIsNamed) {
   ConfigErrors errors;
   load_config({.file = "/nowhere/t.toml"}, errors);
-  EXPECT_THAT(errors, ElementsAre(StartsWith("/nowhere/t.toml: cannot be read: No such file or directory")));
+  EXPECT_THAT(errors, ElementsAre("/nowhere/t.toml: cannot be read: No such file or directory; name another file, or "
+                                  "none for the built-in configuration"));
   errors.clear();
   load_config({.file = "/tmp"}, errors);
   EXPECT_THAT(errors, ElementsAre(StartsWith("/tmp: cannot be read: Is a directory")));

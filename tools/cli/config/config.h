@@ -85,9 +85,10 @@ using ConfigErrors = std::vector<std::string>;
 
 // Where a configuration comes from. Later members override earlier ones.
 struct ConfigSources {
-  std::optional<std::string> file;                               // a TOML file
+  std::optional<std::string> file;                               // a TOML file; none: the built-in configuration
   std::vector<std::pair<std::string, std::string>> environment;  // TIDEMILL_SERVER_LISTEN ...; others are ignored
   std::vector<std::pair<std::string_view, std::string>> flags;   // "server.listen", as written on the command line
+  bool file_needed = false;  // there is no doing without one, so an error does not propose it
 };
 
 // The built-in configuration: the table's defaults, the stream `retail`, its two views.

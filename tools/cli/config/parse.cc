@@ -303,8 +303,8 @@ Config load_config(const ConfigSources& sources, ConfigErrors& errors) {
   std::ostringstream text;
   if (in) text << in.rdbuf();
   if (!in || (errno != 0 && text.str().empty())) {
-    errors.push_back(*sources.file + ": cannot be read: " + std::strerror(errno ? errno : EIO) +
-                     "; name another file, or none for the built-in configuration");
+    errors.push_back(*sources.file + ": cannot be read: " + std::strerror(errno ? errno : EIO) + "; name another file" +
+                     (sources.file_needed ? "" : ", or none for the built-in configuration"));
     return default_config();
   }
   return parse_config(text.str(), *sources.file, sources, errors);

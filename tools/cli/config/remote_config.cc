@@ -14,9 +14,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::optional<Config> read(const ConfigOptions& options, const char* command) {
+std::optional<Config> read(const ConfigOptions& options, const char* command, bool file_needed) {
   ConfigErrors errors;
-  Config config = load_config({.file = options.file, .environment = environment_of_process()}, errors);
+  ConfigSources sources{.file = options.file, .environment = environment_of_process()};
+  sources.file_needed = file_needed;
+  Config config = load_config(sources, errors);
   for (const std::string& e : errors) wrong_use(command, e);
   if (!errors.empty()) return std::nullopt;
   return config;
@@ -138,7 +140,7 @@ int walk(const Config& config, const Server& server, const char* command, F&& fo
 }  // namespace
 
 int config_diff(const ConfigOptions& options) {
-  const auto config = read(options, "config diff");
+  const auto config = read(options, "config diff", false);
   if (!config) return kWrongUse;
   std::string error;
   const auto server = resolve(options.remote, error);
@@ -155,7 +157,7 @@ int config_diff(const ConfigOptions& options) {
 }
 
 int config_apply(const ConfigOptions& options) {
-  const auto config = read(options, "apply");
+  const auto config = read(options, "apply", true);
   if (!config) return kWrongUse;
   std::string error;
   const auto server = resolve(options.remote, error);
