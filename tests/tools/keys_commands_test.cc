@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "engine/keys/key_text.h"
+#include "storage/seam/posix_file_system.h"
 #include "tests/support/temp_dir.h"
 #include "tests/tools/cli_runner.h"
 #include "tools/cli/commands.h"
@@ -124,6 +125,17 @@ TEST_F(KeysCommands, ADamagedSystemStreamIsNotCalledADamagedMarker) {
   std::filesystem::remove(data + "/TIDEMILL");
   EXPECT_EQ(run({"keys", "list", "--data", data}), kWrongUse);
   EXPECT_THAT(err_, HasSubstr(data + "/TIDEMILL is missing or damaged"));
+}
+
+TEST_F(KeysCommands, ADirectoryInUseIsSaidOnce) {
+  const TempDir directory;
+  const std::string data = directory.path() + "/data";
+  ASSERT_EQ(run({"keys", "create", "operator", "--admin", "--data", data}), kOk) << err_;
+  PosixFileSystem files;
+  const auto lock = files.lock(data + "/lock");
+  ASSERT_TRUE(lock);
+  EXPECT_EQ(run({"keys", "list", "--data", data}), kWrongUse);
+  EXPECT_EQ(err_, "tidemill keys list: a server uses " + data + ": go through it with --url, or stop it first\n");
 }
 
 TEST_F(KeysCommands, ADayIsATime) {

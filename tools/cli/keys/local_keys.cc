@@ -4,14 +4,19 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <mutex>
+#include <utility>
+#include <vector>
 
+#include "engine/errors.h"
+#include "storage/base/errors.h"
 #include "storage/seam/clock.h"
 #include "storage/seam/random.h"
 #include "tools/cli/looking.h"
 
 namespace tidemill::cli {
 
-// On standard error, with the values that say where.
+// On standard error, with the values that say where; at the opening only once it is known that they are worth it.
 class LocalKeys::Errors final : public Logger {
  public:
   bool enabled(LogLevel level) const override { return level == LogLevel::error; }
@@ -19,9 +24,32 @@ class LocalKeys::Errors final : public Logger {
     if (!enabled(level)) return;
     std::string line = "tidemill: " + std::string(message);
     for (const LogField& field : fields) line.append(" ").append(field.name).append("=").append(field.value);
-    std::fprintf(stderr, "%s\n", line.c_str());
+    const std::lock_guard lock(mutex_);
+    if (open_) {
+      std::fprintf(stderr, "%s\n", line.c_str());
+    } else {
+      held_.push_back(std::move(line));
+    }
   }
+  // From now on as it comes. `say`: also what has come.
+  void open(bool say) {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    for (const std::string& line : std::exchange(held_, {}))
+      if (say) std::fprintf(stderr, "%s\n", line.c_str());
+  }
+
+ private:
+  std::mutex mutex_;
+  bool open_ = false;
+  std::vector<std::string> held_;
 };
+
+// Of which the engine says what cannot_look() says, too.
+static bool said_by_cannot_look(const ErrorCode& error) {
+  return error == StorageErrc::directory_in_use || error == StorageErrc::layout_too_new ||
+         error == EngineErrc::not_a_data_directory;
+}
 
 LocalKeys::LocalKeys()
     : errors_(std::make_unique<Errors>()), env_{files_, system_clock(), system_random(),
@@ -54,6 +82,7 @@ std::unique_ptr<LocalKeys> LocalKeys::open(const std::string& data, Missing miss
   Engine::Options options;
   options.data = data;
   auto engine = Engine::open(local->env_, options);
+  local->errors_->open(engine || !said_by_cannot_look(engine.error()));
   if (!engine) {
     error = cannot_look(engine.error(), data, false);
     return nullptr;
