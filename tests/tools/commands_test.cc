@@ -248,6 +248,28 @@ TEST_F(Commands, StatusSaysWhatNeedsAHand) {
   EXPECT_THAT(json["troubles"][1].get<std::string>(), HasSubstr("parked 2"));
 }
 
+TEST_F(Commands, StatusSaysThatAKeyMayNotSeeTheStreams) {
+  replies_["GET /readyz"] = replies_["GET /readyz/ingest"] = {.body = "{}"};
+  replies_["GET /v1/streams"] = {.body = R"({"streams":[]})"};
+  replies_["GET /v1/groups"] = {.body = R"({"groups":[]})"};
+  replies_["GET /v1/views"] = {.body = R"({"views":[]})"};
+  const auto log = [](const char* stream) {
+    return "tidemill_log_bytes{stream=\"" + std::string(stream) + "\",tenant=\"default\"} 1\n";
+  };
+  replies_["GET /metrics"] = {.body = log("_usage")};
+  EXPECT_EQ(run({"status"}), kOk);
+  EXPECT_EQ(err_, "") << "there is none";
+  replies_["GET /metrics"] = {.body = log("_usage") + log("retail") + log("b")};
+  for (const auto& words : {std::vector<std::string>{"status"}, {"status", "--json"}}) {
+    EXPECT_EQ(run(words), kOk);
+    EXPECT_THAT(err_, HasSubstr("the server has 2 streams and shows this key none: it lacks the scope server:read"));
+    EXPECT_THAT(out_, Not(HasSubstr("server:read")));
+  }
+  replies_["GET /v1/views"] = {.body = R"({"views":[{"name":"customers","rows":1,"parked":0,"ready":true}]})"};
+  EXPECT_EQ(run({"status"}), kOk);
+  EXPECT_EQ(err_, "") << "it sees what it may";
+}
+
 TEST_F(Commands, StatusTellsARefusalFromAServerThatIsAway) {
   replies_["GET /readyz"] = replies_["GET /readyz/ingest"] = {.body = "{}"};
   for (const auto& [status, code] :
@@ -266,8 +288,7 @@ TEST(Times, APlaceIsASequenceATimeADayOrHowLongAgo) {
   EXPECT_EQ(place_text("2027-01-31", now), "2027-01-31T00:00:00.000Z");
   EXPECT_EQ(place_text("999999d", now), "1970-01-01T00:00:00.000Z");
   // As the server takes it, or will say that it does not.
-  for (const char* as_it_is :
-       {"0", "20270131", "2027-01-31T08:00:00+01:00", "earliest", "latest", "", "-2d", "d"})
+  for (const char* as_it_is : {"0", "20270131", "2027-01-31T08:00:00+01:00", "earliest", "latest", "", "-2d", "d"})
     EXPECT_EQ(place_text(as_it_is, now), as_it_is);
   EXPECT_EQ(parse_past("2d", now), now - std::chrono::hours(48));
   EXPECT_EQ(parse_past("yesterday", now), std::nullopt);

@@ -20,6 +20,9 @@ struct ServerFacts {
   std::map<std::string, std::uint64_t> applied_by;  // where each group was a moment before
 };
 
+// Where the key shows no stream and no view although the server has some: a sentence that says why. Else empty. It is
+// nothing that needs a hand: of all tenants a key may see its own only.
+std::string unseen(const ServerFacts& facts);
 // What needs a hand: each a sentence that says what is wrong and what to do. Empty: nothing does.
 std::vector<std::string> troubles(const ServerFacts& facts);
 

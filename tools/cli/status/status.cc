@@ -110,6 +110,7 @@ int status(const StatusOptions& options) {
   const std::string out =
       options.json ? report_json(facts, found).dump(2) + "\n" : screen(facts, found, terminal_width());
   print(out);
+  if (const std::string why = unseen(facts); !why.empty()) std::fprintf(stderr, "tidemill status: %s\n", why.c_str());
   return found.empty() ? kOk : kPartly;
 }
 

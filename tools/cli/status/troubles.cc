@@ -161,6 +161,19 @@ void add_views(const ServerFacts& facts, bool stand, std::vector<std::string>& o
 
 }  // namespace
 
+std::string unseen(const ServerFacts& facts) {
+  if (!facts.streams.empty() || !facts.views.empty() || !facts.failed_views.empty()) return {};
+  std::uint64_t streams = 0;
+  for (const Sample& sample : facts.metrics.samples()) {
+    const auto name = sample.labels.find("stream");
+    if (sample.name == "tidemill_log_bytes" && name != sample.labels.end() && !name->second.starts_with('_')) ++streams;
+  }
+  if (streams == 0) return {};
+  return "the server has " + many(streams, "stream") +
+         " and shows this key none: it lacks the scope server:read of their tenant, which shows all streams and views "
+         "(tidemill keys create NAME --tenant TENANT --scope server:read --scope instance:read)";
+}
+
 std::vector<std::string> troubles(const ServerFacts& facts) {
   std::vector<std::string> out;
   if (!facts.ingest.empty()) out.push_back("the server takes no records: " + facts.ingest);
