@@ -4,7 +4,7 @@ import pathlib
 import shutil
 import threading
 
-from harness import TestCase
+from harness import TestCase, root
 
 
 class Verify(TestCase):
@@ -147,7 +147,10 @@ sql = "SELECT InvoiceNo AS invoice, count(*) AS lines, sum(Quantity) AS quantity
         self.assertTrue([l for l in lines if l["type"] == "log" and l["name"] == "streams/1"], lines)  # the others all the same
         # A new one would have no keys: whoever came would be let in.
         server.spawn()
-        self.assertNotEqual(server.process.wait(30), 0)
+        code = server.process.wait(30)
+        self.assertEqual(code, 2)
+        unit = (root / "tools/packaging/tidemill.service").read_text()
+        self.assertIn(f"\nRestartPreventExitStatus={code}\n", unit, "systemd would start it again for ever")
         self.assertIn("streams/0, the system stream, is missing or empty", server.log_tail())
         self.assertIn("restore the directory from a backup", server.log_tail())
         self.assertFalse(system.exists())
@@ -164,7 +167,7 @@ sql = "SELECT InvoiceNo AS invoice, count(*) AS lines, sum(Quantity) AS quantity
                     if stream != system:
                         shutil.rmtree(stream)
             server.spawn()
-            self.assertNotEqual(server.process.wait(30), 0)
+            self.assertEqual(server.process.wait(30), 2)
             done = self.tidemill("keys", "create", "x", "--admin", "--data", str(server.data))
             self.assertEqual(done.returncode, 2, done)
             self.assertIn("streams/0, the system stream, is missing or empty", done.stderr)

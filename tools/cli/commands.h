@@ -13,8 +13,9 @@ namespace tidemill::cli {
 
 enum ExitCode : int {
   kOk = 0,
-  kPartly = 1,       // load: some rows were rejected; status: something needs a hand; diff: there are differences
-  kWrongUse = 2,     // the command line, the configuration, a file, or what the server refused
+  kPartly = 1,  // load: some rows were rejected; status: something needs a hand; diff: there are differences
+  kWrongUse =
+      2,  // the command line, the configuration, a file, or what the server refused; serve: another try cannot help
   kNotReached = 3,   // no server, or it did not come back; serve: it could not start now
   kInterrupted = 4,  // Ctrl-C
 };

@@ -48,7 +48,17 @@ std::string remedy(const ErrorCode& error, const std::string& data) {
   if (error == boost::system::errc::no_such_file_or_directory || error == boost::system::errc::not_a_directory ||
       error == boost::system::errc::file_exists)
     return data + " is no directory and cannot be made one: choose another with --data";
+  if (error == StorageErrc::damaged)
+    return "the lines above say what is damaged, `tidemill verify --data " + data +
+           "` looks at everything; restore what it names, or the directory, from a backup (tidemill restore)";
   return "see the lines above; the data directory is " + data;
+}
+
+// What stays as it is until somebody mends it: a service manager that starts the server for ever would only hide it.
+// What the disk says now (EIO, ENOSPC, a directory in use) it may not say later.
+bool no_use_in_another_try(const ErrorCode& error) {
+  return error == StorageErrc::layout_too_new || error == StorageErrc::damaged ||
+         error == EngineErrc::not_a_data_directory;
 }
 
 }  // namespace
@@ -230,8 +240,12 @@ bool RunningServer::open_parts() {
   options.control = &control_env_;
   auto engine = Engine::open(env_, options);
   if (!engine) {
-    hopeless_ = engine.error() == StorageErrc::layout_too_new || engine.error() == EngineErrc::not_a_data_directory;
-    if (!hopeless_ && engine.error() != StorageErrc::directory_in_use)
+    // The engine has said of the first two, and of a directory in use, what there is to say.
+    const bool said = engine.error() == StorageErrc::layout_too_new ||
+                      engine.error() == EngineErrc::not_a_data_directory ||
+                      engine.error() == StorageErrc::directory_in_use;
+    hopeless_ = no_use_in_another_try(engine.error());
+    if (!said)
       logger_.error("cannot open the data directory", {{"directory", config_.data},
                                                        {"cause", engine.error().message()},
                                                        {"remedy", remedy(engine.error(), config_.data)}});
@@ -241,6 +255,7 @@ bool RunningServer::open_parts() {
   measure_flush();
   auto keys = Keys::open(engine_->control(), engine_->system(), {engine_->directory().path(), system_private_files()});
   if (!keys) {
+    hopeless_ = no_use_in_another_try(keys.error());
     logger_.error("cannot read the keys", {{"directory", config_.data},
                                            {"cause", keys.error().message()},
                                            {"remedy", remedy(keys.error(), config_.data)}});
@@ -281,6 +296,7 @@ bool RunningServer::open_limits() {
   auto limiter =
       Limiter::open(env_, engine_->system(), {usage_writer_, usage_.get(), disk_bytes, config_.changes_per_hour});
   if (!limiter) {
+    hopeless_ = no_use_in_another_try(limiter.error());
     logger_.error("cannot read the limits of keys and tenants", {{"directory", config_.data},
                                                                  {"cause", limiter.error().message()},
                                                                  {"remedy", remedy(limiter.error(), config_.data)}});
