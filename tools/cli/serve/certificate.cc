@@ -1,6 +1,10 @@
 #include "tools/cli/serve/certificate.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <cstdio>
 #include <functional>
 
 #include "storage/base/time.h"
@@ -16,6 +20,33 @@ std::size_t hash_of(const http::TlsMaterial& m) {
 }
 
 }  // namespace
+
+bool key_is_exposed(unsigned mode, unsigned owner, unsigned user) {
+  if (owner == 0) return (mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0;
+  return owner != user || (mode & (S_IRWXG | S_IRWXO)) != 0;
+}
+
+std::optional<ExposedKey> exposed_key(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;  // to be read it was there: it is being replaced
+  if (!key_is_exposed(info.st_mode, info.st_uid, ::geteuid())) return std::nullopt;
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(info.st_mode & 07777));
+  // Of another's file that mode would leave the server without its key.
+  return ExposedKey{mode, info.st_uid == ::geteuid()
+                              ? "chmod 600 " + path
+                              : "give it to root and the server's group (chown root:GROUP), then chmod 640 " + path};
+}
+
+void Certificate::warn_of_key() const {
+  if (key_.empty()) return;
+  const auto exposed = exposed_key(key_);
+  if (!exposed) return;
+  logger_.warning(
+      "others than the server may read its private key (server.tls_key), or change it: whoever has it can pass for "
+      "this server. Make another one where that may have happened.",
+      {{"key", key_}, {"mode", exposed->mode}, {"remedy", exposed->remedy}});
+}
 
 std::optional<http::TlsMaterial> Certificate::read(std::string& error) const {
   http::TlsMaterial material;
@@ -75,6 +106,7 @@ Certificate::Begun Certificate::begin(const Config& config, bool self_signed, co
     return begun;
   }
   seen_ = serving_ = hash_of(*material);
+  warn_of_key();
   say(*begun.tls, self_signed ? "TLS with a self-signed certificate, made now and gone with this process" : "TLS");
   return begun;
 }
@@ -82,6 +114,7 @@ Certificate::Begun Certificate::begin(const Config& config, bool self_signed, co
 Certificate::Look Certificate::look(bool again) {
   Look look;
   if (certificate_.empty()) return look;
+  if (again) warn_of_key();
   std::string error;
   const auto material = read(error);
   const std::size_t there = material ? hash_of(*material) : std::hash<std::string>()(error);
@@ -99,6 +132,7 @@ Certificate::Look Certificate::look(bool again) {
     return look;
   }
   serving_ = there;
+  if (!again) warn_of_key();
   look.change = Change::taken;
   say(*look.tls, "TLS with another certificate, for new connections");
   return look;
