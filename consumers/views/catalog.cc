@@ -142,8 +142,13 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
   if (aside) joined = later([id = defined.id](Catalog& catalog) { catalog.built(id); });
   auto added = consumer->add(live, std::move(joined));
   if (std::holds_alternative<SqlError>(added)) {
-    const std::lock_guard lock(mutex_);
-    builds_.erase(defined.id);
+    {
+      const std::lock_guard lock(mutex_);
+      builds_.erase(defined.id);
+    }
+    // Left here without its group, the next view of the stream would wait for that forever. At a start the others of
+    // the stream are still to come.
+    if (!starting) remove_if_empty(*stream, *consumer);
     return added;
   }
   if (!aside) {
@@ -153,7 +158,17 @@ SqlResult<bool> Catalog::attach(const Defined& defined, const Definition& defini
   }
   if (made && !starting) {
     const auto started = engine_.groups().add(stream->name() + ":views", stream, std::shared_ptr<Consumer>(consumer));
-    if (!started) return SqlError{"not_stored", "The view's group cannot start: " + started.error().message() + "."};
+    if (!started) {
+      {
+        const std::lock_guard lock(mutex_);
+        entries_.erase(defined.event.name);
+        builds_.erase(defined.id);
+        ++versions_[defined.event.name.tenant];
+      }
+      consumer->remove(*live);
+      remove_if_empty(*stream, *consumer);
+      return SqlError{"not_stored", "The view's group cannot start: " + started.error().message() + "."};
+    }
   }
   return true;
 }

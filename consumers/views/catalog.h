@@ -154,7 +154,9 @@ class Catalog final : public AllViews, private QuerySource {
   std::function<void()> later(std::function<void(Catalog&)> work);
   void built(std::uint64_t id);
   void show_built(std::uint64_t id);
-  Result<void> give_up_build(const QualifiedName& name);
+  void give_up_builds(const QualifiedName& name);
+  void remove_rows(const QualifiedName& name, std::uint64_t id);
+  void remove_if_empty(const Stream& stream, const StreamViews& consumer);
   std::optional<Building> building(const Entry& entry) const;
   Result<std::shared_ptr<Family>> family_of(const Defined& defined, const Stream& stream, bool starting);
   std::map<std::string, Sequence> families() const;

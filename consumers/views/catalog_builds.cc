@@ -93,32 +93,48 @@ void Catalog::show_built(std::uint64_t id) {
   }
   env_.logger.info("a view has its new definition",
                    {{"view", text_of(name)}, {"sequence", std::to_string(fresh.live->applied().sequence().value())}});
-  if (!old) return;
-  if (const auto dropped = database_->drop(family_name(old->live->view->id())); !dropped)
-    env_.logger.error("the rows of a view's old definition could not be removed; the next start does it",
+  if (old) remove_rows(name, old->live->view->id());
+}
+
+// Of a definition that is not one any more: the event that said so is durable, so whatever happens here is no failure
+// of that statement.
+void Catalog::remove_rows(const QualifiedName& name, std::uint64_t id) {
+  if (const auto dropped = database_->drop(family_name(id)); !dropped)
+    env_.logger.error("the rows of a view that is no more could not be removed; the next start does it",
                       {{"view", text_of(name)}, {"cause", dropped.error().message()}});
 }
 
-// What is being built of a view is forgotten. Its definition is not any more, when this is called.
-Result<void> Catalog::give_up_build(const QualifiedName& name) {
-  std::optional<Entry> build;
-  std::shared_ptr<StreamViews> consumer;
+// What is being built of a view is forgotten. Its definition is not any more, when this is called. There may be two:
+// one that is about to be shown, and the one that was to take its place.
+void Catalog::give_up_builds(const QualifiedName& name) {
+  std::vector<std::pair<Entry, std::shared_ptr<StreamViews>>> given_up;
   {
     const std::lock_guard lock(mutex_);
     const auto* view = defined_.find(name);
-    for (auto at = builds_.begin(); at != builds_.end(); ++at) {
-      if (at->second.live->view->qualified_name() != name) continue;
-      if (view != nullptr && view->serving.id == at->first) continue;  // about to be shown
-      if (view != nullptr && view->building && view->building->id == at->first) continue;
-      build = at->second;
-      consumer = consumers_.find(build->stream->definition().id)->second;
-      builds_.erase(at);
-      break;
-    }
+    std::erase_if(builds_, [&](const auto& build) {
+      const auto& [id, entry] = build;
+      if (entry.live->view->qualified_name() != name) return false;
+      if (view != nullptr && view->serving.id == id) return false;  // about to be shown
+      if (view != nullptr && view->building && view->building->id == id) return false;
+      given_up.emplace_back(entry, consumers_.find(entry.stream->definition().id)->second);
+      return true;
+    });
   }
-  if (!build) return {};
-  consumer->remove(*build->live);
-  return database_->drop(family_name(build->live->view->id()));
+  for (const auto& [build, consumer] : given_up) {
+    consumer->remove(*build.live);
+    remove_rows(name, build.live->view->id());
+  }
+}
+
+// The last view of a stream takes its group along. Where there is none (it could not start, the server is stopping), or
+// it does not close cleanly, which it logs, nothing is lost: it keeps no view.
+void Catalog::remove_if_empty(const Stream& stream, const StreamViews& consumer) {
+  if (!consumer.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    consumers_.erase(stream.definition().id);
+  }
+  (void)engine_.groups().remove({stream.tenant(), stream.name() + ":views"}).has_value();
 }
 
 std::optional<Building> Catalog::building(const Entry& entry) const {

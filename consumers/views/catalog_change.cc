@@ -181,14 +181,14 @@ SqlResult<ViewChange> Catalog::make(const Wanted& wanted, ViewChange change, boo
     defined = defined_.find(wanted.name)->serving;
     failed_.erase(wanted.name);
   }
-  if (mends) {
-    if (const auto gone = give_up_build(wanted.name); !gone) return not_stored(gone.error());
-    if (broken) {
-      if (const auto gone = database_->drop(family_name(*broken)); !gone) return not_stored(gone.error());
-    }
-  }
+  if (mends) give_up_builds(wanted.name);
+  if (broken) remove_rows(wanted.name, *broken);
   auto attached = attach(defined, wanted.definition, Attach::anew);
-  if (auto* error = std::get_if<SqlError>(&attached)) return *error;
+  if (auto* error = std::get_if<SqlError>(&attached)) {  // as after a start: it is defined, and not open
+    const std::lock_guard lock(mutex_);
+    failed_.insert_or_assign(wanted.name, error->message);
+    return *error;
+  }
   change.did = Did::created;
   change.view = info(*entry(wanted.name));
   return change;
@@ -214,7 +214,7 @@ SqlResult<ViewChange> Catalog::alter(const Wanted& wanted, ViewChange change) {
     if (view.building) {
       const auto kept = engine_.system().append(kViewKept, encode_dropped(wanted.name));
       if (!kept) return not_stored(kept.error());
-      if (const auto gone = give_up_build(wanted.name); !gone) return not_stored(gone.error());
+      give_up_builds(wanted.name);
       change.warnings.push_back("The other definition, which was being built, is given up.");
     }
     change.view = info(*entry(wanted.name));
@@ -245,7 +245,7 @@ SqlResult<ViewChange> Catalog::alter(const Wanted& wanted, ViewChange change) {
                                 return {};
                               });
   if (!appended) return not_stored(appended.error());
-  if (const auto gone = give_up_build(wanted.name); !gone) return not_stored(gone.error());
+  give_up_builds(wanted.name);
   Defined defined;
   {
     const std::lock_guard lock(mutex_);
@@ -257,6 +257,8 @@ SqlResult<ViewChange> Catalog::alter(const Wanted& wanted, ViewChange change) {
   return change;
 }
 
+// The event drops it. What follows is tidying, and what fails of that the next start does: it cannot make the view be
+// there again, so it is no error of the statement.
 Result<bool> Catalog::drop_held(const QualifiedName& name) {
   const auto there = entry(name);
   std::uint64_t id = 0;
@@ -277,19 +279,13 @@ Result<bool> Catalog::drop_held(const QualifiedName& name) {
       consumer = consumers_.find(there->stream->definition().id)->second;
     }
   }
-  RETURN_IF_ERROR(give_up_build(name));
+  give_up_builds(name);
   if (there) {
     consumer->remove(*there->live);
     id = there->live->view->id();  // not the one that is about to be shown
   }
-  RETURN_IF_ERROR(database_->drop(family_name(id)));
-  if (consumer && consumer->empty()) {
-    {
-      const std::lock_guard lock(mutex_);
-      consumers_.erase(there->stream->definition().id);
-    }
-    RETURN_IF_ERROR(engine_.groups().remove({there->stream->tenant(), there->stream->name() + ":views"}));
-  }
+  remove_rows(name, id);
+  if (consumer) remove_if_empty(*there->stream, *consumer);
   bases_->drop_unwanted();
   return true;
 }
