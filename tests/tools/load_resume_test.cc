@@ -39,14 +39,14 @@ TEST_F(LoadTest, InterruptedAndResumed) {
     return std::nullopt;
   });
   EXPECT_EQ(run(options(path)), kInterrupted);
-  EXPECT_LT(records_.size(), 60'000u);
+  EXPECT_LT(stored(), 60'000u);
   std::string error;
   const auto progress = Progress::read(path + ".progress", error);
   ASSERT_TRUE(progress) << error;
   EXPECT_GT(progress->rows, 0u);
-  EXPECT_LE(progress->rows, records_.size());
+  EXPECT_LE(progress->rows, stored());
   set_before({});
-  const int posts_before = posts_;
+  const int posts_before = posts();
 
   // Another file under the same name is refused, and so is one that may have been forgotten.
   LoadOptions o = options(path);
@@ -69,7 +69,7 @@ TEST_F(LoadTest, InterruptedAndResumed) {
     EXPECT_THAT(err_, HasSubstr("--force"));
   }
   skipped_ = 0;
-  EXPECT_EQ(posts_, posts_before) << "nothing of that was sent";
+  EXPECT_EQ(posts(), posts_before) << "nothing of that was sent";
 
   EXPECT_EQ(run(o), kOk) << err_;
   expect_sample_once(60'000);

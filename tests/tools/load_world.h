@@ -152,6 +152,14 @@ class LoadTest : public CliRunner {
     const std::lock_guard lock(mutex_);
     after_ = std::move(deed);
   }
+  std::size_t stored() {
+    const std::lock_guard lock(mutex_);
+    return records_.size();
+  }
+  int posts() {
+    const std::lock_guard lock(mutex_);
+    return posts_;
+  }
   Deed before_, after_;  // instead of taking it / of the answer
   int posts_ = 0;
   std::uint64_t skipped_ = 0;  // sequences that others took
