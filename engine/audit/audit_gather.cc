@@ -17,6 +17,19 @@ AuditSum::Of sum_of(AuditNote::Kind kind) {
   return AuditSum::Of::denied;
 }
 
+AuditNote note_of(AuditNote::Kind kind, const AuditRequest& request, std::string_view reason = {},
+                  std::string_view needs = {}) {
+  return {kind,
+          std::string(reason),
+          audit_text(needs),
+          request.key,
+          std::string(request.tenant),
+          std::string(request.method),
+          std::string(request.route),
+          audit_text(request.name),
+          std::string(request.address)};
+}
+
 }  // namespace
 
 std::string audit_text(std::string_view text) {
@@ -80,37 +93,15 @@ bool AuditGather::accepted(const AuditRequest& request, WallTime now) {
 }
 
 bool AuditGather::denied(const AuditRequest& request, std::string_view reason, std::string_view needs, WallTime now) {
-  AuditNote note{
-      AuditNote::Kind::denied,     std::string(reason),         audit_text(needs),          request.key,
-      std::string(request.tenant), std::string(request.method), std::string(request.route), audit_text(request.name),
-      std::string(request.address)};
-  return add(std::move(note), now);
+  return add(note_of(AuditNote::Kind::denied, request, reason, needs), now);
 }
 
 bool AuditGather::asked(const AuditRequest& request, WallTime now) {
-  AuditNote note{AuditNote::Kind::asked,
-                 {},
-                 {},
-                 request.key,
-                 std::string(request.tenant),
-                 std::string(request.method),
-                 std::string(request.route),
-                 audit_text(request.name),
-                 std::string(request.address)};
-  return add(std::move(note), now);
+  return add(note_of(AuditNote::Kind::asked, request), now);
 }
 
 bool AuditGather::ended(const AuditRequest& request, std::string_view reason, WallTime now) {
-  AuditNote note{AuditNote::Kind::ended,
-                 std::string(reason),
-                 {},
-                 request.key,
-                 std::string(request.tenant),
-                 std::string(request.method),
-                 std::string(request.route),
-                 audit_text(request.name),
-                 std::string(request.address)};
-  return add(std::move(note), now);
+  return add(note_of(AuditNote::Kind::ended, request, reason), now);
 }
 
 bool AuditGather::add(AuditNote note, WallTime now) {

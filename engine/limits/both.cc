@@ -10,8 +10,8 @@ Both::Both(Accounts& accounts, const std::optional<KeyId>& key, const std::strin
     account_ = &accounts.at(*shard_, *key, tenant);
     tenant_ = account_->tenant;
   } else if (accounts.any_tenant()) {
-    tenant_ =
-        accounts.find_tenant(tenant);  // who has limits is known: nobody is remembered for having been asked about
+    // Who has limits is known: nobody is remembered for having been asked about.
+    tenant_ = accounts.find_tenant(tenant);
   }
   if (tenant_ == nullptr || !tenant_->limited.load(std::memory_order_acquire)) return;
   tenant_lock_ = std::unique_lock(tenant_->mutex);
